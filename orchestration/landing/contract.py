@@ -1,0 +1,387 @@
+"""The landing contract: every source that Northstar reads, with its key, its columns, their types and bounds.
+
+Belongs here: what a file of a source must look like, as data. The README's table, the dbt sources, the ingest and the simulator
+are all made or checked from it. Does not belong here: reading files (`ingest`), outside shapes (`adapters`), or anything about
+what the facts mean once they are in (`dbt_project`).
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Type(Enum):
+    """What a column holds; `sql` is the DuckDB type that the lake's Parquet files carry for it."""
+
+    ID = "id"  # trimmed, never empty
+    TEXT = "text"
+    TIMESTAMP = "timestamp"  # UTC; an offset in the file is converted, none means UTC
+    DATE = "date"
+    MONEY = "money"
+    CURRENCY = "currency"  # ISO 4217, three capitals
+    NUMBER = "number"
+    RATE = "rate"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    JSON = "json"
+
+    @property
+    def sql(self) -> str:
+        """The type's name in DuckDB SQL."""
+        return _SQL_TYPES[self]
+
+
+# Decimals, not doubles: sums of doubles differ from run to run with the order in which threads add.
+_SQL_TYPES = {
+    Type.ID: "VARCHAR",
+    Type.TEXT: "VARCHAR",
+    Type.TIMESTAMP: "TIMESTAMP",
+    Type.DATE: "DATE",
+    Type.MONEY: "DECIMAL(18,4)",
+    Type.CURRENCY: "VARCHAR",
+    Type.NUMBER: "DECIMAL(18,6)",
+    Type.RATE: "DECIMAL(18,8)",
+    Type.INTEGER: "BIGINT",
+    Type.BOOLEAN: "BOOLEAN",
+    Type.JSON: "JSON",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a source: a required one is present in every file and filled in every row."""
+
+    name: str
+    type: Type
+    description: str
+    required: bool = False
+    allowed: tuple[str, ...] = ()
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source of the landing zone.
+
+    key: the columns that identify a fact; among rows with one key a single row stays.
+    happened_at: the column that says on which day the fact happened, where the source has facts in time.
+    latest_by: for sources that hold the state of a thing, the column whose latest value wins among rows of one key.
+    one_of: of these columns at least one must be filled in every row.
+    """
+
+    name: str
+    description: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    happened_at: str
+    latest_by: str | None = None
+    one_of: tuple[str, ...] = ()
+
+    def column(self, name: str) -> Column:
+        """The column of that name; KeyError when the source has none."""
+        return {column.name: column for column in self.columns}[name]
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """Names of the columns without which a file is refused."""
+        return tuple(column.name for column in self.columns if column.required)
+
+
+def _id(name: str, description: str, *, required: bool = False) -> Column:
+    return Column(name, Type.ID, description, required=required)
+
+
+def _text(name: str, description: str, *, required: bool = False, allowed: tuple[str, ...] = ()) -> Column:
+    return Column(name, Type.TEXT, description, required=required, allowed=allowed)
+
+
+def _at(name: str, description: str, *, required: bool = False) -> Column:
+    return Column(name, Type.TIMESTAMP, description, required=required)
+
+
+def _money(name: str, description: str, *, required: bool = False) -> Column:
+    return Column(name, Type.MONEY, description, required=required, minimum=0)
+
+
+def _count(name: str, description: str) -> Column:
+    return Column(name, Type.INTEGER, description, minimum=0)
+
+
+_CURRENCY = Column("currency", Type.CURRENCY, "ISO 4217 code of the row's amounts", required=True)
+_COUNTRY = _text("country", "ISO 3166 code or name, as the source spells it")
+_CITY_TIER = Column("city_tier", Type.INTEGER, "tier of the city, 1 (largest) to 5", minimum=1, maximum=5)
+
+_SOURCES = (
+    Source(
+        "events",
+        "product and shop events of visitors and users",
+        key=("event_id",),
+        happened_at="occurred_at",
+        one_of=("anonymous_id", "user_id"),
+        columns=(
+            _id("event_id", "identifies the event; not unique in the wild, the first received wins", required=True),
+            _id("event", "what happened, in snake_case", required=True),
+            _at("occurred_at", "when it happened", required=True),
+            _at("received_at", "when the collector received it"),
+            _id("anonymous_id", "device or browser id"),
+            _id("user_id", "user, once known"),
+            _id("account_id", "account on whose behalf it happened"),
+            _id("session_id", "session as the source cut it"),
+            _text("page", "path or screen"),
+            _text("referrer", "address of the page before"),
+            _text("utm_source", "campaign source"),
+            _text("utm_medium", "campaign medium"),
+            _text("utm_campaign", "campaign name"),
+            _text("utm_content", "campaign content"),
+            _text("utm_term", "campaign term"),
+            _text("device_type", "desktop, mobile, tablet, …"),
+            _text("os", "operating system"),
+            _COUNTRY,
+            _CITY_TIER,
+            _text("feature", "feature used, for feature_used"),
+            Column("value", Type.NUMBER, "a number that belongs to the event"),
+            Column("properties", Type.JSON, "anything else, as a JSON object"),
+        ),
+    ),
+    Source(
+        "users",
+        "registered users, latest state",
+        key=("user_id",),
+        happened_at="signed_up_at",
+        latest_by="updated_at",
+        columns=(
+            _id("user_id", "identifies the user", required=True),
+            _id("account_id", "account the user belongs to"),
+            _at("signed_up_at", "when the user signed up", required=True),
+            _text("role", "role in the account"),
+            _id("invited_by_user_id", "user who sent the invitation"),
+            _COUNTRY,
+            _CITY_TIER,
+            _text("gender", "as the source spells it"),
+            Column("birth_year", Type.INTEGER, "year of birth", minimum=1900, maximum=2100),
+            Column("is_internal", Type.BOOLEAN, "staff and test users: left out of every mart"),
+            _at("updated_at", "when this state was written"),
+        ),
+    ),
+    Source(
+        "accounts",
+        "customer accounts, latest state",
+        key=("account_id",),
+        happened_at="created_at",
+        latest_by="updated_at",
+        columns=(
+            _id("account_id", "identifies the account", required=True),
+            _at("created_at", "when the account was created", required=True),
+            _text("name", "the firm's name"),
+            _text("industry", "the firm's industry"),
+            _text("company_size", "size class of the firm"),
+            _COUNTRY,
+            _text("owner", "who looks after the account"),
+            _at("updated_at", "when this state was written"),
+        ),
+    ),
+    Source(
+        "subscriptions",
+        "changes of subscriptions, one row per change",
+        key=("subscription_id", "changed_at"),
+        happened_at="changed_at",
+        columns=(
+            _id("subscription_id", "identifies the subscription", required=True),
+            _id("account_id", "account that holds it", required=True),
+            _at("changed_at", "when this state began", required=True),
+            _text("plan", "plan from then on", required=True, allowed=("free", "professional", "enterprise", "custom")),
+            _text("billing_interval", "how often it is billed", allowed=("month", "year")),
+            _money("mrr", "monthly recurring revenue from then on; a yearly price counts a twelfth", required=True),
+            _CURRENCY,
+            _text("status", "state from then on", required=True, allowed=("trialing", "active", "past_due", "canceled")),
+            _count("seats", "seats paid for"),
+            _at("renews_at", "end of the term"),
+        ),
+    ),
+    Source(
+        "payments",
+        "payments and refunds",
+        key=("payment_id",),
+        happened_at="paid_at",
+        columns=(
+            _id("payment_id", "identifies the payment", required=True),
+            _id("account_id", "account that paid"),
+            _id("user_id", "user who paid"),
+            _at("paid_at", "when it was paid, refused or refunded", required=True),
+            _text("kind", "what it was for", allowed=("subscription", "service", "order")),
+            _money("amount", "amount paid or refunded, positive", required=True),
+            _CURRENCY,
+            _text("status", "outcome", required=True, allowed=("succeeded", "failed", "refunded")),
+            _id("refund_of", "payment that a refund gives back"),
+        ),
+    ),
+    Source(
+        "orders",
+        "shop orders",
+        key=("order_id",),
+        happened_at="ordered_at",
+        columns=(
+            _id("order_id", "identifies the order", required=True),
+            _id("user_id", "user who ordered", required=True),
+            _at("ordered_at", "when it was ordered", required=True),
+            _money("amount", "amount paid, after discount", required=True),
+            _money("discount", "discount given"),
+            _money("refunded_amount", "amount given back"),
+            _money("cost", "cost of goods"),
+            _CURRENCY,
+            _count("items", "pieces ordered"),
+            _text("category", "main category"),
+            _id("store_id", "store that fulfilled it"),
+            _text("fulfilment", "how it reached the customer", allowed=("online", "pickup", "store")),
+            _text("status", "state of the order; canceled and returned are no purchases"),
+        ),
+    ),
+    Source(
+        "ad_spend",
+        "advertising cost by day and campaign",
+        key=("spend_date", "utm_source", "utm_medium", "utm_campaign"),
+        happened_at="spend_date",
+        columns=(
+            Column("spend_date", Type.DATE, "day of the spend in the reporting time zone", required=True),
+            _text("utm_source", "campaign source", required=True),
+            _text("utm_medium", "campaign medium"),
+            _text("utm_campaign", "campaign name"),
+            _money("cost", "amount spent", required=True),
+            _CURRENCY,
+            _count("impressions", "times shown"),
+            _count("clicks", "times clicked"),
+        ),
+    ),
+    Source(
+        "tickets",
+        "support tickets",
+        key=("ticket_id",),
+        happened_at="opened_at",
+        columns=(
+            _id("ticket_id", "identifies the ticket", required=True),
+            _id("account_id", "account that asked"),
+            _id("user_id", "user who asked"),
+            _at("opened_at", "when it was opened", required=True),
+            _at("first_response_at", "when it was first answered"),
+            _at("resolved_at", "when it was solved"),
+            _count("contacts", "contacts until solved"),
+            _text("severity", "as the source spells it"),
+        ),
+    ),
+    Source(
+        "surveys",
+        "survey responses",
+        key=("response_id",),
+        happened_at="responded_at",
+        columns=(
+            _id("response_id", "identifies the response", required=True),
+            _id("user_id", "user who answered"),
+            _id("account_id", "account of the user"),
+            _at("responded_at", "when it was answered", required=True),
+            _text("kind", "which question", required=True, allowed=("nps", "csat")),
+            Column("score", Type.INTEGER, "0 to 10 for nps, 1 to 5 for csat", required=True, minimum=0, maximum=10),
+            _text("comment", "free text"),
+        ),
+    ),
+    Source(
+        "feedback",
+        "free-text feedback",
+        key=("feedback_id",),
+        happened_at="created_at",
+        columns=(
+            _id("feedback_id", "identifies the feedback", required=True),
+            _id("user_id", "user who wrote it"),
+            _id("account_id", "account of the user"),
+            _at("created_at", "when it was written", required=True),
+            _text("channel", "where it was written"),
+            _text("text", "what was written", required=True),
+            _at("answered_at", "when it was answered"),
+        ),
+    ),
+    Source(
+        "wecom",
+        "private-domain interactions between staff and contacts",
+        key=("interaction_id",),
+        happened_at="occurred_at",
+        columns=(
+            _id("interaction_id", "identifies the interaction", required=True),
+            _id("contact_id", "contact outside the company", required=True),
+            _id("user_id", "user behind the contact, once known"),
+            _id("staff_id", "member of staff"),
+            _text(
+                "kind",
+                "what happened",
+                required=True,
+                allowed=(
+                    "friend_requested",
+                    "friend_accepted",
+                    "message_sent",
+                    "message_replied",
+                    "moment_posted",
+                    "moment_reacted",
+                    "group_message",
+                ),
+            ),
+            _at("occurred_at", "when it happened", required=True),
+            _id("group_id", "group, for group messages"),
+        ),
+    ),
+    Source(
+        "outcomes",
+        "business outcomes that accounts measured",
+        key=("account_id", "measured_at"),
+        happened_at="measured_at",
+        columns=(
+            _id("account_id", "account that measured", required=True),
+            _at("measured_at", "when it was measured", required=True),
+            Column("expected_roi", Type.NUMBER, "return on investment promised, as a ratio"),
+            Column("actual_roi", Type.NUMBER, "return on investment measured, as a ratio"),
+            Column("efficiency_gain", Type.NUMBER, "gain in efficiency, as a ratio"),
+            Column("cost_savings", Type.MONEY, "money saved"),
+            Column("currency", Type.CURRENCY, "ISO 4217 code of cost_savings"),
+        ),
+    ),
+    Source(
+        "exposures",
+        "first exposures to experiment variants",
+        key=("experiment_id", "unit_id"),
+        happened_at="exposed_at",
+        columns=(
+            _id("experiment_id", "identifies the experiment", required=True),
+            _id("variant", "variant shown", required=True),
+            _id("unit_id", "user or account that was exposed", required=True),
+            _at("exposed_at", "when it was exposed", required=True),
+        ),
+    ),
+    Source(
+        "fx_rates",
+        "exchange rates by day",
+        key=("rate_date", "currency"),
+        happened_at="rate_date",
+        columns=(
+            Column("rate_date", Type.DATE, "day from which the rate holds", required=True),
+            _CURRENCY,
+            Column("usd_rate", Type.RATE, "US dollars for one unit of the currency", required=True, minimum=0),
+        ),
+    ),
+    Source(
+        "erasures",
+        "requests to be forgotten",
+        key=("user_id",),
+        happened_at="requested_at",
+        columns=(
+            _id("user_id", "user who asked", required=True),
+            _at("requested_at", "when it was asked", required=True),
+        ),
+    ),
+)
+
+CONTRACT: dict[str, Source] = {source.name: source for source in _SOURCES}
+
+LAKE_COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("arrived_date", "DATE", "arrival day of the file, reporting time zone"),
+    ("landed_file", "VARCHAR", "name of the landed file within its arrival day"),
+    ("landed_row", "BIGINT", "number of the data row in that file, from 1"),
+    ("extra", "JSON", "columns that the contract does not know, as a JSON object; NULL when there are none"),
+)
+"""Columns that every file of the lake carries behind the contract's own: (name, DuckDB type, description)."""
