@@ -1,0 +1,34 @@
+with payments as (
+  select * from {{ ref("int_revenue__customer_amounts") }}
+  where is_payment
+),
+
+customers as (
+  select customer_id, min(revenue_date) as first_paid_date
+  from payments
+  group by customer_id
+),
+
+-- An account came by the channel of the person who signed up first for it.
+founders as (
+  select
+    persons.*,
+    row_number() over (partition by account_id order by signed_up_at, person_id) as member_number,
+    count(*) over (partition by account_id) as member_count,
+    sum(case when is_internal then 1 else 0 end) over (partition by account_id) as internal_count
+  from {{ ref("dim_persons") }} as persons
+  where account_id is not null
+)
+
+select
+  customers.customer_id,
+  case when persons.person_id is null then 'account' else 'person' end as customer_kind,
+  customers.first_paid_date,
+  {{ period_start("month", "customers.first_paid_date") }} as cohort_month,
+  coalesce(persons.channel, founders.channel) as channel,
+  coalesce(persons.country, accounts.country, founders.country) as country,
+  coalesce(persons.is_internal, founders.internal_count = founders.member_count, false) as is_internal
+from customers
+left join {{ ref("dim_persons") }} as persons on customers.customer_id = persons.person_id
+left join founders on customers.customer_id = 'c:' || founders.account_id and founders.member_number = 1
+left join {{ ref("stg_accounts") }} as accounts on customers.customer_id = 'c:' || accounts.account_id

@@ -1,0 +1,24 @@
+with orders as (
+  select * from {{ ref("stg_orders") }}
+)
+
+select
+  orders.order_id,
+  orders.user_id,
+  orders.ordered_at,
+  orders.ordered_date,
+  orders.currency as landed_currency,
+  orders.amount as landed_amount,
+  {{ in_reporting_currency("orders.amount", "orders.currency") }} as amount,
+  {{ in_reporting_currency("coalesce(orders.discount, 0)", "orders.currency") }} as discount,
+  {{ in_reporting_currency("coalesce(orders.refunded_amount, 0)", "orders.currency") }} as refunded_amount,
+  {{ in_reporting_currency("orders.cost", "orders.currency") }} as cost,
+  orders.items,
+  orders.category,
+  orders.store_id,
+  orders.fulfilment,
+  orders.status,
+  coalesce(lower(orders.status), '') not in ('canceled', 'cancelled', 'returned', 'failed') as is_purchase,
+  orders.arrived_date
+from orders
+{{ fx_joins("orders.currency", "orders.ordered_date") }}

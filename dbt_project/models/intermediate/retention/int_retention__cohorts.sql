@@ -1,0 +1,38 @@
+with persons as (
+  select * from {{ ref("dim_persons") }}
+  where not is_internal
+),
+
+first_orders as (
+  select 'u:' || user_id as person_id, min(ordered_date) as cohort_date
+  from {{ ref("fct_orders") }}
+  where is_purchase
+  group by user_id
+),
+
+cohorts as (
+  select 'first_seen' as cohort_event, person_id, first_seen_date as cohort_date
+  from persons
+  where first_seen_date is not null
+
+  union all
+
+  select 'signup' as cohort_event, person_id, signed_up_date as cohort_date
+  from persons
+  where signed_up_date is not null
+
+  union all
+
+  select 'first_order' as cohort_event, person_id, cohort_date
+  from first_orders
+)
+
+select
+  cohorts.cohort_event,
+  cohorts.person_id,
+  cohorts.cohort_date,
+  persons.channel,
+  persons.device,
+  persons.country
+from cohorts
+inner join persons on cohorts.person_id = persons.person_id

@@ -1,0 +1,115 @@
+{%- set grains = ["day", "week", "month"] %}
+{%- set dimensions = ["channel", "device", "country"] %}
+
+with cohorts as (
+  {%- for grain in grains %}
+  select
+    cohort_event, '{{ grain }}' as cohort_grain, {{ period_start(grain, "cohort_date") }} as cohort_start, person_id, channel, device, country
+  from {{ ref("int_retention__cohorts") }}
+  {{ "union all" if not loop.last }}
+  {%- endfor %}
+),
+
+sizes as (
+  select cohort_event, cohort_grain, cohort_start, dimension, segment, count(*) as cohort_count
+  from (
+    {{ by_segment("cohorts", ["cohort_event", "cohort_grain", "cohort_start"], dimensions) | indent(4) }}
+  ) as segmented
+  group by cohort_event, cohort_grain, cohort_start, dimension, segment
+),
+
+-- Cells that have begun: the period's first day is not after the data.
+cells as (
+  select
+    sizes.*,
+    periods.rule,
+    periods.period_index,
+    periods.last_index,
+    case sizes.cohort_grain
+      {%- for grain in grains %}
+      when '{{ grain }}' then {{ period_last_day(grain, "sizes.cohort_start", "periods.last_index") }}
+      {%- endfor %}
+    end <= run.data_through as is_mature
+  from sizes
+  inner join {{ ref("retention_periods") }} as periods on sizes.cohort_grain = periods.cohort_grain
+  cross join {{ source("control", "run") }} as run
+  where
+    case sizes.cohort_grain
+      {%- for grain in grains %}
+      when '{{ grain }}' then {{ days_after(period_last_day(grain, "sizes.cohort_start", "periods.period_index - 1"), 1) }}
+      {%- endfor %}
+    end <= run.data_through
+),
+
+returns as (
+  select * from {{ ref("int_retention__returns") }}
+),
+
+-- Under `exact` and `bracket` a person counts once in each published range that it was active in.
+exact_returns as (
+  select distinct
+    returns.cohort_event, returns.cohort_grain, returns.cohort_start, periods.rule, periods.period_index,
+    returns.person_id, returns.channel, returns.device, returns.country
+  from returns
+  inner join {{ ref("retention_periods") }} as periods
+    on
+      returns.cohort_grain = periods.cohort_grain
+      and periods.rule in ('exact', 'bracket')
+      and returns.period_index between periods.period_index and periods.last_index
+),
+
+-- Under `on_or_after` a person counts in every period up to the last one in which it was active.
+last_returns as (
+  select cohort_event, cohort_grain, cohort_start, person_id, channel, device, country, max(period_index) as last_period_index
+  from returns
+  group by cohort_event, cohort_grain, cohort_start, person_id, channel, device, country
+),
+
+later_returns as (
+  select
+    last_returns.cohort_event, last_returns.cohort_grain, last_returns.cohort_start, periods.rule, periods.period_index,
+    last_returns.person_id, last_returns.channel, last_returns.device, last_returns.country
+  from last_returns
+  inner join {{ ref("retention_periods") }} as periods
+    on
+      last_returns.cohort_grain = periods.cohort_grain
+      and periods.rule = 'on_or_after'
+      and periods.period_index <= last_returns.last_period_index
+),
+
+returned as (
+  select * from exact_returns
+  union all
+  select * from later_returns
+),
+
+retained as (
+  select cohort_event, cohort_grain, cohort_start, rule, period_index, dimension, segment, count(*) as retained_count
+  from (
+    {{ by_segment("returned", ["cohort_event", "cohort_grain", "cohort_start", "rule", "period_index"], dimensions) | indent(4) }}
+  ) as segmented
+  group by cohort_event, cohort_grain, cohort_start, rule, period_index, dimension, segment
+)
+
+select
+  cells.cohort_event,
+  cells.rule,
+  cells.cohort_grain,
+  cells.cohort_start,
+  cells.dimension,
+  cells.segment,
+  cells.period_index,
+  cells.cohort_count,
+  case when cells.is_mature then coalesce(retained.retained_count, 0) end as retained_count,
+  case when cells.is_mature then coalesce(retained.retained_count, 0) / cells.cohort_count end as retention_rate,
+  cells.is_mature
+from cells
+left join retained
+  on
+    cells.cohort_event = retained.cohort_event
+    and cells.cohort_grain = retained.cohort_grain
+    and cells.cohort_start = retained.cohort_start
+    and cells.rule = retained.rule
+    and cells.period_index = retained.period_index
+    and cells.dimension = retained.dimension
+    and cells.segment = retained.segment

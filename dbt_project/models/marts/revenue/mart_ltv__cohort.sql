@@ -1,0 +1,82 @@
+with customers as (
+  select * from {{ ref("dim_customers") }}
+  where not is_internal
+),
+
+-- What a customer was given back before its first payment counts in its first month: nothing is lost.
+amounts as (
+  select
+    customers.cohort_month,
+    customers.channel,
+    customers.country,
+    greatest(
+      {{ periods_between("month", "customers.cohort_month", period_start("month", "amounts.revenue_date")) }}, 0
+    ) as age_months,
+    amounts.revenue,
+    amounts.margin
+  from {{ ref("int_revenue__customer_amounts") }} as amounts
+  inner join customers on amounts.customer_id = customers.customer_id
+),
+
+sizes as (
+  select cohort_month, dimension, segment, count(*) as customer_count
+  from (
+    {{ by_segment("customers", ["cohort_month"], ["channel", "country"]) | indent(4) }}
+  ) as segmented
+  group by cohort_month, dimension, segment
+),
+
+earned as (
+  select cohort_month, dimension, segment, age_months, sum(revenue) as revenue, sum(margin) as margin
+  from (
+    {{ by_segment("amounts", ["cohort_month", "age_months", "revenue", "margin"], ["channel", "country"]) | indent(4) }}
+  ) as segmented
+  group by cohort_month, dimension, segment, age_months
+),
+
+months as (
+  select distinct month_start_date
+  from {{ ref("dim_date") }}
+),
+
+cells as (
+  select
+    sizes.*,
+    {{ periods_between("month", "sizes.cohort_month", "months.month_start_date") }} as age_months,
+    {{ period_last_day("month", "months.month_start_date", 0) }} <= run.data_through as is_mature
+  from sizes
+  cross join {{ source("control", "run") }} as run
+  inner join months
+    on sizes.cohort_month <= months.month_start_date and months.month_start_date <= run.data_through
+),
+
+accumulated as (
+  select
+    cells.*,
+    coalesce(earned.revenue, 0) as revenue,
+    coalesce(earned.margin, 0) as margin,
+    sum(coalesce(earned.margin, 0)) over (
+      partition by cells.cohort_month, cells.dimension, cells.segment
+      order by cells.age_months rows between unbounded preceding and current row
+    ) as cumulative_margin
+  from cells
+  left join earned
+    on
+      cells.cohort_month = earned.cohort_month
+      and cells.dimension = earned.dimension
+      and cells.segment = earned.segment
+      and cells.age_months = earned.age_months
+)
+
+select
+  cohort_month,
+  dimension,
+  segment,
+  cast(age_months as integer) as age_months,
+  customer_count,
+  cast(case when is_mature then revenue end as decimal(18, 2)) as revenue,
+  cast(case when is_mature then margin end as decimal(18, 2)) as margin,
+  cast(case when is_mature then cast(cumulative_margin as decimal(28, 6)) / customer_count end as decimal(18, 4))
+    as cumulative_margin_per_customer,
+  is_mature
+from accumulated

@@ -1,0 +1,26 @@
+with deduplicated as (
+  {{ one_per_key(
+    source("lake", "orders"),
+    ["order_id"],
+    ["order_id", "user_id", "ordered_at", "amount", "discount", "refunded_amount", "cost", "currency", "items",
+     "category", "store_id", "fulfilment", "status"]
+  ) }}
+)
+
+select
+  order_id,
+  user_id,
+  ordered_at,
+  amount,
+  discount,
+  refunded_amount,
+  cost,
+  currency,
+  items,
+  category,
+  store_id,
+  fulfilment,
+  status,
+  {{ local_date('ordered_at') }} as ordered_date,
+  arrived_date
+from deduplicated

@@ -1,0 +1,21 @@
+with deduplicated as (
+  {{ one_per_key(
+    source("lake", "payments"),
+    ["payment_id"],
+    ["payment_id", "account_id", "user_id", "paid_at", "kind", "amount", "currency", "status", "refund_of"]
+  ) }}
+)
+
+select
+  payment_id,
+  account_id,
+  user_id,
+  paid_at,
+  kind,
+  amount,
+  currency,
+  status,
+  refund_of,
+  {{ local_date('paid_at') }} as paid_date,
+  arrived_date
+from deduplicated

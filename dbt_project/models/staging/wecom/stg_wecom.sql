@@ -1,0 +1,19 @@
+with deduplicated as (
+  {{ one_per_key(
+    source("lake", "wecom"),
+    ["interaction_id"],
+    ["interaction_id", "contact_id", "user_id", "staff_id", "kind", "occurred_at", "group_id"]
+  ) }}
+)
+
+select
+  interaction_id,
+  contact_id,
+  user_id,
+  staff_id,
+  kind,
+  occurred_at,
+  group_id,
+  {{ local_date('occurred_at') }} as occurred_date,
+  arrived_date
+from deduplicated

@@ -1,0 +1,102 @@
+"""The filter language of funnel steps: comparisons over event columns and `properties.<name>`, joined by `and`.
+
+Belongs here: parsing a filter into data. Does not belong here: SQL; the data reaches dbt as a table, so that nothing that a user
+writes is ever part of a statement.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING
+
+from orchestration.landing.contract import CONTRACT
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+_COLUMNS = tuple(column.name for column in CONTRACT["events"].columns if column.name != "properties")
+
+
+class FilterError(ValueError):
+    """A filter that is not a conjunction of comparisons."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One comparison of an attribute with a literal; a number is compared as a number, anything else as text.
+
+    operator: one of =, <>, <, <=, >, >=, in, is null, is not null. texts: the literals, more than one for `in` alone.
+    """
+
+    attribute: str
+    operator: str
+    texts: tuple[str, ...]
+    numbers: tuple[Decimal, ...]
+
+
+def parse_filter(text: str) -> tuple[Condition, ...]:
+    """The comparisons of a filter, which must all hold; FilterError says which part is not understood."""
+    import sqlglot
+    from sqlglot import errors, exp
+
+    try:
+        tree = sqlglot.parse_one(text, dialect="duckdb", into=exp.Condition)
+    except errors.SqlglotError as error:
+        raise FilterError(f"filter {text!r} cannot be read") from error
+    parts = list(tree.flatten()) if isinstance(tree, exp.And) else [tree]
+    return tuple(_condition(part, text) for part in parts)
+
+
+def _condition(part: "exp.Expr", text: str) -> Condition:
+    from sqlglot import exp
+
+    operators = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+    if isinstance(part, exp.Paren):
+        return _condition(part.this, text)
+    if type(part) in operators:
+        return _compare(part.this, operators[type(part)], [part.expression], text)
+    if isinstance(part, exp.In) and part.expressions:
+        return _compare(part.this, "in", part.expressions, text)
+    negated = isinstance(part, exp.Not)
+    test = part.this if negated else part
+    if isinstance(test, exp.Is) and isinstance(test.expression, exp.Null):
+        return Condition(_attribute(test.this, text), "is not null" if negated else "is null", (), ())
+    raise FilterError(
+        f"filter {text!r}: {part.sql()!r} is not understood; write comparisons (=, <>, <, <=, >, >=, in, is null) joined by 'and'"
+    )
+
+
+def _compare(left: "exp.Expr", operator: str, literals: "list[exp.Expr]", text: str) -> Condition:
+    values = [_literal(literal, text) for literal in literals]
+    numbers = tuple(value for value in values if isinstance(value, Decimal))
+    if numbers and len(numbers) < len(values):
+        raise FilterError(f"filter {text!r} mixes numbers and texts in one comparison")
+    return Condition(_attribute(left, text), operator, tuple(str(value) for value in values), numbers)
+
+
+def _attribute(node: "exp.Expr", text: str) -> str:
+    from sqlglot import exp
+
+    if isinstance(node, exp.Column):
+        path = [part.name for part in node.parts]
+        if len(path) == 1 and path[0] in _COLUMNS:
+            return path[0]
+        if len(path) == 2 and path[0] == "properties":
+            return f"properties.{path[1]}"
+    raise FilterError(f"filter {text!r}: {node.sql()!r} is no event column; known are {', '.join(_COLUMNS)} and properties.<name>")
+
+
+def _literal(node: "exp.Expr", text: str) -> Decimal | str:
+    from sqlglot import exp
+
+    sign = -1 if isinstance(node, exp.Neg) else 1
+    node = node.this if isinstance(node, exp.Neg) else node
+    if isinstance(node, exp.Boolean):
+        return "true" if node.this else "false"
+    if not isinstance(node, exp.Literal):
+        raise FilterError(f"filter {text!r}: {node.sql()!r} is no text or number")
+    if node.is_string:
+        return str(node.this)
+    try:
+        return sign * Decimal(str(node.this))
+    except InvalidOperation as error:
+        raise FilterError(f"filter {text!r}: {node.sql()!r} is no number") from error

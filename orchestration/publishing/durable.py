@@ -1,0 +1,44 @@
+"""Writes that are whole or absent after a crash or a power cut.
+
+Belongs here: the two moves that every record in a release depends on. Does not belong here: what the records say.
+"""
+
+import os
+from pathlib import Path
+
+
+def sync_path(path: Path) -> None:
+    """Force a file's bytes, or a folder's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(root: Path) -> None:
+    """Make every file below a folder read-only, and force the files and then the folders' names to the disk."""
+    for folder, _, names in os.walk(root, topdown=False):
+        for name in names:
+            file = Path(folder, name)
+            file.chmod(0o444)
+            sync_path(file)
+        sync_path(Path(folder))
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Give a file new contents at once: a reader sees all of the old text or all of the new."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(text, encoding="utf-8")
+    sync_path(draft)
+    draft.replace(path)
+    sync_path(path.parent)
+
+
+def replace_link(path: Path, target: str) -> None:
+    """Point a symbolic link elsewhere at once; `target` is relative to the link's folder."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    draft.symlink_to(target)
+    draft.replace(path)
+    sync_path(path.parent)

@@ -1,0 +1,102 @@
+"""One writer per home, and a token that tells a writer it has been replaced.
+
+Belongs here: the lock that whoever builds or changes releases holds. Does not belong here: Dagster's pools, which order runs of
+one instance; runs from the command line pass them by, and a run that was marked failed may still be alive.
+"""
+
+import json
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from orchestration.errors import NorthstarError
+from orchestration.publishing.durable import replace_text
+
+
+class LockTaken(NorthstarError):  # noqa: N818 - says what happened
+    """Another process is writing in this home."""
+
+
+class StaleToken(NorthstarError):  # noqa: N818 - says what happened
+    """The writer's lock is gone: released, or taken over by a later writer."""
+
+
+class WriterLock:
+    """The right to write in one home, held from `acquire` (or `with`) to `release`.
+
+    The lock is the operating system's, on `locks/writer`, so it ends with its process however that dies. Because such a lock can
+    still be lost while its holder lives (someone removes the file), each acquisition also draws the next number from
+    `locks/fence`, and a writer calls `check` before each step that others can see.
+    """
+
+    def __init__(self, home: Path, purpose: str = "write") -> None:
+        self.home = home
+        self.purpose = purpose
+        self.token: int | None = None
+        self._folder = home / "locks"
+        # A file system without such locks must be an error here, not a marker file that outlives its process; and the lock
+        # belongs to the process, so that a thread other than the one that took it may give it back.
+        self._lock = FileLock(self._folder / "writer", thread_local=False, fallback_to_soft=False)
+
+    def acquire(self) -> None:
+        """Take the lock at once, or raise `LockTaken` with who holds it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise LockTaken(f"{self.home} is being written to by {self._holder()}; nothing was changed") from None
+        try:
+            token = (self._stored_token() or 0) + 1
+            replace_text(self._folder / "fence", f"{token}\n")
+            replace_text(self._folder / "holder.json", json.dumps(self._record(token)))
+        except BaseException:
+            self._lock.release()
+            raise
+        self.token = token
+
+    def release(self) -> None:
+        """Give the lock back; `check` fails from here on."""
+        if self.token is not None and self._stored_token() == self.token:
+            (self._folder / "holder.json").unlink(missing_ok=True)
+        self.token = None
+        self._lock.release()
+
+    def check(self) -> None:
+        """Raise `StaleToken` unless this is still the latest writer."""
+        if self.token is None:
+            raise StaleToken(f"the lock on {self.home} is not held; nothing was changed")
+        stored = self._stored_token()
+        if stored != self.token:
+            raise StaleToken(f"the lock on {self.home} was taken over (token {self.token}, the latest is {stored})")
+
+    def __enter__(self) -> "WriterLock":
+        self.acquire()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.release()
+
+    def _stored_token(self) -> int | None:
+        fence = self._folder / "fence"
+        try:
+            text = fence.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        if not text.strip().isdecimal():
+            raise NorthstarError(f"{fence} holds {text.strip()!r} instead of a whole number; restore it from a backup")
+        return int(text)
+
+    def _record(self, token: int) -> dict[str, str | int]:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        return {"pid": os.getpid(), "host": socket.gethostname(), "since": since, "purpose": self.purpose, "token": token}
+
+    def _holder(self) -> str:
+        try:
+            record = json.loads((self._folder / "holder.json").read_text(encoding="utf-8"))
+            return f"process {record['pid']} on {record['host']} since {record['since']} ({record['purpose']})"
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return "another process that has not signed in yet"

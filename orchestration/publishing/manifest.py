@@ -1,0 +1,180 @@
+"""What a release says about itself, and how a table's contents become one comparable string.
+
+Belongs here: the record kept as `manifest.json` and the digest of a table. Does not belong here: files, folders and promotion
+(`release`).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import ClassVar
+
+import duckdb
+from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
+
+from orchestration.errors import NorthstarError
+
+SCHEMA_VERSION = 1
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A published column and its DuckDB type."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class MartRecord:
+    """A published mart: its rows, their digest (`table_digest`), its columns in order, and the size of its Parquet file."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    rows: int
+    digest: str
+    columns: tuple[Column, ...]
+    bytes: int
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """What of one source went into a release; the digest identifies the lake's files it was built from."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    partitions: int
+    rows: int
+    first_dt: date | None
+    last_dt: date | None
+    digest: str
+
+
+@dataclass(frozen=True)
+class GateRecord:
+    """The gate's outcome: how many checks were declared, evaluated, failed, and failed without blocking."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    passed: bool
+    declared: int
+    evaluated: int
+    failed: int
+    warnings: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything a release was made from and what is in it.
+
+    created_at: when its build began; published_at: the instant that the release carries in `marts._publication`, fixed when its
+    bytes were made, since bytes that were validated do not change any more. left_out: mart → why it is not in this release.
+    timings: stage → seconds. marts_sha256: of the bytes of `marts.duckdb`.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    release_id: str
+    previous_release_id: str | None
+    created_at: AwareDatetime
+    published_at: AwareDatetime
+    data_through: date
+    code_version: str
+    model_version: str | None
+    config_digest: str
+    dbt_manifest_digest: str
+    sources: Mapping[str, SourceRecord]
+    marts: Mapping[str, MartRecord]
+    left_out: Mapping[str, str]
+    gate: GateRecord
+    timings: Mapping[str, float]
+    marts_sha256: str
+
+    def to_json(self) -> str:
+        """Render as JSON, with the version of this schema."""
+        fields = _ADAPTER.dump_python(self, mode="json")
+        return json.dumps({"schema_version": SCHEMA_VERSION, **fields}, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest":
+        """Read a manifest file; raise `NorthstarError` naming the file and the key when it is not one."""
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise NorthstarError(f"{path} is missing: the release is damaged; move its folder away") from None
+        except ValueError as error:
+            raise NorthstarError(f"{path} is not JSON: {error}") from None
+        version = fields.pop("schema_version", None) if isinstance(fields, dict) else None
+        if version != SCHEMA_VERSION:
+            raise NorthstarError(f"{path} has schema_version {version!r}; this Northstar reads {SCHEMA_VERSION}")
+        try:
+            return _ADAPTER.validate_python(fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise NorthstarError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+_ADAPTER = TypeAdapter(Manifest)
+
+
+def read_columns(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[Column, ...]:
+    """List a relation's columns in order; `relation` is a quoted SQL name."""
+    rows = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    return tuple(Column(name, type_) for name, type_, *_ in rows)
+
+
+def table_digest(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
+    """Hash a table's rows as a multiset, with its row count, column names and types.
+
+    `relation` is a quoted SQL name; the connection's time zone is UTC. Each row becomes one string, every cell written as its
+    length and its text (so that neighbours cannot flow into each other, and NULL, written without a length, is no empty text);
+    the MD5 of that string is read as two 64-bit numbers, and each is summed over the rows. A sum knows no order but counts
+    duplicates. MD5 and decimal text are the same in every DuckDB version, which its own `hash()` is not. It finds accidents and
+    differences; it is no defence against someone who makes collisions on purpose.
+    """
+    columns = read_columns(connection, relation)
+    texts = ", ".join(f"{_text(column)} AS v{index}" for index, column in enumerate(columns))
+    cells = ", ".join(f"coalesce(strlen(v{index}) || ':' || v{index}, '-')" for index in range(len(columns)))
+    row = connection.execute(
+        f"SELECT count(*), sum(('0x' || h[1:16])::UBIGINT), sum(('0x' || h[17:32])::UBIGINT)"
+        f" FROM (SELECT md5(concat({cells})) AS h FROM (SELECT {texts} FROM {relation}))"
+    ).fetchone()
+    schema = [[column.name, column.type] for column in columns]
+    return hashlib.sha256(json.dumps([schema, [str(part) for part in row or ()]]).encode()).hexdigest()
+
+
+def _text(column: Column) -> str:
+    # DuckDB writes ['a, b'] and ['a', 'b'] alike enough to confuse a reader; JSON quotes each element.
+    name = '"' + column.name.replace('"', '""') + '"'
+    nested = column.type.endswith("]") or column.type.startswith(("STRUCT(", "MAP(", "UNION("))
+    return f"CAST(to_json({name}) AS VARCHAR)" if nested else f"CAST({name} AS VARCHAR)"
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """One difference between two releases' schemas; `name` is `mart` or `mart.column`."""
+
+    name: str
+    kind: str  # added, removed or retyped
+    detail: str
+
+
+def schema_changes(before: Mapping[str, MartRecord], after: Mapping[str, MartRecord]) -> list[SchemaChange]:
+    """Compare the marts and columns of two releases, by name; the order of columns does not matter."""
+    changes = [SchemaChange(mart, "removed", f"{mart} is gone") for mart in before if mart not in after]
+    for mart, record in after.items():
+        if mart not in before:
+            changes.append(SchemaChange(mart, "added", f"{mart} is new"))
+            continue
+        old = {column.name: column.type for column in before[mart].columns}
+        new = {column.name: column.type for column in record.columns}
+        for name in {**old, **new}:
+            key = f"{mart}.{name}"
+            if name not in new:
+                changes.append(SchemaChange(key, "removed", f"{key} ({old[name]}) is gone"))
+            elif name not in old:
+                changes.append(SchemaChange(key, "added", f"{key} ({new[name]}) is new"))
+            elif old[name] != new[name]:
+                changes.append(SchemaChange(key, "retyped", f"{key} was {old[name]} and is {new[name]}"))
+    return changes

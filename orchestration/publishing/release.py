@@ -1,0 +1,641 @@
+"""Releases on disk: build a candidate, promote it, look at it, go back to an older one, throw old ones away.
+
+Belongs here: everything below `<home>/published`. Does not belong here: whether the data is good (the gate hands a `Verdict`
+in) or what a manifest holds (`manifest`).
+
+    published/.candidate-<id>/    being built or judged
+    published/releases/<id>/      a release; its files are read-only and never change
+    published/marts.duckdb        link to the current release's file. Replacing it is the moment of commit, and it alone decides
+                                  which release is current
+    published/current.json        the same in words, for readers of the Parquet files; written right after the link
+    published/promoting.json      exists while a promotion is under way, so that `recover` can finish what was cut off
+"""
+
+import difflib
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from orchestration.errors import NorthstarError, UserError
+from orchestration.publishing.durable import replace_link, replace_text, sync_path, sync_tree
+from orchestration.publishing.lock import StaleToken, WriterLock
+from orchestration.publishing.manifest import (
+    GateRecord,
+    Manifest,
+    MartRecord,
+    SchemaChange,
+    SourceRecord,
+    read_columns,
+    schema_changes,
+    table_digest,
+)
+
+DATABASE = "marts.duckdb"
+STORAGE_VERSION = "v1.0.0"  # the oldest that DuckDB 1.x writes and every 1.x client opens
+SPACE_MARGIN = 64 * 1024**2  # bytes left free beside a release
+_CELL_BYTES = 16  # a cell before compression: generous for numbers and dates, fair for ids
+_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
+_MART = re.compile(r"[a-z][a-z0-9_]*")
+
+Comments = Mapping[str, tuple[str, Mapping[str, str]]]
+
+
+class PublishRefused(NorthstarError):  # noqa: N818 - says what happened
+    """A candidate that must not become the current release; the current one stands."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's word on the very bytes of a candidate's `marts.duckdb`."""
+
+    passed: bool
+    marts_sha256: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A built release that is not promoted yet; times are aware, in UTC."""
+
+    release_id: str
+    path: Path
+    created_at: datetime
+    published_at: datetime
+    data_through: date
+    code_version: str
+    model_version: str | None
+    marts: Mapping[str, MartRecord]
+    marts_sha256: str
+
+    @property
+    def database(self) -> Path:
+        """The candidate's DuckDB file."""
+        return self.path / DATABASE
+
+    def manifest(
+        self,
+        *,
+        previous_release_id: str | None,
+        config_digest: str,
+        dbt_manifest_digest: str,
+        sources: Mapping[str, SourceRecord],
+        left_out: Mapping[str, str],
+        gate: GateRecord,
+        timings: Mapping[str, float],
+    ) -> Manifest:
+        """Complete what the build knows with what the night knows."""
+        return Manifest(
+            release_id=self.release_id,
+            previous_release_id=previous_release_id,
+            created_at=self.created_at,
+            published_at=self.published_at,
+            data_through=self.data_through,
+            code_version=self.code_version,
+            model_version=self.model_version,
+            config_digest=config_digest,
+            dbt_manifest_digest=dbt_manifest_digest,
+            sources=sources,
+            marts=self.marts,
+            left_out=left_out,
+            gate=gate,
+            timings=timings,
+            marts_sha256=self.marts_sha256,
+        )
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release on disk."""
+
+    release_id: str
+    path: Path
+    manifest: Manifest
+    is_current: bool
+
+    @property
+    def database(self) -> Path:
+        """The release's DuckDB file, which never changes."""
+        return self.path / DATABASE
+
+
+@dataclass(frozen=True)
+class MartDiff:
+    """How one mart's rows, counted with duplicates, differ between two releases.
+
+    Rows are compared over the columns that both releases have with the same type; `schema` lists the others.
+    """
+
+    mart: str
+    added: int
+    removed: int
+    common: int
+    schema: tuple[SchemaChange, ...]
+
+
+class ReleaseStore:
+    """The releases of one home. `memory_limit` (as DuckDB writes it, `8GB`) bounds each connection opened here."""
+
+    def __init__(self, home: Path, *, memory_limit: str | None = None) -> None:
+        self.home = home
+        self.published = home / "published"
+        self._folder = self.published / "releases"
+        self._link = self.published / DATABASE
+        self._pointer = self.published / "current.json"
+        self._intent = self.published / "promoting.json"
+        self._memory_limit = memory_limit
+
+    # Building
+
+    def build(
+        self,
+        warehouse: duckdb.DuckDBPyConnection | Path,
+        marts: Sequence[str],
+        *,
+        data_through: date,
+        code_version: str,
+        model_version: str | None,
+        order_by: Mapping[str, Sequence[str]] | None = None,
+        comments: Comments | None = None,
+        release_id: str | None = None,
+    ) -> Candidate:
+        """Copy the warehouse's tables `marts.<mart>` into a fresh candidate folder, as one DuckDB file and a Parquet file each.
+
+        warehouse: the build file, or an open connection to it with no transaction under way. order_by: mart → its grain, by
+        which its rows are stored. comments: mart → (comment, {column: comment}). Both may name marts that are left out.
+        Raises `NorthstarError` when a mart or a named column is missing, or when the disk is too full; then no candidate is left.
+        """
+        if not marts or len(set(marts)) != len(marts) or not all(_MART.fullmatch(mart) for mart in marts):
+            raise NorthstarError(f"a release needs distinct marts with lower-case names, not {list(marts)}")
+        created_at = datetime.now(UTC)
+        if release_id is None:
+            identity = json.dumps([created_at.isoformat(), os.getpid(), code_version, data_through.isoformat()])
+            release_id = f"{created_at:%Y%m%dT%H%M%SZ}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}"
+        elif not _ID.fullmatch(release_id):
+            raise NorthstarError(f"{release_id!r} is no release id (like 20261121T193000Z-3f9a1c)")
+        path = self.published / f".candidate-{release_id}"
+        if path.exists() or (self._folder / release_id).exists():
+            raise NorthstarError(f"release {release_id} exists already")
+
+        order_by, comments = order_by or {}, comments or {}
+        with self._warehouse(warehouse) as (connection, catalog):
+            self._check_marts(connection, catalog, marts, order_by, comments)
+            self._check_space(connection, catalog, marts)
+            (path / "parquet").mkdir(parents=True)
+            try:
+                with _attached(connection, path / DATABASE) as target:
+                    counts = _copy_marts(connection, catalog, target, marts, order_by, comments)
+                    published_at = datetime.now(UTC)
+                    _sign(
+                        connection,
+                        target,
+                        [release_id, data_through, published_at.replace(tzinfo=None), code_version, model_version, counts],
+                    )
+                records = self._measure(path, marts)
+                sync_tree(path)
+            except BaseException as error:
+                shutil.rmtree(path)
+                if isinstance(error, duckdb.Error):
+                    raise NorthstarError(f"release {release_id} could not be built, nothing was published: {error}") from error
+                raise
+        sha256 = _sha256(path / DATABASE)
+        return Candidate(release_id, path, created_at, published_at, data_through, code_version, model_version, records, sha256)
+
+    @contextmanager
+    def _warehouse(self, warehouse: duckdb.DuckDBPyConnection | Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        if isinstance(warehouse, Path):
+            with self._open({"warehouse": warehouse}) as connection:
+                yield connection, "warehouse"
+        else:
+            yield warehouse, str(warehouse.execute("SELECT current_database()").fetchall()[0][0])
+
+    @contextmanager
+    def _open(self, files: Mapping[str, Path]) -> Iterator[duckdb.DuckDBPyConnection]:
+        with closing(duckdb.connect(config={"temp_directory": str(self.home / "tmp")})) as connection:
+            self._set_up(connection, files)
+            yield connection
+
+    def _set_up(self, connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path]) -> None:
+        connection.execute("SET TimeZone = 'UTC'")
+        if self._memory_limit:
+            connection.execute(f"SET memory_limit = {_literal(self._memory_limit)}")
+        for name, file in files.items():
+            connection.execute(f"ATTACH {_literal(str(file))} AS {_quote(name)} (READ_ONLY)")
+
+    @staticmethod
+    def _check_marts(
+        connection: duckdb.DuckDBPyConnection,
+        catalog: str,
+        marts: Sequence[str],
+        order_by: Mapping[str, Sequence[str]],
+        comments: Comments,
+    ) -> None:
+        found: dict[str, set[str]] = {}
+        for table, column in connection.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'marts'", [catalog]
+        ).fetchall():
+            found.setdefault(table, set()).add(column)
+        if missing := [mart for mart in marts if mart not in found]:
+            raise NorthstarError(
+                f"the warehouse has no {', '.join(missing)} in its schema marts; it has {', '.join(sorted(found))}"
+            )
+        for mart in marts:
+            for what, named in (("grain", order_by.get(mart, ())), ("comments", comments.get(mart, ("", {}))[1])):
+                if unknown := [column for column in named if column not in found[mart]]:
+                    raise NorthstarError(f"the {what} of {mart} names columns that it does not have: {', '.join(unknown)}")
+
+    def _check_space(self, connection: duckdb.DuckDBPyConnection, catalog: str, marts: Sequence[str]) -> None:
+        cells = 0
+        for mart in marts:
+            relation = f"{_quote(catalog)}.marts.{_quote(mart)}"
+            rows = _count(connection, f"SELECT count(*) FROM {relation}")
+            cells += rows * len(read_columns(connection, relation))
+        # Twice: the DuckDB file and the Parquet files.
+        needed = 2 * cells * _CELL_BYTES + SPACE_MARGIN
+        self.published.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.published).free
+        if free < needed:
+            raise NorthstarError(
+                f"{self.published} has {free / 1024**2:,.0f} MB free, and a release of {len(marts)} marts needs about"
+                f" {needed / 1024**2:,.0f} MB: free some space or keep fewer releases; nothing was published"
+            )
+
+    def _measure(self, path: Path, marts: Sequence[str]) -> dict[str, MartRecord]:
+        """Write the Parquet files and count and hash the rows, all from the finished file as a reader will see it."""
+        records = {}
+        with self._open({"candidate": path / DATABASE}) as connection:
+            for mart in marts:
+                table = f"candidate.{_quote(mart)}"
+                file = path / "parquet" / f"{mart}.parquet"
+                connection.execute(f"COPY (FROM {table}) TO {_literal(str(file))} (FORMAT parquet, COMPRESSION zstd)")
+                records[mart] = MartRecord(
+                    rows=_count(connection, f"SELECT count(*) FROM {table}"),
+                    digest=table_digest(connection, table),
+                    columns=read_columns(connection, table),
+                    bytes=file.stat().st_size,
+                )
+        return records
+
+    # Becoming and staying current
+
+    def promote(
+        self,
+        candidate: Candidate,
+        verdict: Verdict,
+        manifest: Manifest,
+        lock: WriterLock,
+        *,
+        allowed_schema_changes: Collection[str] = (),
+    ) -> Release:
+        """Make a candidate the current release; or raise `PublishRefused`, and the current release stands.
+
+        Refused: a failed verdict, or one on other bytes than are there now; a manifest of something else; a lock that is not held
+        or was taken over; a mart or column that the current release has and the candidate lacks or types differently, unless
+        the manifest leaves the mart out or `allowed_schema_changes` names it (`mart` or `mart.column`).
+        """
+        name = f"release {candidate.release_id}"
+        self._check_lock_to_publish(name, lock)
+        self._settle()
+        current = self.current()
+        if reasons := self._refusals(candidate, verdict, manifest, current, allowed_schema_changes):
+            raise PublishRefused(f"{name} is refused: {'; '.join(reasons)}. The current release stands")
+
+        replace_text(candidate.path / "manifest.json", manifest.to_json())
+        sync_tree(candidate.path)
+        self._folder.mkdir(exist_ok=True)
+        self._check_lock_to_publish(name, lock)
+        replace_text(self._intent, json.dumps({"release_id": candidate.release_id}))
+        path = candidate.path.rename(self._folder / candidate.release_id)
+        sync_path(self._folder)
+        sync_path(self.published)
+        self._point_to(candidate.release_id, manifest)
+        self._forget_intent()
+        return Release(candidate.release_id, path, manifest, is_current=True)
+
+    @staticmethod
+    def _refusals(
+        candidate: Candidate,
+        verdict: Verdict,
+        manifest: Manifest,
+        current: Release | None,
+        allowed: Collection[str],
+    ) -> list[str]:
+        reasons = []
+        if not verdict.passed:
+            reasons.append(f"the gate failed ({verdict.reason})")
+        sha256 = _sha256(candidate.database)
+        if sha256 != verdict.marts_sha256:
+            reasons.append(f"{DATABASE} has SHA-256 {sha256[:12]}…, the gate judged {verdict.marts_sha256[:12]}…")
+        previous = current.release_id if current else None
+        for field, told, known in (
+            ("release_id", manifest.release_id, candidate.release_id),
+            ("previous_release_id", manifest.previous_release_id, previous),
+            ("published_at", manifest.published_at, candidate.published_at),
+            ("data_through", manifest.data_through, candidate.data_through),
+            ("marts", manifest.marts, candidate.marts),
+            ("marts_sha256", manifest.marts_sha256, sha256),
+            ("gate.passed", manifest.gate.passed, verdict.passed),
+        ):
+            if told != known:
+                reasons.append(
+                    f"its manifest's {field} is {told}, not {known}" if field != "marts" else "its manifest lists other marts"
+                )
+        changes = schema_changes(current.manifest.marts, candidate.marts) if current else []
+        reasons += [
+            f"{change.detail}, and no such schema change is declared"
+            for change in changes
+            if change.kind != "added" and change.name not in allowed and change.name not in manifest.left_out
+        ]
+        return reasons
+
+    def recover(self, lock: WriterLock) -> list[str]:
+        """Finish or clear away what a killed run left; returns what was done, in words. To be called first in a night.
+
+        Raises `NorthstarError` when the current release is missing or damaged, which only `rollback` can mend.
+        """
+        self._check_lock(lock)
+        done = self._settle()
+        told, current = self._told_id(), self.current()
+        if current is None and told and (self._folder / told).is_dir():
+            self._point_to(told, self._load(told, told).manifest)
+            done.append(f"restored the link to release {told}")
+        elif current and current.release_id != told:
+            self._point_to(current.release_id, current.manifest)
+            done.append(f"corrected current.json to release {current.release_id}")
+        if self.published.is_dir():
+            for path in sorted(self.published.iterdir()):
+                if path.name.startswith((".candidate-", ".removed-")):
+                    shutil.rmtree(path)
+                    done.append(f"removed the leftover {path.name}")
+                elif path.name.endswith(".draft"):
+                    path.unlink()
+        return done
+
+    def rollback(self, release_id: str, lock: WriterLock) -> Release:
+        """Make an older (or newer) release the current one, after checking its bytes against its manifest.
+
+        Raises `UserError` for an unknown or already current release, `PublishRefused` when its file was changed or damaged.
+        """
+        self._check_lock(lock)
+        self._settle()
+        release = self.release(release_id)
+        if release.is_current:
+            raise UserError(f"release {release_id} is the current one already")
+        if not release.database.is_file() or _sha256(release.database) != release.manifest.marts_sha256:
+            raise PublishRefused(f"{release.database} is not the file that was published; the current release stands")
+        lock.check()
+        self._point_to(release_id, release.manifest)
+        return self._load(release_id, release_id)
+
+    def prune(self, keep: int, lock: WriterLock) -> list[str]:
+        """Remove all but the newest `keep` releases, and never the current one; returns the removed ids, newest first."""
+        if keep < 1:
+            raise UserError(f"at least 1 release must be kept, not {keep}")
+        self._check_lock(lock)
+        self._settle()
+        removed = []
+        for release in self.releases()[keep:]:
+            if not release.is_current:
+                lock.check()
+                # Renamed first, so that a kill half-way leaves no half release under a release's name.
+                shutil.rmtree(release.path.rename(self.published / f".removed-{release.release_id}"))
+                removed.append(release.release_id)
+        return removed
+
+    def _check_lock(self, lock: WriterLock) -> None:
+        if lock.home.resolve() != self.home.resolve():
+            raise StaleToken(f"the lock is on {lock.home}, not on {self.home}")
+        lock.check()
+
+    def _check_lock_to_publish(self, name: str, lock: WriterLock) -> None:
+        try:
+            self._check_lock(lock)
+        except StaleToken as error:
+            raise PublishRefused(f"{name} is refused: {error}. The current release stands") from error
+
+    def _point_to(self, release_id: str, manifest: Manifest) -> None:
+        replace_link(self._link, f"releases/{release_id}/{DATABASE}")
+        pointer = {
+            "release_id": release_id,
+            "path": f"releases/{release_id}",
+            "data_through": manifest.data_through.isoformat(),
+            "published_at": manifest.published_at.isoformat(),
+        }
+        replace_text(self._pointer, json.dumps(pointer, indent=2) + "\n")
+
+    def _settle(self) -> list[str]:
+        """Finish a promotion that was cut off after its folder was in place; before that, it never happened."""
+        try:
+            release_id = json.loads(self._intent.read_text(encoding="utf-8"))["release_id"]
+        except FileNotFoundError:
+            return []
+        done = []
+        if (self._folder / release_id).is_dir():
+            self._point_to(release_id, self._load(release_id, None).manifest)
+            done.append(f"finished the promotion of release {release_id}")
+        self._forget_intent()
+        return done
+
+    def _forget_intent(self) -> None:
+        self._intent.unlink()
+        sync_path(self.published)
+
+    # Looking
+
+    def current(self) -> Release | None:
+        """Load the release that the link points to; None before the first one."""
+        release_id = self._linked_id()
+        if release_id is None:
+            return None
+        if not (self._folder / release_id).is_dir():
+            others = ", ".join(release.release_id for release in self.releases()[:5]) or "none"
+            raise NorthstarError(
+                f"the current release {release_id} is gone; `northstar rollback` to another one (there is {others})"
+            )
+        return self._load(release_id, release_id)
+
+    def releases(self) -> list[Release]:
+        """All releases, newest first by the time they were made."""
+        current = self._linked_id()
+        ids = [path.name for path in self._folder.iterdir() if _ID.fullmatch(path.name)] if self._folder.is_dir() else []
+        found = [self._load(release_id, current) for release_id in ids]
+        return sorted(found, key=lambda release: (release.manifest.published_at, release.release_id), reverse=True)
+
+    def release(self, release_id: str) -> Release:
+        """Find a release by its id; raises `UserError` that names the nearest ones."""
+        known = {release.release_id: release for release in self.releases()}
+        if release_id in known:
+            return known[release_id]
+        if not known:
+            raise UserError("there is no release yet; run `northstar nightly`")
+        near = difflib.get_close_matches(release_id, known, n=3) or list(known)[:5]
+        raise UserError(f"there is no release {release_id!r}; there is {', '.join(near)} (see `northstar releases`)")
+
+    def age(self, now: datetime) -> timedelta:
+        """How long before `now` (aware) the current release was made; raises `UserError` when there is none."""
+        return now - self._require_current().manifest.published_at
+
+    def diff(self, before: str, after: str) -> list[MartDiff]:
+        """Compare two releases mart by mart, in the order of their names; neither file needs to be the current one."""
+        if before == after:
+            raise UserError(f"a diff needs two releases, not {before} twice")
+        old, new = self.release(before), self.release(after)
+        changes = schema_changes(old.manifest.marts, new.manifest.marts)
+        diffs = []
+        with self._open({"before": old.database, "after": new.database}) as connection:
+            for mart in sorted({*old.manifest.marts, *new.manifest.marts}):
+                left, right = old.manifest.marts.get(mart), new.manifest.marts.get(mart)
+                rows_before, rows_after = left.rows if left else 0, right.rows if right else 0
+                common = _common_rows(connection, mart, left, right) if left and right else 0
+                schema = tuple(change for change in changes if change.name.split(".")[0] == mart)
+                diffs.append(MartDiff(mart, rows_after - common, rows_before - common, common, schema))
+        return diffs
+
+    def query(self, sql: str) -> duckdb.DuckDBPyConnection:
+        """Run one SELECT against the current release; the caller fetches from the connection returned and closes it.
+
+        Tables are found as `marts.mart_x` and as `mart_x`. The connection reads that release and nothing else: no other file, no
+        network, no setting can be changed. Raises `UserError` for any other statement and with DuckDB's words for a wrong one.
+        """
+        release = self._require_current()
+        connection = duckdb.connect(config={"temp_directory": str(self.home / "tmp")})
+        try:
+            self._set_up(connection, {"marts": release.database})
+            connection.execute("USE marts")
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+            # External access off still allows the attached file itself: COPY … (USE_TMP_FILE false) overwrote a release attached
+            # read-only when tried (1.5.5), so that only a SELECT may run.
+            statements = connection.extract_statements(sql)
+            if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+                raise UserError("a query is one SELECT statement (WITH, FROM, DESCRIBE, SUMMARIZE and SHOW count as such)")
+            return connection.execute(statements[0])
+        except duckdb.Error as error:
+            connection.close()
+            raise UserError(f"the query failed: {str(error).strip()}") from None
+        except BaseException:
+            connection.close()
+            raise
+
+    def _require_current(self) -> Release:
+        release = self.current()
+        if release is None:
+            raise UserError("there is no release yet; run `northstar nightly`")
+        return release
+
+    def _linked_id(self) -> str | None:
+        try:
+            target = self._link.readlink()
+        except FileNotFoundError:
+            return None
+        except OSError:
+            raise NorthstarError(f"{self._link} must be a link into releases/, and is a file of its own; move it away") from None
+        parts = target.parts
+        if len(parts) != 3 or parts[0] != "releases" or not _ID.fullmatch(parts[1]) or parts[2] != DATABASE:
+            raise NorthstarError(f"{self._link} points to {target}, which is no release of this home")
+        return parts[1]
+
+    def _told_id(self) -> str | None:
+        try:
+            told = json.loads(self._pointer.read_text(encoding="utf-8"))["release_id"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        return told if isinstance(told, str) and _ID.fullmatch(told) else None
+
+    def _load(self, release_id: str, current_id: str | None) -> Release:
+        path = self._folder / release_id
+        return Release(release_id, path, Manifest.read(path / "manifest.json"), is_current=release_id == current_id)
+
+
+@contextmanager
+def _attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[str]:
+    """Attach a fresh file under a plain name; it is checkpointed at the end, and has no write-ahead log once it is closed."""
+    target = "northstar_candidate"
+    connection.execute(f"ATTACH {_literal(str(file))} AS {target} (STORAGE_VERSION '{STORAGE_VERSION}')")
+    try:
+        yield target
+        connection.execute(f"CHECKPOINT {target}")
+    finally:
+        connection.execute(f"DETACH {target}")
+    if file.with_name(f"{file.name}.wal").exists():
+        raise NorthstarError(f"{file} still has a write-ahead log after its checkpoint; nothing was published")
+
+
+def _copy_marts(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: str,
+    target: str,
+    marts: Sequence[str],
+    order_by: Mapping[str, Sequence[str]],
+    comments: Comments,
+) -> list[dict[str, str | int]]:
+    """Copy as tables (a view would keep naming the build file); returns each mart with its row count.
+
+    They lie in the file's schema `main`: opened, `marts.duckdb` is the catalog `marts`, so that `marts.mart_x` finds them. In a schema
+    `marts` of that catalog the same name would be ambiguous to DuckDB (tried with 1.5.5), and no reader could write it.
+    """
+    counts: list[dict[str, str | int]] = []
+    for mart in marts:
+        table = f"{target}.{_quote(mart)}"
+        order = ", ".join(_quote(column) for column in order_by.get(mart, ()))
+        copy = f"CREATE TABLE {table} AS SELECT * FROM {_quote(catalog)}.marts.{_quote(mart)}"
+        connection.execute(f"{copy} ORDER BY {order}" if order else copy)
+        text, columns = comments.get(mart, ("", {}))
+        if text:
+            connection.execute(f"COMMENT ON TABLE {table} IS {_literal(text)}")
+        for column, comment in columns.items():
+            connection.execute(f"COMMENT ON COLUMN {table}.{_quote(column)} IS {_literal(comment)}")
+        counts.append({"mart": mart, "row_count": _count(connection, f"SELECT count(*) FROM {table}")})
+    return counts
+
+
+def _sign(connection: duckdb.DuckDBPyConnection, target: str, values: list[object]) -> None:
+    connection.execute(
+        f"CREATE TABLE {target}._publication (release_id VARCHAR, data_through DATE, published_at TIMESTAMP,"
+        " code_version VARCHAR, model_version VARCHAR, marts STRUCT(mart VARCHAR, row_count BIGINT)[])"
+    )
+    connection.execute(
+        f"COMMENT ON TABLE {target}._publication IS"
+        " 'One row: which release this file is. A connection that stays open keeps the release that it opened.'"
+    )
+    connection.execute(f"INSERT INTO {target}._publication VALUES (?, ?, ?, ?, ?, ?)", values)
+
+
+def _common_rows(connection: duckdb.DuckDBPyConnection, mart: str, left: MartRecord, right: MartRecord) -> int:
+    if left.digest == right.digest:
+        return left.rows
+    types = {column.name: column.type for column in left.columns}
+    shared = [_quote(column.name) for column in right.columns if types.get(column.name) == column.type]
+    if not shared:
+        return 0
+    columns, name = ", ".join(shared), _quote(mart)
+    lost = _count(
+        connection,
+        f"SELECT count(*) FROM (SELECT {columns} FROM before.{name} EXCEPT ALL SELECT {columns} FROM after.{name})",
+    )
+    return left.rows - lost
+
+
+def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    return int(connection.execute(sql).fetchall()[0][0])
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

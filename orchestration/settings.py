@@ -1,0 +1,293 @@
+"""Configuration: the only reader of the environment and of northstar.toml.
+
+Belongs here: every key with its default and its check, and the environment that dbt, Dagster and the libraries are started with.
+Does not belong here: anything that acts on a setting. Settings are frozen; what is unknown or wrong is an error that names the
+key, never a default.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from orchestration.errors import UserError
+from orchestration.filters import Condition, FilterError, parse_filter
+from orchestration.landing.contract import CONTRACT
+
+PROJECT = Path(__file__).resolve().parents[1]
+DBT_PROJECT = PROJECT / "dbt_project"
+
+# Telemetry of every library is off; set before any of them is imported.
+_TELEMETRY_OFF = {
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "DBT_VERSION_CHECK": "false",
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+}
+
+_WINDOW = re.compile(r"(?P<count>[1-9]\d*)(?P<unit>[smhdw])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
+
+
+class SettingsError(UserError):
+    """A setting that is unknown or has a value it cannot have."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FunnelStep(_Frozen):
+    """One step of a funnel: an event by its core name or as it landed, and a filter over its columns."""
+
+    step: Name
+    event: Annotated[str, Field(min_length=1, max_length=200)]
+    where: str | None = None
+
+    @field_validator("where")
+    @classmethod
+    def _parses(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                parse_filter(value)
+            except FilterError as error:
+                raise ValueError(str(error)) from error
+        return value
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The filter as comparisons that must all hold; none without a filter."""
+        return parse_filter(self.where) if self.where else ()
+
+
+class Funnel(_Frozen):
+    """A funnel: ordered steps and the window that begins with the first (`7d`, `30m`, …; none means no limit)."""
+
+    name: Name
+    steps: Annotated[tuple[FunnelStep, ...], Field(min_length=2, max_length=12)]
+    window: str | None = None
+
+    @field_validator("window")
+    @classmethod
+    def _is_window(cls, value: str | None) -> str | None:
+        if value is not None and not _WINDOW.fullmatch(value):
+            raise ValueError(f"{value!r} is no window; write a number and one of s, m, h, d, w, such as '7d'")
+        return value
+
+    @model_validator(mode="after")
+    def _distinct_steps(self) -> "Funnel":
+        names = [step.step for step in self.steps]
+        if len(set(names)) < len(names):
+            raise ValueError(f"the steps of funnel {self.name!r} need different names")
+        return self
+
+    @property
+    def window_seconds(self) -> int | None:
+        """Length of the window in seconds; None means no limit."""
+        if self.window is None:
+            return None
+        match = _WINDOW.fullmatch(self.window)
+        assert match is not None  # noqa: S101  (checked when it was read)
+        return int(timedelta(**{_UNITS[match["unit"]]: int(match["count"])}).total_seconds())
+
+
+class Config(_Frozen):
+    """The keys of northstar.toml, each with its default."""
+
+    reporting_timezone: str = Field("Asia/Shanghai", description="time zone of calendar days, arrival days and the schedule")
+    reporting_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = Field("USD", description="currency of every published amount")
+    week_start: Literal["monday", "sunday"] = Field("monday", description="first day of a week")
+    gross_margin: Annotated[Decimal, Field(ge=0, le=1)] = Field(
+        Decimal("0.8"), description="margin on revenue where a row has no cost of its own"
+    )
+    partition_start: date = Field(date(2010, 1, 1), description="first arrival day that exists")
+    required_sources: tuple[str, ...] = Field((), description="sources without which an arrival day is not complete")
+    max_quarantine_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.01, description="share of bad rows above which a file fails its arrival day"
+    )
+    bot_events_per_day: Annotated[int, Field(ge=1)] = Field(
+        3_000, description="events of one visitor on one day above which that day counts as a bot's"
+    )
+    keep_releases: Annotated[int, Field(ge=1)] = Field(14, description="releases kept besides the current one")
+    max_release_age: str = Field("36h", description="age above which `northstar status` complains")
+    memory_limit: Annotated[str, Field(pattern=r"^[1-9]\d*(MB|GB|TB)$")] = Field("8GB", description="memory of DuckDB; beyond it spills")
+    event_names: Mapping[Name, Name] = Field({}, description="a customer's own event names → the core's")
+    funnels: tuple[Funnel, ...] = Field((), description="added to the shipped funnels, or replacing one by name")
+
+    @field_validator("reporting_timezone")
+    @classmethod
+    def _is_timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is no time zone{_nearest(value, available_timezones())}")
+        return value
+
+    @field_validator("required_sources")
+    @classmethod
+    def _are_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in CONTRACT:
+                raise ValueError(f"{name!r} is no source{_nearest(name, CONTRACT)}")
+        return value
+
+    @field_validator("max_release_age")
+    @classmethod
+    def _is_age(cls, value: str) -> str:
+        if not _WINDOW.fullmatch(value):
+            raise ValueError(f"{value!r} is no age; write a number and one of s, m, h, d, w, such as '36h'")
+        return value
+
+    @model_validator(mode="after")
+    def _distinct_funnels(self) -> "Config":
+        names = [funnel.name for funnel in self.funnels]
+        if len(set(names)) < len(names):
+            raise ValueError("two funnels have the same name")
+        return self
+
+
+class Settings(_Frozen):
+    """What one process of Northstar was started with: where its state lives, what it reads, and the configuration."""
+
+    home: Path
+    landing: Path
+    config_file: Path | None
+    config: Config
+
+    @property
+    def warehouse(self) -> Path:
+        """The build file."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def dbt_target(self) -> Path:
+        """Where dbt keeps its manifest and what it compiled."""
+        return self.home / "dbt" / "target"
+
+    @property
+    def dagster_home(self) -> Path:
+        """DAGSTER_HOME: runs, events and schedules."""
+        return self.home / "dagster"
+
+    @property
+    def timezone(self) -> ZoneInfo:
+        """The reporting time zone."""
+        return ZoneInfo(self.config.reporting_timezone)
+
+    @property
+    def max_release_age(self) -> timedelta:
+        """Age above which a release counts as stale."""
+        match = _WINDOW.fullmatch(self.config.max_release_age)
+        assert match is not None  # noqa: S101  (checked when it was read)
+        return timedelta(**{_UNITS[match["unit"]]: int(match["count"])})
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the effective configuration."""
+        return hashlib.sha256(json.dumps(self.config.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def folding_digest(self) -> str:
+        """SHA-256 of what the incremental models depend on: when it changes, every day is folded again."""
+        keys = {"reporting_timezone", "bot_events_per_day", "event_names", "funnels"}
+        return hashlib.sha256(json.dumps(self.config.model_dump(mode="json", include=keys), sort_keys=True).encode()).hexdigest()
+
+    def dbt_vars(self) -> dict[str, str]:
+        """The variables that dbt is called with; the same on every call, since a change makes dbt parse everything again."""
+        keys = {"reporting_timezone", "reporting_currency", "week_start", "gross_margin", "partition_start", "bot_events_per_day"}
+        return {key: str(value) for key, value in self.config.model_dump(mode="json", include=keys).items()}
+
+    def export(self) -> None:
+        """Set the environment that dbt, Dagster and the libraries of this process read."""
+        temporary = self.home / "tmp"
+        os.environ.update(
+            _TELEMETRY_OFF,
+            NORTHSTAR_HOME=str(self.home),
+            NORTHSTAR_LANDING=str(self.landing),
+            NORTHSTAR_WAREHOUSE=str(self.warehouse),
+            NORTHSTAR_MEMORY_LIMIT=self.config.memory_limit,
+            NORTHSTAR_TEMP=str(temporary),
+            DAGSTER_HOME=str(self.dagster_home),
+            DBT_PROFILES_DIR=str(DBT_PROJECT),
+            DBT_PROJECT_DIR=str(DBT_PROJECT),
+            DBT_TARGET_PATH=str(self.dbt_target),
+            DBT_LOG_PATH=str(self.home / "dbt" / "logs"),
+        )
+        if self.config_file is not None:
+            os.environ["NORTHSTAR_CONFIG"] = str(self.config_file)
+
+
+def load(environment: Mapping[str, str] | None = None, *, directory: Path | None = None) -> Settings:
+    """Settings from the environment and the configuration file it names.
+
+    NORTHSTAR_HOME (default `.northstar` beside the project), NORTHSTAR_LANDING (default `<home>/landing`), NORTHSTAR_CONFIG (default
+    `northstar.toml` in the directory, else in the home). Raises SettingsError for a file, key or value that is not understood.
+    """
+    environment = os.environ if environment is None else environment
+    directory = Path.cwd() if directory is None else directory
+    home = _folder(environment, "NORTHSTAR_HOME", PROJECT / ".northstar", directory)
+    landing = _folder(environment, "NORTHSTAR_LANDING", home / "landing", directory)
+    config_file = _config_file(environment, home, directory)
+    return Settings(home=home, landing=landing, config_file=config_file, config=_read(config_file))
+
+
+def _folder(environment: Mapping[str, str], variable: str, default: Path, directory: Path) -> Path:
+    path = (directory / environment[variable]).resolve() if environment.get(variable) else default
+    if path.exists() and not path.is_dir():
+        raise SettingsError(f"{variable} is {path}, which is not a folder")
+    return path
+
+
+def _config_file(environment: Mapping[str, str], home: Path, directory: Path) -> Path | None:
+    if environment.get("NORTHSTAR_CONFIG"):
+        named = (directory / environment["NORTHSTAR_CONFIG"]).resolve()
+        if not named.is_file():
+            raise SettingsError(f"NORTHSTAR_CONFIG names {named}, which does not exist")
+        return named
+    return next((path for path in (directory / "northstar.toml", home / "northstar.toml") if path.is_file()), None)
+
+
+def _read(path: Path | None) -> Config:
+    if path is None:
+        return Config()
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(f"{path}: {_explain(item)}" for item in error.errors(include_url=False))) from error
+
+
+def _explain(error: Any) -> str:
+    location = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        *parents, key = error["loc"]
+        known = _known_keys(parents)
+        return f"unknown key {location!r}{_nearest(str(key), known)}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{location}: {message}" if location else message
+
+
+def _known_keys(parents: list[Any]) -> list[str]:
+    names = [part for part in parents if isinstance(part, str)]
+    model: type[BaseModel] = {(): Config, ("funnels",): Funnel, ("funnels", "steps"): FunnelStep}[tuple(names)]
+    return list(model.model_fields)
+
+
+def _nearest(name: str, known: Any) -> str:
+    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""

@@ -1,0 +1,345 @@
+"""The build file: what dbt reads of the lake and of the configuration, and the plan of what a night folds in.
+
+Belongs here: connections to `warehouse.duckdb`, its schemas `lake` (views on the lake's files) and `control` (configuration as
+tables, the days that the night replaces, the partitions that are folded in). Does not belong here: what is computed from them
+(`dbt_project`), and readers of published data, which never open this file.
+
+The file is disposable: everything in it is rebuilt from the lake.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.errors import NorthstarError, UserError
+from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
+from orchestration.landing.lake import Lake, Partition
+from orchestration.settings import DBT_PROJECT, Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+# Of these a night needs at least one: without them there is neither activity nor revenue to speak of.
+_NEEDED = ("events", "orders")
+
+_CONTROL_TABLES = """
+create schema if not exists lake;
+create schema if not exists control;
+create table if not exists control.folded (source varchar, arrived_date date, digest varchar, primary key (source, arrived_date));
+create table if not exists control.digests (name varchar primary key, digest varchar);
+create table if not exists control.affected_days (event_date date primary key);
+create or replace table control.run (data_through date, is_rebuild boolean);
+create or replace table control.landed_sources (source varchar, is_landed boolean);
+create or replace table control.event_names (landed_name varchar, core_name varchar);
+create or replace table control.funnel_steps (
+  funnel varchar, step_number integer, step varchar, event varchar, window_seconds bigint
+);
+create or replace table control.funnel_conditions (
+  funnel varchar, step_number integer, condition_number integer, attribute varchar, operator varchar, literal_text varchar,
+  literal_number decimal(38, 6)
+);
+create or replace temp table target (source varchar, arrived_date date, digest varchar);
+create or replace temp table happened (source varchar, arrived_date date, event_date date);
+create or replace temp table changed as select source, arrived_date from target limit 0;
+"""
+
+# A partition changed when the lake holds another version than is folded in, or no longer holds it within the night's horizon.
+_CHANGED = """
+insert into changed
+select coalesce(target.source, folded.source), coalesce(target.arrived_date, folded.arrived_date)
+from target
+full join control.folded as folded on target.source = folded.source and target.arrived_date = folded.arrived_date
+where target.digest is distinct from folded.digest
+"""
+
+# The days of what arrived and of what it replaces; the days of any other copy of the same events, wherever it lies; and, to the end,
+# the days on which an event with a copy on an affected day has further copies: a day is only replaced together with them.
+_AFFECTED = """
+insert or ignore into control.affected_days
+with recursive
+held as (
+  select event_id, event_date, landed_date from core.fct_events
+  union all
+  select event_id, event_date, arrived_date from intermediate.int_events__duplicates
+),
+changed_events as (select arrived_date from changed where source = 'events'),
+touched_ids as (
+  select distinct event_id from arrived
+  union
+  select event_id from held where landed_date in (from changed_events)
+),
+touched_days as (
+  select event_date from happened where source = 'events' and arrived_date in (from changed_events)
+  union
+  select event_date from held where landed_date in (from changed_events)
+  union
+  select event_date from held where event_id in (from touched_ids)
+),
+scattered as (
+  select distinct copies.event_id, copies.event_date
+  from held as copies
+  where copies.event_id in (select event_id from intermediate.int_events__duplicates)
+),
+closed (event_date) as (
+  select event_date from touched_days
+  union
+  select elsewhere.event_date
+  from closed
+  inner join scattered as here on closed.event_date = here.event_date
+  inner join scattered as elsewhere on here.event_id = elsewhere.event_id
+)
+select event_date from closed
+"""
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """What a night folds into the warehouse.
+
+    data_through: last arrival day that is complete. changed: partitions per source that are new, replaced or withdrawn.
+    affected_days: event days that are replaced. is_rebuild: whether everything is built anew, and why.
+    """
+
+    data_through: date
+    changed: Mapping[str, int]
+    affected_days: int
+    rebuild_reason: str | None
+
+    @property
+    def is_rebuild(self) -> bool:
+        """Whether everything is built anew."""
+        return self.rebuild_reason is not None
+
+
+class Warehouse:
+    """The build file of one home. Methods open and close it themselves; a second process that holds it open is an error."""
+
+    def __init__(self, settings: Settings, lake: Lake) -> None:
+        self._settings = settings
+        self._lake = lake
+
+    @property
+    def path(self) -> Path:
+        """Where the build file lies."""
+        return self._settings.warehouse
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Iterator["duckdb.DuckDBPyConnection"]:
+        """A connection with the house's limits, closed on leaving."""
+        import duckdb
+
+        temporary = self._settings.home / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = duckdb.connect(str(self.path), read_only=read_only)
+        except duckdb.IOException as error:
+            raise NorthstarError(f"{self.path} cannot be opened: {str(error).splitlines()[0]}") from error
+        try:
+            connection.execute("set TimeZone = 'UTC'")
+            connection.execute(f"set memory_limit = {_literal(self._settings.config.memory_limit)}")
+            connection.execute(f"set temp_directory = {_literal(str(temporary))}")
+            yield connection
+        finally:
+            connection.close()
+
+    def plan(self, as_of: date | None = None) -> FoldPlan:
+        """Show the lake up to a day (default: all of it) to dbt and decide which event days the night replaces.
+
+        Nothing is folded yet: `mark_folded` records that, and until then the next plan contains this one. Raises UserError when
+        neither events nor orders have landed.
+        """
+        partitions = {
+            source: {day: partition for day, partition in self._lake.partitions(source).items() if as_of is None or day <= as_of}
+            for source in CONTRACT
+        }
+        if not any(partitions[source] for source in _NEEDED):
+            raise UserError(
+                f"nothing to build: neither {' nor '.join(_NEEDED)} have landed in {self._settings.landing}"
+                f"{'' if as_of is None else f' up to {as_of}'}; `northstar simulate` or `northstar import` write a landing zone"
+            )
+        data_through = self._data_through(partitions)
+        self._settings.home.mkdir(parents=True, exist_ok=True)
+        with self.connect() as connection:
+            connection.execute("begin")
+            connection.execute(_CONTROL_TABLES)
+            rebuild_reason = self._rebuild_reason(connection)
+            if rebuild_reason is not None:
+                connection.execute("delete from control.folded; delete from control.affected_days")
+            self._write_configuration(connection)
+            self._write_targets(connection, partitions)
+            connection.execute(_CHANGED)
+            for source in CONTRACT.values():
+                files = self._lake.files(source.name, partitions[source.name])
+                connection.execute(f"create or replace view lake.{source.name} as {_scan(source, files)}")
+            self._write_affected_days(connection, is_rebuild=rebuild_reason is not None)
+            files = self._files_to_fold(connection, partitions["events"])
+            connection.execute(f"create or replace view control.events_to_fold as {_scan(CONTRACT['events'], files)}")
+            connection.execute("insert into control.run values (?, ?)", [data_through, rebuild_reason is not None])
+            plan = FoldPlan(
+                data_through=data_through,
+                changed=dict(connection.execute("select source, count(*) from changed group by source order by source").fetchall()),
+                affected_days=_scalar(connection, "select count(*) from control.affected_days"),
+                rebuild_reason=rebuild_reason,
+            )
+            connection.execute("commit")
+        return plan
+
+    def mark_folded(self) -> None:
+        """Record that everything the last plan showed is in the incremental models; in one transaction."""
+        with self.connect() as connection:
+            connection.execute("begin")
+            connection.execute("delete from control.affected_days")
+            connection.execute("delete from control.folded")
+            connection.execute("insert into control.folded select source, arrived_date, digest from control.target")
+            connection.executemany("insert or replace into control.digests values (?, ?)", list(self._digests().items()))
+            connection.execute("commit")
+
+    def landed_sources(self) -> frozenset[str]:
+        """Sources of which anything lies within the horizon of the last plan."""
+        with self.connect(read_only=True) as connection:
+            rows = connection.execute("select source from control.landed_sources where is_landed").fetchall()
+        return frozenset(name for (name,) in rows)
+
+    def row_counts(self, relations: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Rows of each (schema, table) that exists as a table; views are not counted, since counting would compute them."""
+        wanted = set(relations)
+        with self.connect(read_only=True) as connection:
+            tables = connection.execute("select schema_name, table_name, estimated_size from duckdb_tables()").fetchall()
+        return {(schema, table): rows for schema, table, rows in tables if (schema, table) in wanted}
+
+    def _data_through(self, partitions: Mapping[str, Mapping[date, Partition]]) -> date:
+        newest = {source: max(days) for source, days in partitions.items() if days}
+        required = self._settings.config.required_sources
+        missing = [source for source in required if source not in newest]
+        if missing:
+            raise UserError(f"required_sources names {', '.join(missing)}, of which nothing has landed in {self._settings.landing}")
+        return min(newest[source] for source in required) if required else max(newest.values())
+
+    def _rebuild_reason(self, connection: "duckdb.DuckDBPyConnection") -> str | None:
+        known = dict(connection.execute("select name, digest from control.digests").fetchall())
+        if not known:
+            return "first night"
+        changed = [name for name, digest in self._digests().items() if known.get(name) != digest]
+        return f"{' and '.join(changed)} changed" if changed else None
+
+    def _digests(self) -> dict[str, str]:
+        return {"configuration": self._settings.folding_digest, "code": _incremental_code_digest(DBT_PROJECT)}
+
+    def _write_configuration(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        config = self._settings.config
+        _insert(connection, "control.event_names", list(config.event_names.items()))
+        _insert(
+            connection,
+            "control.funnel_steps",
+            [
+                (funnel.name, number, step.step, step.event, funnel.window_seconds)
+                for funnel in config.funnels
+                for number, step in enumerate(funnel.steps, start=1)
+            ],
+        )
+        _insert(
+            connection,
+            "control.funnel_conditions",
+            [
+                (funnel.name, step_number, condition_number, condition.attribute, condition.operator, text, number)
+                for funnel in config.funnels
+                for step_number, step in enumerate(funnel.steps, start=1)
+                for condition_number, condition in enumerate(step.conditions, start=1)
+                for text, number in zip(
+                    condition.texts or (None,), condition.numbers or (None,) * max(len(condition.texts), 1), strict=True
+                )
+            ],
+        )
+
+    def _write_targets(
+        self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[str, Mapping[date, Partition]]
+    ) -> None:
+        connection.execute("create or replace table control.target (source varchar, arrived_date date, digest varchar)")
+        _insert(
+            connection,
+            "control.target",
+            [(source, day, partition.digest) for source, days in partitions.items() for day, partition in days.items()],
+        )
+        connection.execute("insert into target from control.target")
+        _insert(
+            connection,
+            "happened",
+            [
+                ("events", day, date.fromisoformat(event_day))
+                for day, partition in partitions["events"].items()
+                for event_day in partition.happened
+            ],
+        )
+        _insert(connection, "control.landed_sources", [(source, bool(days)) for source, days in partitions.items()])
+
+    def _write_affected_days(self, connection: "duckdb.DuckDBPyConnection", *, is_rebuild: bool) -> None:
+        if is_rebuild:
+            # Days were cut in the time zone that held when a file was ingested; a day on either side covers any other.
+            connection.execute(
+                "insert or ignore into control.affected_days "
+                "select unnest([event_date - 1, event_date, event_date + 1]) from happened"
+            )
+            return
+        days = [day for (day,) in connection.execute("select arrived_date from changed where source = 'events'").fetchall()]
+        if not days:
+            return
+        files = self._lake.files("events", days)
+        connection.execute(
+            f"create or replace temp view arrived as select event_id from ({_scan(CONTRACT['events'], files)}) "
+            "where arrived_date in (select arrived_date from target where source = 'events')"
+        )
+        connection.execute(_AFFECTED)
+
+    def _files_to_fold(self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[date, Partition]) -> list[Path]:
+        affected = {day for (day,) in connection.execute("select event_date from control.affected_days").fetchall()}
+        near = {day + timedelta(days=shift) for day in affected for shift in (-1, 0, 1)}
+        near_texts = {day.isoformat() for day in near}
+        days = [day for day, partition in partitions.items() if not near_texts.isdisjoint(partition.happened)]
+        return self._lake.files("events", days)
+
+
+def _scan(source: Source, files: Sequence[Path]) -> str:
+    """A select over the files of a source; without files, one that returns no row of the same types."""
+    columns = [(column.name, column.type.sql) for column in source.columns] + [(name, type_) for name, type_, _ in LAKE_COLUMNS]
+    if not files:
+        return "select " + ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in columns) + " limit 0"
+    names = ", ".join(f'"{name}"' for name, _ in columns)
+    return f"select {names} from read_parquet([{', '.join(_literal(str(path)) for path in files)}])"
+
+
+def _incremental_code_digest(project: Path) -> str:
+    """SHA-256 of the SQL that the incremental models are made of: when it changes, what they hold is no longer its result."""
+    models = [path for path in (project / "models").rglob("*.sql") if "replace_days" in path.read_text(encoding="utf-8")]
+    inputs = [
+        project / "models/staging/events/stg_events.sql",
+        project / "models/intermediate/funnel/int_funnel__steps.sql",
+        project / "seeds/funnels.csv",
+        *(project / "macros").rglob("*.sql"),
+    ]
+    digest = hashlib.sha256()
+    for path in sorted({*models, *inputs}):
+        digest.update(path.relative_to(project).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _insert(connection: "duckdb.DuckDBPyConnection", table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        placeholders = ", ".join("?" * len(rows[0]))
+        for start in range(0, len(rows), 500):
+            chunk = rows[start : start + 500]
+            values = ", ".join(f"({placeholders})" for _ in chunk)
+            connection.execute(f"insert into {table} values {values}", [value for row in chunk for value in row])
+
+
+def _scalar(connection: "duckdb.DuckDBPyConnection", query: str) -> Any:
+    row = connection.execute(query).fetchone()
+    assert row is not None  # noqa: S101  (an aggregate returns a row)
+    return row[0]
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

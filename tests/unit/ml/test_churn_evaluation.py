@@ -1,0 +1,90 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, log_loss
+
+from ml.churn.evaluation import evaluate, gain_interval, log_losses
+
+
+@pytest.fixture(scope="module")
+def predicted():
+    draw = np.random.default_rng(5)
+    logit = draw.normal(-2, 1, 20_000)
+    probability = 1 / (1 + np.exp(-logit))
+    return draw.binomial(1, probability), probability, logit
+
+
+def test_figures_agree_with_scikit_learn(predicted):
+    churned, probability, logit = predicted
+    metrics = evaluate(churned, probability)
+    assert metrics.log_loss == pytest.approx(log_loss(churned, probability), rel=1e-12)
+    assert metrics.brier == pytest.approx(brier_score_loss(churned, probability), rel=1e-12)
+    recalibrated = LogisticRegression(C=np.inf, tol=1e-10).fit(logit[:, None], churned)
+    assert metrics.calibration_slope == pytest.approx(recalibrated.coef_[0, 0], rel=1e-4)
+
+
+def test_true_probabilities_are_calibrated(predicted):
+    churned, probability, _ = predicted
+    metrics = evaluate(churned, probability)
+    assert metrics.calibration_slope == pytest.approx(1, abs=0.06)
+    assert metrics.calibration_intercept == pytest.approx(0, abs=0.06)
+
+
+def test_overconfidence_and_underestimation_show(predicted):
+    churned, _, logit = predicted
+    assert evaluate(churned, 1 / (1 + np.exp(-2 * logit))).calibration_slope == pytest.approx(0.5, abs=0.03)
+    assert evaluate(churned, 1 / (1 + np.exp(1 - logit))).calibration_intercept == pytest.approx(1, abs=0.06)
+
+
+def test_bins_are_tenths_that_hold_all_rows(predicted):
+    churned, probability, _ = predicted
+    bins = evaluate(churned, probability).bins
+    assert [each.rows for each in bins] == [2000] * 10
+    assert sum(each.rows * each.churn_rate for each in bins) == pytest.approx(churned.sum())
+    assert all(low.probability_max <= high.probability_min for low, high in pairwise(bins))
+
+
+def test_a_constant_prediction_has_one_bin_no_slope_and_no_lift():
+    churned = np.array([1, 0, 0, 0] * 10)
+    metrics = evaluate(churned, np.full(40, 0.25))
+    assert (metrics.auc, metrics.calibration_slope, metrics.top_decile_lift, len(metrics.bins)) == (0.5, None, 1.0, 1)
+    assert metrics.calibration_intercept == pytest.approx(0, abs=1e-9)
+
+
+def test_lift_is_that_of_the_highest_tenth():
+    churned = np.repeat([0, 1, 0, 1], [80, 10, 5, 5])
+    probability = np.repeat([0.1, 0.2, 0.3, 0.4], [80, 10, 5, 5])
+    assert evaluate(churned, probability).top_decile_lift == pytest.approx((5 / 10) / (15 / 100))
+
+
+def test_what_is_not_defined_is_none():
+    metrics = evaluate(np.zeros(20, dtype=int), np.linspace(0.1, 0.2, 20))
+    assert (metrics.auc, metrics.average_precision, metrics.calibration_slope) == (None, None, None)
+    assert (metrics.calibration_intercept, metrics.top_decile_lift) == (None, None)
+    separated = evaluate(np.repeat([0, 1], 10), np.repeat([0.2, 0.8], 10))
+    assert separated.calibration_slope is None
+    assert separated.auc == 1
+
+
+def test_a_certain_prediction_that_fails_costs_a_finite_amount():
+    assert log_losses(np.array([1, 0]), np.array([0.0, 0.0])).tolist() == pytest.approx([34.54, 0], abs=0.01)
+
+
+@pytest.mark.parametrize("probability", [[0.5], [0.5, 1.1], [0.5, np.nan], [-0.1, 0.5]])
+def test_what_is_no_probability_is_refused(probability):
+    with pytest.raises(ValueError, match="evaluate"):
+        evaluate(np.array([0, 1]), np.array(probability))
+
+
+def test_the_interval_widens_when_rows_share_accounts():
+    """Ten equal rows of an account carry what one row carries."""
+    gains = np.random.default_rng(1).normal(0.1, 1, 500)
+    accounts = np.arange(500).astype(str)
+    low, high = gain_interval(gains, accounts, seed=0)
+    assert low < gains.mean() < high
+    assert high - low == pytest.approx(2 * 1.645 / np.sqrt(500), rel=0.15)
+    shared = gain_interval(np.repeat(gains, 10), np.repeat(accounts, 10), seed=0)
+    assert shared == pytest.approx((low, high))
+    assert gain_interval(gains, accounts, seed=0) == (low, high)

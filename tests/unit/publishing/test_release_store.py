@@ -1,0 +1,639 @@
+"""A release is whole, immutable and answered by, or the one before it is."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration.errors import NorthstarError, UserError
+from orchestration.publishing import release as release_module
+from orchestration.publishing.lock import StaleToken, WriterLock
+from orchestration.publishing.release import PublishRefused, ReleaseStore, Verdict
+
+# Building
+
+
+def test_a_release_holds_tables_comments_parquet_and_its_own_row(home):
+    home.path.mkdir()
+    home.fill(rows=40)
+    comments = {
+        "mart_mrr__month": ("One row per month, it's said", {"closing_mrr": "at the month's end"}),
+        "mart_left_out": ("ignored", {"x": "y"}),
+    }
+    candidate = home.build(comments=comments)
+    (candidate.path / "gate.json").write_text("{}")
+    with WriterLock(home.path) as lock:
+        release = home.promote(candidate, lock)
+
+    assert release.is_current
+    assert release.path == home.path / "published" / "releases" / candidate.release_id
+    assert (home.path / "published" / "marts.duckdb").readlink() == Path("releases", release.release_id, "marts.duckdb")
+    assert sorted(str(path.relative_to(release.path)) for path in release.path.rglob("*") if path.is_file()) == [
+        "gate.json",
+        "manifest.json",
+        "marts.duckdb",
+        "parquet/mart_metric__daily.parquet",
+        "parquet/mart_mrr__month.parquet",
+    ]
+    assert all(path.stat().st_mode & 0o222 == 0 for path in release.path.rglob("*") if path.is_file())
+    pointer = json.loads((home.path / "published" / "current.json").read_text())
+    assert pointer == {
+        "release_id": release.release_id,
+        "path": f"releases/{release.release_id}",
+        "data_through": "2026-11-20",
+        "published_at": release.manifest.published_at.isoformat(),
+    }
+
+    with duckdb.connect() as reader:
+        reader.execute(f"ATTACH '{home.path}/published/marts.duckdb' AS n (READ_ONLY)")
+        assert reader.execute("SELECT DISTINCT table_type FROM information_schema.tables").fetchall() == [("BASE TABLE",)]
+        assert reader.execute("SELECT comment FROM duckdb_tables() WHERE table_name = 'mart_mrr__month'").fetchone() == (
+            "One row per month, it's said",
+        )
+        assert reader.execute("SELECT comment FROM duckdb_columns() WHERE column_name = 'closing_mrr'").fetchone() == (
+            "at the month's end",
+        )
+        months = [month for (month,) in reader.execute("SELECT month FROM n.mart_mrr__month").fetchall()]
+        assert months == sorted(months)
+        assert len(months) == 40
+        for mart in ("mart_mrr__month", "mart_metric__daily"):
+            parquet = f"'{release.path}/parquet/{mart}.parquet'"
+            assert reader.execute(f"FROM {parquet} EXCEPT ALL FROM n.{mart}").fetchall() == []
+            assert reader.execute(f"FROM n.{mart} EXCEPT ALL FROM {parquet}").fetchall() == []
+        codecs = f"SELECT DISTINCT compression FROM parquet_metadata('{release.path}/parquet/*.parquet')"
+        assert reader.execute(codecs).fetchall() == [("ZSTD",)]
+        publication = reader.execute("FROM n._publication").fetchall()
+    assert publication == [
+        (
+            release.release_id,
+            date(2026, 11, 20),
+            release.manifest.published_at.replace(tzinfo=None),
+            "0.1.0",
+            "churn-7",
+            [{"mart": "mart_mrr__month", "row_count": 40}, {"mart": "mart_metric__daily", "row_count": 40}],
+        )
+    ]
+    assert release.manifest.marts["mart_mrr__month"].rows == 40
+
+
+def test_the_file_is_stored_for_the_oldest_client(published):
+    release = published.store.current()
+    with duckdb.connect() as reader:
+        reader.execute(f"ATTACH '{release.database}' AS n (READ_ONLY)")
+        (tags,) = reader.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'n'").fetchone()
+    assert tags["storage_version"].startswith("v1.0.0")
+    # The header's storage number: 64 is what 0.9 to 1.1 wrote and read.
+    assert int.from_bytes(release.database.read_bytes()[12:20], "little") == 64
+    assert not release.database.with_name("marts.duckdb.wal").exists()
+
+
+def test_equal_data_gives_equal_digests_and_parquet_bytes_also_through_an_open_connection(home):
+    home.path.mkdir()
+    home.fill()
+    first = home.build()
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute("SET preserve_insertion_order = false")
+        second = home.store.build(
+            connection,
+            ["mart_mrr__month"],
+            data_through=date(2026, 11, 20),
+            code_version="0.1.0",
+            model_version=None,
+            order_by={"mart_mrr__month": ["month"]},
+        )
+        assert connection.execute("SELECT count(*) FROM duckdb_databases() WHERE NOT internal").fetchone() == (1,)
+    assert first.marts["mart_mrr__month"] == second.marts["mart_mrr__month"]
+    files = [candidate.path / "parquet" / "mart_mrr__month.parquet" for candidate in (first, second)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert first.release_id != second.release_id
+
+
+@pytest.mark.parametrize(
+    ("marts", "options", "message"),
+    [
+        (["mart_x"], {}, "no mart_x in its schema marts; it has mart_metric__daily, mart_mrr__month"),
+        ([], {}, "distinct marts"),
+        (["mart_mrr__month"] * 2, {}, "distinct marts"),
+        (["_publication"], {}, "lower-case names"),
+        (["mart_mrr__month"], {"order_by": {"mart_mrr__month": ["day"]}}, "grain of mart_mrr__month .* day"),
+        (["mart_mrr__month"], {"comments": {"mart_mrr__month": ("", {"day": "x"})}}, "comments of mart_mrr__month .* day"),
+        (["mart_mrr__month"], {"release_id": "../up"}, "no release id"),
+    ],
+)
+def test_what_cannot_be_built_is_said_and_leaves_nothing(home, marts, options, message):
+    home.path.mkdir()
+    home.fill()
+    with pytest.raises(NorthstarError, match=message):
+        home.build(marts, **options)
+    assert not list(home.path.glob("published/.candidate-*"))
+
+
+def test_a_release_id_is_used_once(published):
+    with pytest.raises(NorthstarError, match="exists already"):
+        published.build(release_id=published.store.current().release_id)
+
+
+def test_a_failure_half_way_leaves_no_candidate_and_the_warehouse_connection_usable(home):
+    home.path.mkdir()
+    home.fill()
+    with duckdb.connect(str(home.warehouse)) as connection:
+        connection.execute("CREATE VIEW marts.mart_bad AS SELECT error('the disk is on fire') AS x FROM range(3)")
+        with pytest.raises(NorthstarError, match="on fire"):
+            home.store.build(
+                connection, ["mart_bad"], data_through=date(2026, 11, 20), code_version="1", model_version=None, order_by={}
+            )
+        assert connection.execute("SELECT count(*) FROM duckdb_databases() WHERE NOT internal").fetchone() == (1,)
+    assert not list(home.path.glob("published/.candidate-*"))
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(published, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    published.fill(version=2)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12, release_module.SPACE_MARGIN))
+    with pytest.raises(NorthstarError, match=r"has 64 MB free, and a release of 2 marts needs about 64 MB: free some space"):
+        published.build()
+    assert not list(published.path.glob("published/.candidate-*"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 0, release_module.SPACE_MARGIN + 10**6))
+    assert published.build().path.is_dir()
+
+
+# Refusals: each leaves the old release answering
+
+
+def refused(published, candidate, lock, message, *, verdict=None, manifest=None, **options):
+    verdict = verdict or Verdict(passed=True, marts_sha256=candidate.marts_sha256, reason="all passed")
+    before = published.store.current()
+    with pytest.raises(PublishRefused, match=message) as error:
+        published.store.promote(candidate, verdict, manifest or published.manifest(candidate), lock, **options)
+    assert "current release stands" in str(error.value)
+    assert published.store.current() == before
+    assert published.answer() == 1
+    assert [release.release_id for release in published.store.releases()] == [before.release_id]
+
+
+def test_a_failing_verdict_is_refused(published):
+    published.fill(version=2)
+    candidate = published.build()
+    with WriterLock(published.path) as lock:
+        verdict = Verdict(passed=False, marts_sha256=candidate.marts_sha256, reason="MRR bridge is off by 3")
+        refused(published, candidate, lock, "MRR bridge is off by 3", verdict=verdict)
+
+
+def test_bytes_that_changed_after_the_verdict_are_refused(published):
+    published.fill(version=2)
+    candidate = published.build()
+    candidate.database.chmod(0o644)
+    with duckdb.connect(str(candidate.database)) as writer:
+        writer.execute("DELETE FROM marts.mart_metric__daily WHERE value = 3")
+    with WriterLock(published.path) as lock:
+        refused(published, candidate, lock, "the gate judged")
+
+
+def test_a_stale_or_foreign_lock_is_refused(published, tmp_path):
+    published.fill(version=2)
+    candidate = published.build()
+    with WriterLock(published.path) as lock:
+        pass
+    refused(published, candidate, lock, "not held")
+    with WriterLock(tmp_path / "elsewhere") as lock:
+        refused(published, candidate, lock, "the lock is on")
+    with WriterLock(published.path) as lock:
+        (published.path / "locks" / "writer").unlink()
+        with WriterLock(published.path):
+            refused(published, candidate, lock, "taken over")
+
+
+def test_a_take_over_while_the_candidate_is_checked_is_refused(published, monkeypatch):
+    published.fill(version=2)
+    candidate = published.build()
+    with WriterLock(published.path) as lock:
+
+        def slow(_):
+            (published.path / "locks" / "fence").write_text("99\n")
+            return candidate.marts_sha256
+
+        monkeypatch.setattr(release_module, "_sha256", slow)
+        refused(published, candidate, lock, "the latest is 99")
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "name"),
+    [
+        ("ALTER TABLE marts.mart_metric__daily DROP COLUMN segments", "segments .* is gone", "mart_metric__daily.segments"),
+        ("ALTER TABLE marts.mart_metric__daily ALTER value TYPE DOUBLE", "was BIGINT and is DOUBLE", "mart_metric__daily.value"),
+        ("DROP TABLE marts.mart_mrr__month", "mart_mrr__month is gone", "mart_mrr__month"),
+    ],
+)
+def test_an_undeclared_schema_change_is_refused_and_a_declared_one_is_not(published, change, message, name):
+    published.fill(version=2)
+    with duckdb.connect(str(published.warehouse)) as connection:
+        connection.execute(change)
+        marts = [row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+    candidate = published.build(marts)
+    with WriterLock(published.path) as lock:
+        refused(published, candidate, lock, message)
+        published.promote(candidate, lock, allowed_schema_changes={name})
+    assert published.answer() == 2
+
+
+def test_an_added_column_and_a_mart_left_out_with_its_reason_are_fine(published):
+    published.fill(version=2)
+    with duckdb.connect(str(published.warehouse)) as connection:
+        connection.execute("ALTER TABLE marts.mart_metric__daily ADD COLUMN target DOUBLE")
+    candidate = published.build(["mart_metric__daily"])
+    manifest = published.manifest(candidate, left_out={"mart_mrr__month": "source subscriptions is absent"})
+    with WriterLock(published.path) as lock:
+        published.store.promote(candidate, Verdict(True, candidate.marts_sha256, "passed"), manifest, lock)
+    assert published.answer() == 2
+
+
+def test_a_manifest_of_something_else_is_refused(published):
+    published.fill(version=2)
+    candidate = published.build()
+    manifest = published.manifest(candidate)
+    with WriterLock(published.path) as lock:
+        for field, value in (
+            ("release_id", "20200101T000000Z-000000"),
+            ("previous_release_id", None),
+            ("data_through", date(2026, 1, 1)),
+            ("marts", {}),
+            ("marts_sha256", "0" * 64),
+            ("gate", dataclasses.replace(manifest.gate, passed=False)),
+        ):
+            refused(published, candidate, lock, field, manifest=dataclasses.replace(manifest, **{field: value}))
+
+
+# Crashes
+
+
+CALLS = ("replace", "rename", "fsync", "symlink", "unlink")
+
+
+def killed_at(step: int, action) -> bool:
+    """Run an action in a child that is killed right before its nth change of the disk; tell whether it was."""
+    child = os.fork()
+    if child == 0:
+        try:
+            count = 0
+
+            def wrap(real):
+                def call(*args, **kwargs):
+                    nonlocal count
+                    count += 1
+                    if count == step:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    return real(*args, **kwargs)
+
+                return call
+
+            action(lambda: [setattr(os, name, wrap(getattr(os, name))) for name in CALLS])
+        except BaseException:  # noqa: BLE001 - a child of pytest must never return into it
+            os._exit(3)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def is_whole(home, expected_versions) -> int:
+    """Every way to ask for the current release gives the same whole one."""
+    current = home.store.current()
+    pointer = json.loads((home.path / "published" / "current.json").read_text())
+    assert pointer["release_id"] == current.release_id
+    assert pointer["path"] == f"releases/{current.release_id}"
+    assert release_module._sha256(current.database) == current.manifest.marts_sha256
+    version = home.answer()
+    assert version in expected_versions
+    leftovers = [path.name for path in (home.path / "published").iterdir() if path.name.startswith((".", "promoting"))]
+    assert leftovers == []
+    return version
+
+
+def test_a_promotion_killed_at_any_step_leaves_the_old_or_the_new_release_whole(make_home):
+    template = make_home("template")
+    template.publish(version=1)
+    template.fill(version=2)
+    candidate = template.build()
+    outcomes = []
+    for step in range(1, 100):
+        home = make_home(f"step-{step}")
+        shutil.rmtree(home.path)
+        shutil.copytree(template.path, home.path, symlinks=True)
+        moved = dataclasses.replace(candidate, path=home.path / "published" / candidate.path.name)
+
+        def action(arm, home=home, moved=moved):
+            with WriterLock(home.path) as lock:
+                arm()
+                home.promote(moved, lock)
+
+        killed = killed_at(step, action)
+        before = home.answer()  # readers are served between the crash and the next night as well
+        with WriterLock(home.path) as lock:
+            home.store.recover(lock)
+            assert home.store.recover(lock) == []
+        outcome = (before, is_whole(home, {1, 2}))
+        if outcome not in outcomes:  # the next night goes on from each kind of wreck
+            home.publish(version=3)
+            assert home.answer() == 3
+        outcomes.append(outcome)
+        shutil.rmtree(home.path)
+        if not killed:
+            break
+    assert not killed
+    assert {(1, 1), (1, 2), (2, 2)} == set(outcomes)
+    assert outcomes == sorted(outcomes)
+
+
+def test_a_rollback_killed_at_any_step_leaves_one_release_whole(make_home):
+    template = make_home("template")
+    old = template.publish(version=1)
+    template.publish(version=2)
+    outcomes = []
+    for step in range(1, 50):
+        home = make_home(f"step-{step}")
+        shutil.rmtree(home.path)
+        shutil.copytree(template.path, home.path, symlinks=True)
+
+        def action(arm, home=home):
+            with WriterLock(home.path) as lock:
+                arm()
+                home.store.rollback(old.release_id, lock)
+
+        killed = killed_at(step, action)
+        with WriterLock(home.path) as lock:
+            home.store.recover(lock)
+        outcomes.append(is_whole(home, {1, 2}))
+        if not killed:
+            break
+    assert not killed
+    assert set(outcomes) == {1, 2}
+
+
+def test_a_rollback_after_a_crash_is_not_undone_by_the_recovery(published, monkeypatch):
+    old = published.store.current()
+    published.fill(version=2)
+    candidate = published.build()
+    with monkeypatch.context() as patch, WriterLock(published.path) as lock:
+
+        def fail(*_):
+            raise OSError("killed")
+
+        patch.setattr(release_module.ReleaseStore, "_forget_intent", fail)
+        with pytest.raises(OSError, match="killed"):
+            published.promote(candidate, lock)
+    with WriterLock(published.path) as lock:
+        published.store.rollback(old.release_id, lock)
+        assert published.store.recover(lock) == []
+    assert published.answer() == 1
+
+
+def test_recovery_says_what_it_did(published):
+    release = published.store.current()
+    published.build()
+    (published.path / "published" / "current.json").write_text("{")
+    with WriterLock(published.path) as lock:
+        done = published.store.recover(lock)
+        assert done[0] == f"corrected current.json to release {release.release_id}"
+        assert done[1].startswith("removed the leftover .candidate-")
+        (published.path / "published" / "marts.duckdb").unlink()
+        assert published.store.recover(lock) == [f"restored the link to release {release.release_id}"]
+        assert published.store.recover(lock) == []
+    is_whole(published, {1})
+    with pytest.raises(StaleToken):
+        published.store.recover(lock)
+
+
+def test_recovery_of_a_new_home_does_nothing(home):
+    with WriterLock(home.path) as lock:
+        assert home.store.recover(lock) == []
+
+
+# Readers
+
+
+def test_a_new_connection_sees_the_new_release_and_an_open_one_keeps_the_old(published):
+    link = published.path / "published" / "marts.duckdb"
+    question = "SELECT max(version) FROM marts.mart_metric__daily"
+    with duckdb.connect(str(link), read_only=True) as old:
+        assert old.execute(question).fetchone() == (1,)
+        published.publish(version=2)
+        with duckdb.connect(str(link), read_only=True) as new:
+            assert new.execute(question).fetchone() == (2,)
+        assert old.execute(question).fetchone() == (1,)
+
+
+READ = """
+import json, sys, duckdb
+from pathlib import Path
+published = Path(sys.argv[1])
+question = '''SELECT (SELECT max(version) FROM {m}), (SELECT count(*) FROM {m}),
+  (SELECT list_filter(marts, m -> m.mart = 'mart_metric__daily')[1].row_count FROM {p})'''
+seen, reads = set(), 0
+print("ready", flush=True)
+last = False
+while not last:
+    last = (published / "stop").exists()  # asked first, so that the last read comes after the last promotion
+    with duckdb.connect(str(published / "marts.duckdb"), read_only=True) as c:
+        sql = question.format(m="marts.mart_metric__daily", p="marts._publication")
+        version, rows, told = c.execute(sql).fetchone()
+    assert rows == told == 100 + version, (version, rows, told)
+    folder = published / json.loads((published / "current.json").read_text())["path"]
+    version, rows = duckdb.sql(f"SELECT max(version), count(*) FROM '{folder}/parquet/mart_metric__daily.parquet'").fetchone()
+    assert rows == 100 + version, (version, rows)
+    seen.add(version)
+    reads += 1
+print(reads, max(seen), len(seen))
+"""
+
+
+def test_readers_see_whole_releases_and_no_error_during_ten_promotions(home):
+    home.path.mkdir()
+    home.publish(version=0, rows=100)
+    published = home.path / "published"
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READ, str(published)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert reader.stdout.readline() == "ready\n"
+    for version in range(1, 11):
+        home.publish(version=version, rows=100 + version)
+    (published / "stop").touch()
+    out, err = reader.communicate(timeout=30)
+    assert reader.returncode == 0, err
+    reads, newest, distinct = map(int, out.split())
+    assert newest == 10
+    assert distinct > 2
+    assert reads >= distinct
+
+
+# Looking, going back, throwing away
+
+
+def test_releases_are_listed_newest_first_and_a_rollback_changes_the_current_one(published):
+    first = published.store.current()
+    second, third = published.publish(version=2), published.publish(version=3)
+    assert second.manifest.previous_release_id == first.release_id
+    with WriterLock(published.path) as lock:
+        back = published.store.rollback(first.release_id, lock)
+    assert back.is_current
+    assert published.answer() == 1
+    assert [(release.release_id, release.is_current) for release in published.store.releases()] == [
+        (third.release_id, False),
+        (second.release_id, False),
+        (first.release_id, True),
+    ]
+    assert published.publish(version=4).manifest.previous_release_id == first.release_id
+
+
+def test_a_rollback_refuses_what_is_unknown_current_stale_or_damaged(published):
+    old = published.store.current()
+    new = published.publish(version=2)
+    with WriterLock(published.path) as lock:
+        with pytest.raises(UserError, match=f"there is no release .*{new.release_id}"):
+            published.store.rollback(new.release_id[:-1] + "z", lock)
+        with pytest.raises(UserError, match="current one already"):
+            published.store.rollback(new.release_id, lock)
+        old.database.chmod(0o644)
+        with old.database.open("ab") as file:
+            file.write(b"x")
+        with pytest.raises(PublishRefused, match="not the file that was published"):
+            published.store.rollback(old.release_id, lock)
+    with pytest.raises(StaleToken):
+        published.store.rollback(old.release_id, lock)
+    assert published.answer() == 2
+
+
+def test_pruning_keeps_the_newest_and_the_current_one(published):
+    first = published.store.current()
+    others = [published.publish(version=version) for version in (2, 3, 4)]
+    with WriterLock(published.path) as lock:
+        published.store.rollback(first.release_id, lock)
+        assert published.store.prune(2, lock) == [others[0].release_id]
+        assert published.store.prune(2, lock) == []
+        with pytest.raises(UserError, match="at least 1"):
+            published.store.prune(0, lock)
+    assert [release.release_id for release in published.store.releases()] == [
+        others[2].release_id,
+        others[1].release_id,
+        first.release_id,
+    ]
+    with pytest.raises(StaleToken):
+        published.store.prune(1, lock)
+    is_whole(published, {1})
+
+
+def test_diff_counts_rows_with_duplicates_and_names_schema_changes(published):
+    old = published.store.current()
+    published.fill(version=1)
+    with duckdb.connect(str(published.warehouse)) as connection:
+        connection.execute("DELETE FROM marts.mart_mrr__month WHERE closing_mrr = 7")
+        connection.execute("INSERT INTO marts.mart_mrr__month SELECT * FROM marts.mart_mrr__month WHERE closing_mrr < 2")
+        connection.execute("ALTER TABLE marts.mart_metric__daily ADD COLUMN target DOUBLE")
+        connection.execute("CREATE TABLE marts.mart_new AS FROM range(3)")
+    with WriterLock(published.path) as lock:
+        new = published.promote(published.build(["mart_mrr__month", "mart_metric__daily", "mart_new"]), lock)
+    diffs = {diff.mart: diff for diff in published.store.diff(old.release_id, new.release_id)}
+    assert [(d.added, d.removed, d.common) for d in diffs.values()] == [(0, 0, 50), (2, 1, 49), (3, 0, 0)]
+    assert list(diffs) == ["mart_metric__daily", "mart_mrr__month", "mart_new"]
+    assert [change.name for change in diffs["mart_metric__daily"].schema] == ["mart_metric__daily.target"]
+    assert diffs["mart_mrr__month"].schema == ()
+    back = {diff.mart: diff for diff in published.store.diff(new.release_id, old.release_id)}
+    assert (back["mart_new"].added, back["mart_new"].removed) == (0, 3)
+    assert (back["mart_mrr__month"].added, back["mart_mrr__month"].removed) == (1, 2)
+    with pytest.raises(UserError, match="twice"):
+        published.store.diff(old.release_id, old.release_id)
+
+
+def test_diff_of_equal_rows_is_empty(published):
+    old, new = published.store.current(), published.publish(version=1)
+    assert {(d.added, d.removed, d.common) for d in published.store.diff(old.release_id, new.release_id)} == {(0, 0, 50)}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT count(*) FROM marts.mart_mrr__month",
+        "SELECT count(*) FROM mart_mrr__month",
+        "WITH x AS (FROM marts.mart_mrr__month) SELECT count(*) FROM x",
+        "SELECT marts[1].row_count FROM marts._publication",
+    ],
+)
+def test_query_reads_the_current_release(published, sql):
+    assert published.store.query(sql).fetchall() == [(50,)]
+    # Also where this process has the file open with another configuration.
+    with duckdb.connect(str(published.path / "published" / "marts.duckdb"), read_only=True):
+        assert published.store.query(sql).fetchall() == [(50,)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY (SELECT 1) TO '{file}'",
+        "COPY (SELECT 1) TO '{release}' (USE_TMP_FILE false)",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{file}'",
+        "CREATE TABLE marts.x AS SELECT 1",
+        "DELETE FROM marts.mart_mrr__month",
+        "ATTACH '{file}'",
+        "SET threads = 1",
+        "SELECT 1; SELECT 2",
+        "",
+        "SELECT * FROM read_text('/etc/hostname')",
+        "SELECT * FROM '{release}/../parquet/mart_mrr__month.parquet'",
+        "SELECT nothing FROM marts.mart_mrr__month",
+        "SELEC 1",
+    ],
+)
+def test_query_does_nothing_else(published, tmp_path, sql):
+    release = published.store.current()
+    file = tmp_path / "out.csv"
+    with pytest.raises(UserError, match="query"):
+        published.store.query(sql.format(file=file, release=release.database))
+    assert not file.exists()
+    assert release_module._sha256(release.database) == release.manifest.marts_sha256
+
+
+def test_age_counts_from_publication(published):
+    at = published.store.current().manifest.published_at
+    assert published.store.age(at + timedelta(hours=30)) == timedelta(hours=30)
+
+
+def test_without_a_release_the_user_is_told_what_to_run(tmp_path):
+    store = ReleaseStore(tmp_path)
+    assert store.current() is None
+    assert store.releases() == []
+    for ask in (
+        lambda: store.query("SELECT 1"),
+        lambda: store.age(datetime.now(UTC)),
+        lambda: store.release("20200101T000000Z-000000"),
+    ):
+        with pytest.raises(UserError, match="northstar nightly"):
+            ask()
+
+
+def test_a_lost_or_foreign_current_release_is_named(published):
+    old = published.store.current()
+    new = published.publish(version=2)
+    shutil.rmtree(new.path)
+    with WriterLock(published.path) as lock:
+        with pytest.raises(NorthstarError, match=f"{new.release_id} is gone.*rollback.*{old.release_id}"):
+            published.store.recover(lock)
+        published.store.rollback(old.release_id, lock)
+        assert published.store.recover(lock) == []
+    assert published.answer() == 1
+    link = published.path / "published" / "marts.duckdb"
+    link.unlink()
+    link.symlink_to("/elsewhere/marts.duckdb")
+    with pytest.raises(NorthstarError, match="no release of this home"):
+        published.store.current()
+    link.unlink()
+    link.write_text("a file")
+    with pytest.raises(NorthstarError, match="must be a link"):
+        published.store.current()
