@@ -1,0 +1,301 @@
+"""What a check is, and the checks that every mart shares.
+
+Belongs here: the two kinds of check as plain data, the context a suite is built from, and builders for rules that more than one
+mart obeys (schema, row counts, NULLs, ranges, grain, breakdowns, freshness). Does not belong here: a rule of one mart (`suites`)
+or the evaluation of a check (`engine`, `gate`).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Literal, NamedTuple
+
+Severity = Literal["critical", "warning"]
+Status = Literal["passed", "failed", "error"]
+
+# The name under which the gate attaches the candidate: the catalog that the file `marts.duckdb` is to every reader.
+DATABASE = "marts"
+
+# The breakdowns a mart may carry; ('all', 'all') is always among them.
+DIMENSIONS = ("all", "channel", "device", "country", "plan", "role", "city_tier", "industry")
+
+# A mart of a few dozen rows triples when a month turns; below this many new rows a growth says nothing.
+_GROWTH_SLACK = 1_000
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the gate knows beside the candidate: its last complete arrival day, the night's date and the last release's rows.
+
+    `previous_row_counts` holds rows per mart of the release that is current now. A mart absent from it is new in this release
+    and gets the absolute minimum only. Raises ValueError when the dates or the two statements about the last release disagree,
+    since a bound that nothing is compared with would pass for ever.
+    """
+
+    data_through: date
+    as_of: date
+    is_first_release: bool
+    previous_row_counts: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.data_through > self.as_of:
+            raise ValueError(f"gate context: data_through {self.data_through} lies after as_of {self.as_of}")
+        if self.is_first_release and self.previous_row_counts:
+            raise ValueError("gate context: a first release has no previous row counts")
+        if not self.is_first_release and not self.previous_row_counts:
+            raise ValueError("gate context: no previous row counts, and is_first_release is not set")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A check that Great Expectations evaluates on the mart's table.
+
+    `kind` is the class name in `great_expectations.expectations`, `arguments` are its arguments.
+    """
+
+    name: str
+    kind: str
+    arguments: Mapping[str, object]
+    expected: str
+    explanation: str
+    severity: Severity = "critical"
+
+
+@dataclass(frozen=True)
+class Query:
+    """A check in SQL, which gives one row (violations, observed, expected) and passes when `violations` is 0.
+
+    Observed and expected are counts, sums, days or column types: what is shown to people, never a value of a row.
+    """
+
+    name: str
+    sql: str
+    explanation: str
+    severity: Severity = "critical"
+    kind: Literal["query"] = "query"
+
+
+Check = Expectation | Query
+
+
+class Verdict(NamedTuple):
+    """What came of one check: its status, the two numbers compared, and for an error why it could not be evaluated."""
+
+    status: Status
+    observed: str = ""
+    expected: str = ""
+    reason: str = ""
+
+
+def identifier(name: str) -> str:
+    """Return `name` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str | date) -> str:
+    """Return text or a day as an SQL literal."""
+    if isinstance(value, date):
+        return f"DATE '{value.isoformat()}'"
+    return "'" + value.replace("'", "''") + "'"
+
+
+def table(mart: str) -> str:
+    """Return the quoted name of a mart's table in the candidate."""
+    return f"{DATABASE}.{identifier(mart)}"
+
+
+def holds(
+    mart: str, name: str, rule: str, explanation: str, *, rows: str | None = None, severity: Severity = "critical"
+) -> Query:
+    """Return a check that the SQL condition `rule` is true in every row; NULL is not true.
+
+    `rows` replaces the mart's table by a subquery, for rules over window functions.
+    """
+    source = f"({rows})" if rows else table(mart)
+    sql = f"""
+        SELECT count(*) FILTER (WHERE ({rule}) IS NOT TRUE) AS violations, violations || ' of ' || count(*) || ' rows', '0'
+        FROM {source}"""
+    return Query(name, sql, explanation, severity)
+
+
+def schema(mart: str, columns: Mapping[str, str]) -> list[Check]:
+    """Return checks for the exact columns in order, and for their DuckDB types."""
+    wanted = ", ".join(f"({literal(name)}, {literal(kind)})" for name, kind in columns.items())
+    types = f"""
+        WITH wanted(column_name, data_type) AS (VALUES {wanted}),
+        found AS (
+            SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = '{DATABASE}' AND table_name = {literal(mart)}
+        )
+        SELECT
+            count(*) FILTER (WHERE wanted.data_type IS DISTINCT FROM found.data_type),
+            string_agg(column_name || ' ' || coalesce(found.data_type, 'absent'), ', ' ORDER BY column_name)
+                FILTER (WHERE wanted.data_type IS DISTINCT FROM found.data_type),
+            string_agg(column_name || ' ' || coalesce(wanted.data_type, 'absent'), ', ' ORDER BY column_name)
+                FILTER (WHERE wanted.data_type IS DISTINCT FROM found.data_type)
+        FROM wanted FULL JOIN found USING (column_name)"""
+    return [
+        Expectation(
+            "columns",
+            "ExpectTableColumnsToMatchOrderedList",
+            {"column_list": list(columns)},
+            f"{len(columns)} columns in order",
+            "The table has exactly the declared columns, in the declared order.",
+        ),
+        Query("types", types, "Every column has its declared type."),
+    ]
+
+
+def row_count(context: Context, mart: str, *, shrink: float, growth: float) -> Expectation:
+    """Return the bound on the number of rows: at least one, and `shrink` to `growth` times those of the last release."""
+    previous = context.previous_row_counts.get(mart)
+    if previous is None:
+        bounds: dict[str, object] = {"min_value": 1}
+        expected, reason = "at least 1", "The mart is not empty (there is no last release of it to compare with)."
+    else:
+        low = max(1, math.ceil(previous * shrink))
+        high = max(math.floor(previous * growth), previous + _GROWTH_SLACK)
+        bounds = {"min_value": low, "max_value": high}
+        expected, reason = (
+            f"{low} to {high}",
+            f"The mart neither lost nor gained more rows than a night can, from {previous} before.",
+        )
+    return Expectation("row_count", "ExpectTableRowCountToBeBetween", bounds, expected, reason)
+
+
+def not_null(columns: Sequence[str]) -> list[Check]:
+    """Return one check per column that is never NULL."""
+    return [
+        Expectation(
+            f"{column}.not_null",
+            "ExpectColumnValuesToNotBeNull",
+            {"column": column},
+            "0 NULL",
+            f"{column} is filled in every row.",
+        )
+        for column in columns
+    ]
+
+
+def between(column: str, low: float, high: float | None = None) -> Expectation:
+    """Return a check that the filled values of a column lie in [low, high]."""
+    return Expectation(
+        f"{column}.range",
+        "ExpectColumnValuesToBeBetween",
+        {"column": column, "min_value": low} | ({} if high is None else {"max_value": high}),
+        f"at least {low}" if high is None else f"{low} to {high}",
+        f"{column} lies within its bounds.",
+    )
+
+
+def in_set(column: str, values: Sequence[str]) -> Expectation:
+    """Return a check that the filled values of a column are among `values`."""
+    return Expectation(
+        f"{column}.known",
+        "ExpectColumnValuesToBeInSet",
+        {"column": column, "value_set": list(values)},
+        f"one of {len(values)} values",
+        f"{column} holds declared values only.",
+    )
+
+
+def unique(grain: Sequence[str]) -> Expectation:
+    """Return a check that no two rows share the mart's grain."""
+    return Expectation(
+        "grain.unique",
+        "ExpectCompoundColumnsToBeUnique",
+        {"column_list": list(grain)},
+        "0 duplicates",
+        f"There is one row per {', '.join(grain)}.",
+    )
+
+
+def breakdown(mart: str, keys: Sequence[str], scope: Sequence[str], sums: Mapping[str, float]) -> list[Check]:
+    """Return checks that ('all', 'all') stands once for each of `keys`, and that each dimension's segments add up to it.
+
+    `keys` is the grain without dimension and segment. A dimension that occurs at all within one value of `scope` (columns of
+    `keys`; none is the whole mart) must be complete for all of it. `sums` gives each measure with the rounding allowed per
+    segment, 0 for counts.
+    """
+    key_list, scoped = ", ".join(map(identifier, keys)), [identifier(name) for name in scope]
+    join = f"JOIN dimensions USING ({', '.join(scoped)})" if scope else "CROSS JOIN dimensions"
+    present = f"""
+        SELECT {key_list}, count(*) FILTER (WHERE dimension = 'all') AS totals,
+            bool_and(dimension <> 'all' OR segment = 'all') AS is_named
+        FROM {table(mart)} GROUP BY {key_list}"""
+    checks: list[Check] = [
+        holds(
+            mart,
+            "segment.all_present",
+            "totals = 1 AND is_named",
+            "('all', 'all') stands once beside every breakdown.",
+            rows=present,
+        )
+    ]
+    for measure, tolerance in sums.items():
+        column = identifier(measure)
+        sql = f"""
+            WITH whole AS (
+                SELECT {key_list}, sum({column}) AS total FROM {table(mart)} WHERE dimension = 'all' GROUP BY {key_list}
+            ),
+            dimensions AS (SELECT DISTINCT {", ".join([*scoped, "dimension"])} FROM {table(mart)} WHERE dimension <> 'all'),
+            wanted AS (SELECT whole.*, dimension FROM whole {join}),
+            parts AS (
+                SELECT {key_list}, dimension, sum({column}) AS total, count(*) AS segments
+                FROM {table(mart)} WHERE dimension <> 'all' GROUP BY {key_list}, dimension
+            )
+            SELECT
+                count(*) FILTER (
+                    WHERE abs(coalesce(wanted.total, 0) - coalesce(parts.total, 0)) > {tolerance} * coalesce(parts.segments, 0)
+                ),
+                coalesce(sum(parts.total), 0), coalesce(sum(wanted.total), 0)
+            FROM wanted FULL JOIN parts USING ({key_list}, dimension)"""
+        checks.append(
+            Query(f"{measure}.segments_add_up", sql, f"In each dimension the {measure} of the segments adds up to that of all.")
+        )
+    return checks
+
+
+def published(context: Context, mart: str) -> list[Check]:
+    """Return checks that the release says of this mart what is true: the day its data reaches, and its number of rows."""
+    through = literal(context.data_through)
+    fresh = f"""
+        SELECT (max(data_through) IS DISTINCT FROM {through})::INTEGER, max(data_through), {through} FROM marts._publication"""
+    listed = f"""
+        WITH listed AS (SELECT unnest(marts, recursive := true) FROM marts._publication),
+        named AS (SELECT count(*) AS entries, max(row_count) AS row_count FROM listed WHERE mart = {literal(mart)}),
+        actual AS (SELECT count(*) AS row_count FROM {table(mart)})
+        SELECT (entries <> 1 OR named.row_count IS DISTINCT FROM actual.row_count)::INTEGER, actual.row_count, named.row_count
+        FROM named, actual"""
+    return [
+        Query("data_through", fresh, "The release's data reach exactly the last complete arrival day."),
+        Query("row_count.published", listed, "The release states the number of rows that the mart has."),
+    ]
+
+
+def calendar(mart: str, start: str, grain: str, latest: date, *, severity: Severity = "critical") -> list[Check]:
+    """Return checks that periods begin where their grain does, in one rhythm, and that none begins after the day `latest`.
+
+    The first day of a week is configurable, so weeks must agree with each other, not with Monday. `severity` is that of a period
+    after `latest`.
+    """
+    column, grains = identifier(start), identifier(grain)
+    aligned = f"""
+        SELECT {grains} AS grain, {column} AS day, first_value(dayofweek({column})) OVER (PARTITION BY {grains}) AS weekday
+        FROM {table(mart)}"""
+    return [
+        holds(
+            mart,
+            f"{start}.not_in_future",
+            f"{column} <= {literal(latest)}",
+            f"No period begins after {latest}.",
+            severity=severity,
+        ),
+        holds(
+            mart,
+            f"{start}.aligned",
+            "CASE grain WHEN 'week' THEN dayofweek(day) = weekday WHEN 'month' THEN day(day) = 1 ELSE day IS NOT NULL END",
+            "Months begin on the first, and all weeks on the same weekday.",
+            rows=aligned,
+        ),
+    ]

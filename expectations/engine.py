@@ -1,0 +1,142 @@
+"""Great Expectations on DuckDB: the one place that imports it, and what makes the two agree.
+
+Belongs here: the SQLAlchemy dialect, the ephemeral context, and the translation of GX results into verdicts that carry counts but
+no values. Does not belong here: which expectations there are (`suites`) or what follows from a verdict (`gate`).
+"""
+
+import functools
+import logging
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import duckdb
+import sqlalchemy
+from duckdb_engine import ConnectionWrapper, Dialect
+
+from expectations.checks import DATABASE, Expectation, Verdict
+
+_DIALECT = "northstar_duckdb"
+
+# Counts, and no list of unexpected values: what GX puts into a result can end up in logs and pages.
+_RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
+
+_RAISED = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception))\b", re.MULTILINE)
+
+
+class CandidateDialect(Dialect):  # type: ignore[misc]  # the base class is untyped
+    """DuckDB for SQLAlchemy on connections that the gate opened itself, without transactions.
+
+    GX rolls back between running a query and fetching its rows, and DuckDB drops a result that was not read when its transaction
+    ends: with the stock dialect every expectation fails with "list index out of range". A read-only file needs no transactions.
+    """
+
+    supports_statement_cache = False
+    _opened: dict[str, tuple[duckdb.DuckDBPyConnection, list[duckdb.DuckDBPyConnection]]] = {}  # noqa: RUF012 (shared on purpose)
+
+    def connect(self, *_: object, database: str, **__: object) -> ConnectionWrapper:
+        """Return a further connection to the database that was lent under the name `database`."""
+        owner, cursors = self._opened[database]
+        cursors.append(owner.cursor())
+        cursors[-1].execute(f"USE {DATABASE}")
+        return ConnectionWrapper(cursors[-1])
+
+    def do_begin(self, connection: object) -> None:
+        """Do nothing."""
+
+    def do_rollback(self, connection: object) -> None:
+        """Do nothing."""
+
+    def do_commit(self, connection: object) -> None:
+        """Do nothing."""
+
+    @classmethod
+    @contextmanager
+    def lend(cls, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+        """Give the connection string under which SQLAlchemy reaches `connection`; everything it opened is closed at the end.
+
+        GX keeps engines of its own alive; an open handle would show the old file to whoever opens the same path next.
+        """
+        name = uuid.uuid4().hex
+        cursors: list[duckdb.DuckDBPyConnection] = []
+        cls._opened[name] = (connection, cursors)
+        try:
+            yield f"{_DIALECT}:///{name}"
+        finally:
+            del cls._opened[name]
+            for cursor in cursors:
+                cursor.close()
+
+
+sqlalchemy.dialects.registry.register(_DIALECT, __name__, CandidateDialect.__name__)
+
+
+@functools.cache
+def _great_expectations() -> ModuleType:
+    """Import GX once, silent: no analytics, and no log lines, which quote statements and values."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations
+
+    logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)
+    module: ModuleType = great_expectations
+    return module
+
+
+@contextmanager
+def evaluator(
+    connection: duckdb.DuckDBPyConnection,
+) -> Iterator[Callable[[str, Sequence[Expectation]], dict[str, Verdict]]]:
+    """Give a function that evaluates expectations on one table of the candidate.
+
+    It returns a verdict per expectation name. An exception, in GX or below it, is the verdict "error" and never a failed value; a
+    name for which GX returned nothing is absent. `connection` has the candidate attached read-only, and stays open.
+    """
+    gx = _great_expectations()
+    context: Any = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    with CandidateDialect.lend(connection) as connection_string:
+        source = context.data_sources.add_sql("candidate", connection_string=connection_string)
+
+        def evaluate(mart: str, expectations: Sequence[Expectation]) -> dict[str, Verdict]:
+            try:
+                suite = gx.ExpectationSuite(name=mart, expectations=[_declare(gx, check) for check in expectations])
+                asset = source.add_table_asset(mart, table_name=mart)
+                batch = asset.add_batch_definition_whole_table("all").get_batch()
+                results = batch.validate(suite, result_format=_RESULT_FORMAT).results
+            except Exception as error:  # noqa: BLE001 (whatever went wrong, the suite could not be evaluated, and the report says so)
+                verdict = Verdict("error", reason=type(error).__name__)
+                return {check.name: verdict for check in expectations}
+            return {result.expectation_config.meta["check"]: _verdict(result) for result in results}
+
+        yield evaluate
+
+
+def _declare(gx: Any, check: Expectation) -> Any:
+    """Return the GX object of a declared expectation; its name travels in the metadata."""
+    return getattr(gx.expectations, check.kind)(**check.arguments, meta={"check": check.name})
+
+
+def _verdict(result: Any) -> Verdict:
+    """Translate a GX result, taking counts from it and nothing else."""
+    info = result.exception_info or {}
+    # One entry for the expectation, or one per metric that could not be computed.
+    raised = [info] if "raised_exception" in info else list(info.values())
+    raised = [entry for entry in raised if entry.get("raised_exception", True)]
+    if raised:
+        found = _RAISED.search(str(raised[0].get("exception_traceback")))
+        # The message may quote a value of a row, the exception's name cannot.
+        return Verdict("error", reason=found.group(1).rsplit(".", 1)[-1] if found else "exception")
+    return Verdict("passed" if result.success is True else "failed", _observed(result.result))
+
+
+def _observed(result: dict[str, Any]) -> str:
+    if "unexpected_count" in result:
+        return f"{result['unexpected_count']} of {result['element_count']} rows"
+    value = result.get("observed_value")
+    if isinstance(value, list):
+        return f"{len(value)} columns, {len(result.get('details', {}).get('mismatched', ()))} out of place"
+    return str(value) if isinstance(value, int) else ""

@@ -1,0 +1,34 @@
+"""Which suite guards which mart.
+
+Belongs here: the one mapping from a mart's name to the builder of its suite. Does not belong here: any rule.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from expectations.checks import Check, Context
+from expectations.suites import funnel, retention, revenue
+
+SuiteBuilder = Callable[[Context], list[Check]]
+
+SUITES: Mapping[str, SuiteBuilder] = MappingProxyType(
+    {
+        funnel.MART: funnel.entry,
+        retention.MART: retention.cohort,
+        revenue.LTV_COHORT: revenue.ltv_cohort,
+    }
+)
+
+
+class UnknownMartError(ValueError):
+    """A mart has no suite, so nothing would stand between it and its readers."""
+
+
+def suite_for(mart: str) -> SuiteBuilder:
+    """Return the builder of a mart's suite; raises UnknownMartError when none is registered."""
+    try:
+        return SUITES[mart]
+    except KeyError:
+        raise UnknownMartError(
+            f"mart {mart!r} has no suite of expectations; registered are {', '.join(sorted(SUITES))}"
+        ) from None

@@ -1,0 +1,462 @@
+"""The stages of a night, in plain Python: ingest, plan, build, model, candidate, gate, release.
+
+Belongs here: the order of work within each stage, and what it tells whoever watches. Does not belong here: Dagster (`defs` makes
+each stage an asset), and the work itself (`landing`, `transform`, `ml`, `expectations`, `publishing`).
+
+A `Night` lives as long as one run and holds the writer's lock all that time: a second one says so and leaves.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from importlib.metadata import version
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from orchestration import transform
+from orchestration.errors import NorthstarError
+from orchestration.landing.contract import CONTRACT
+from orchestration.landing.lake import Lake, Partition
+from orchestration.model_store import ModelStore, StoredModel
+from orchestration.publishing.lock import WriterLock
+from orchestration.publishing.manifest import GateRecord, SourceRecord
+from orchestration.publishing.release import Candidate, Release, ReleaseStore, Verdict
+from orchestration.settings import PROJECT, Settings
+from orchestration.warehouse import FoldPlan, Warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from expectations.report import GateReport
+
+_logger = logging.getLogger("northstar.night")
+
+LABEL_WINDOW_DAYS = 30
+
+_SCORES = """
+create schema if not exists ml;
+create or replace table ml.churn_scores (
+  as_of_date date not null, account_id varchar not null, churn_probability double not null, model_version varchar not null
+)
+"""
+
+
+class GateRefused(NorthstarError):  # noqa: N818 - says what happened
+    """The candidate did not pass the gate; the current release stands."""
+
+
+@dataclass
+class Stage:
+    """One line of a night's progress: what was done, to how many rows, and how long it took."""
+
+    name: str
+    rows: int = 0
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What a night took from the landing zone: per source the partitions that it read."""
+
+    partitions: Mapping[str, Sequence[Partition]]
+
+    @property
+    def days(self) -> list[date]:
+        """Arrival days of which anything was read."""
+        return sorted({partition.arrived_date for found in self.partitions.values() for partition in found})
+
+    @property
+    def accepted(self) -> int:
+        """Rows that entered the lake."""
+        return sum(partition.accepted for found in self.partitions.values() for partition in found)
+
+    @property
+    def quarantined(self) -> int:
+        """Rows that were refused."""
+        return sum(partition.quarantined for found in self.partitions.values() for partition in found)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What became of the churn model tonight: which model scores, and why it was kept, promoted or is missing."""
+
+    model_version: str | None
+    outcome: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+class Night:
+    """One run over one home, from `with Night(...)` to its end. Stages are called in order; each builds on those before."""
+
+    def __init__(self, settings: Settings, *, purpose: str = "nightly") -> None:
+        self.settings = settings
+        self.lake = Lake(settings.home)
+        self.warehouse = Warehouse(settings, self.lake)
+        self.models = ModelStore(settings.home, "churn")
+        self.releases = ReleaseStore(settings.home, memory_limit=settings.config.memory_limit)
+        self.lock = WriterLock(settings.home, purpose)
+        self.timings: dict[str, float] = {}
+        self._parsed: Any = None
+        self._plan: FoldPlan | None = None
+        self._candidate: Candidate | None = None
+        self._report: GateReport | None = None
+        self._as_of: date | None = None
+
+    def __enter__(self) -> "Night":
+        self.lock.acquire()
+        try:
+            for repaired in self.releases.recover(self.lock):
+                _logger.info("repaired after an interrupted run: %s", repaired)
+        except BaseException:
+            self.lock.release()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.lock.release()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """Time a stage and tell the watcher when it is over."""
+        stage = Stage(name)
+        started = time.monotonic()
+        yield stage
+        stage.seconds = time.monotonic() - started
+        self.timings[name] = round(stage.seconds, 3)
+        _logger.info("stage", extra={"stage": stage})
+
+    # Facts
+
+    def ingest(self, days: Sequence[date] | None = None, *, as_of: date | None = None) -> Ingested:
+        """Take landed partitions into the lake: the given arrival days again, or all that are not there yet up to a day."""
+        from orchestration.landing import ingest
+
+        settings = self.settings
+        with self.stage("ingest") as stage:
+            if days is None:
+                waiting = ingest.pending(settings.landing, self.lake)
+                wanted = {source: [day for day in found if as_of is None or day <= as_of] for source, found in waiting.items()}
+            else:
+                there = ingest.landed(settings.landing)
+                wanted = {source: [day for day in found if day in set(days)] for source, found in there.items()}
+            partitions: dict[str, list[Partition]] = {}
+            for source, found in wanted.items():
+                if found:
+                    partitions[source] = ingest.ingest(
+                        settings.landing,
+                        self.lake,
+                        source,
+                        found,
+                        timezone=settings.config.reporting_timezone,
+                        max_quarantine_ratio=settings.config.max_quarantine_ratio,
+                        memory_limit=settings.config.memory_limit,
+                    )
+            result = Ingested(partitions)
+            stage.rows = result.accepted
+            stage.detail = f"{len(result.days)} arrival days, {result.quarantined:,} rows in quarantine"
+        return result
+
+    def plan(self, *, as_of: date | None = None, anew: bool = False) -> FoldPlan:
+        """Decide what the night folds in; `anew` throws the build file away first."""
+        with self.stage("plan") as stage:
+            if anew:
+                for path in (self.warehouse.path, self.warehouse.path.with_suffix(".duckdb.wal")):
+                    path.unlink(missing_ok=True)
+            self._as_of = as_of
+            self._plan = self.warehouse.plan(as_of)
+            stage.detail = f"{self._plan.affected_days:,} event days affected"
+            if self._plan.rebuild_reason:
+                stage.detail += f", everything is built ({self._plan.rebuild_reason})"
+        return self._plan
+
+    def build(self, on_result: Callable[[transform.NodeResult], None] | None = None) -> list[transform.NodeResult]:
+        """Run dbt on the plan; when all of it succeeded, the plan counts as folded in. Failures are in the results."""
+        plan = self._planned
+        with self.stage("build") as stage:
+            parsed = transform.prepare(self.settings)
+            results = transform.build(self.settings, full_refresh=plan.is_rebuild, parsed=parsed, on_result=on_result)
+            stage.rows = sum(self.row_counts.values())
+            models = sum(result.resource_type == "model" for result in results)
+            tests = sum(result.resource_type == "test" for result in results)
+            stage.detail = f"{models} models, {tests} tests"
+        if not any(result.is_failure for result in results):
+            self.warehouse.mark_folded()
+        return results
+
+    @property
+    def row_counts(self) -> dict[str, int]:
+        """Rows of every table that dbt built, by unique_id."""
+        nodes = {
+            unique_id: (node["schema"], node["alias"])
+            for unique_id, node in self.manifest["nodes"].items()
+            if node["resource_type"] in ("model", "seed")
+        }
+        counts = self.warehouse.row_counts(nodes.values())
+        return {unique_id: counts[relation] for unique_id, relation in nodes.items() if relation in counts}
+
+    # The churn model
+
+    def train(self) -> Trained:
+        """Train a challenger when the month has changed since the champion's data, and promote it when it is the better one."""
+        from ml.churn import artifact, training
+
+        with self.stage("train") as stage:
+            champion = self.models.champion()
+            month = self._planned.data_through.strftime("%Y-%m")
+            if champion is not None and champion.card.get("trained_through", "")[:7] == month:
+                outcome = Trained(champion.model_id, "kept: it was trained this month", _figures(champion.card))
+            else:
+                frame = self._features(labelled=True)
+                stage.rows = len(frame)
+                try:
+                    result = training.train(
+                        frame,
+                        label_window_days=LABEL_WINDOW_DAYS,
+                        champion=None if champion is None else self._load(champion),
+                    )
+                except training.NotEnoughHistory as reason:
+                    version_ = None if champion is None else champion.model_id
+                    outcome = Trained(version_, f"none trained: {reason}" if version_ is None else f"kept: {reason}")
+                else:
+                    data = artifact.dump(result.model)
+                    sha256 = artifact.digest(data)
+                    card = {**artifact.card(result, sha256=sha256), "trained_through": self._planned.data_through.isoformat()}
+                    outcome = self._judge(
+                        StoredModel(artifact.model_id(sha256), data, card, artifact.golden(result.model, frame)), champion
+                    )
+            stage.detail = outcome.outcome
+        return outcome
+
+    def _judge(self, challenger: StoredModel, champion: StoredModel | None) -> Trained:
+        decision = challenger.card["decision"]
+        if decision["accepted"]:
+            self.models.keep(challenger)
+            self.models.promote(challenger.model_id)
+            return Trained(challenger.model_id, f"promoted: {decision['reason']}", _figures(challenger.card))
+        self.models.refuse({"model_id": challenger.model_id, "decision": decision, "metrics": challenger.card["metrics"]})
+        return Trained(
+            None if champion is None else champion.model_id, f"refused: {decision['reason']}", _figures(challenger.card)
+        )
+
+    def score(self) -> int:
+        """Score every account that pays on the last complete day with the champion, into `ml.churn_scores`; returns the rows."""
+        with self.stage("score") as stage:
+            champion = self.models.champion()
+            with self.warehouse.connect() as connection:
+                connection.execute(_SCORES)
+            if champion is None:
+                stage.detail = "no model yet"
+            else:
+                from ml.churn import model as churn_model
+
+                frame = self._features(labelled=False)
+                if len(frame):
+                    scores = churn_model.score(self._load(champion), frame).assign(model_version=champion.model_id)
+                    with self.warehouse.connect() as connection:
+                        connection.register("scores", scores)
+                        connection.execute("insert into ml.churn_scores by name select * from scores")
+                stage.rows = len(frame)
+                stage.detail = f"model {champion.model_id}"
+        return stage.rows
+
+    def _load(self, stored: StoredModel) -> Any:
+        from ml.churn import artifact
+
+        model = artifact.load(stored.artifact, sha256=str(stored.card["sha256"]))
+        artifact.check_golden(model, stored.golden)
+        return model
+
+    def _features(self, *, labelled: bool) -> "pd.DataFrame":
+        from ml.churn.features import FEATURE_NAMES
+
+        names = ", ".join(f'features."{name}"' for name in FEATURE_NAMES)
+        query = f"select features.as_of_date, features.account_id, {names}"
+        if labelled:
+            query += """, labels.churned
+                from intermediate.int_churn__features as features
+                left join intermediate.int_churn__labels as labels using (as_of_date, account_id)
+                order by as_of_date, account_id"""
+        else:
+            query += " from intermediate.int_churn__features as features where features.is_current order by account_id"
+        with self.warehouse.connect(read_only=True) as connection:
+            return connection.execute(query).df()
+
+    # The release
+
+    def candidate(self) -> Candidate:
+        """Copy the marts whose sources have landed into a candidate release."""
+        with self.stage("candidate") as stage:
+            champion = self.models.champion()
+            marts = self.published_marts
+            if not marts:
+                raise NorthstarError("there is no mart to publish: " + "; ".join(self.left_out.values()))
+            self._candidate = self.releases.build(
+                self.warehouse.path,
+                marts,
+                data_through=self._planned.data_through,
+                code_version=self._code_version,
+                model_version=None if champion is None else champion.model_id,
+                order_by={name: node["config"]["meta"]["grain"] for name, node in self._marts.items()},
+                comments={name: _comments(node) for name, node in self._marts.items()},
+            )
+            stage.rows = sum(record.rows for record in self._candidate.marts.values())
+            stage.detail = f"{len(marts)} marts"
+        return self._candidate
+
+    def validate(self) -> "GateReport":
+        """Run the gate on the candidate's bytes and lay its report and page beside them; the report says whether it passed."""
+        from expectations.gate import Context, validate
+        from expectations.page import render
+
+        candidate = self._built
+        with self.stage("gate") as stage:
+            current = self.releases.current()
+            context = Context(
+                data_through=self._planned.data_through,
+                as_of=max(datetime.now(self.settings.timezone).date(), self._planned.data_through),
+                is_first_release=current is None,
+                previous_row_counts={} if current is None else {name: mart.rows for name, mart in current.manifest.marts.items()},
+            )
+            report = validate(candidate.database, list(candidate.marts), context)
+            documents = candidate.path / "data_docs"
+            documents.mkdir(exist_ok=True)
+            (documents / "index.html").write_text(render(report), encoding="utf-8")
+            (candidate.path / "gate.json").write_text(report.to_json(), encoding="utf-8")
+            self._report = report
+            stage.rows = sum(record.rows for record in candidate.marts.values())
+            stage.detail = f"{sum(mart.evaluated for mart in report.marts)} checks"
+        return report
+
+    def publish(self) -> Release:
+        """Promote the candidate on the gate's verdict, and prune. Raises GateRefused when it did not pass."""
+        candidate, report = self._built, self._report
+        if report is None:
+            raise NorthstarError("nothing is published: the gate has not judged a candidate in this run")
+        self._store_report(report)
+        if not report.passed:
+            from expectations.report import summary_lines
+
+            raise GateRefused("\n".join(summary_lines(report)))
+        with self.stage("release") as stage:
+            current = self.releases.current()
+            checks = list(report.checks)
+            manifest = candidate.manifest(
+                previous_release_id=None if current is None else current.release_id,
+                config_digest=self.settings.digest,
+                dbt_manifest_digest=hashlib.sha256(transform.manifest_path(self.settings).read_bytes()).hexdigest(),
+                sources=self._sources(),
+                left_out=self.left_out,
+                gate=GateRecord(
+                    passed=report.passed,
+                    declared=sum(mart.declared for mart in report.marts),
+                    evaluated=sum(mart.evaluated for mart in report.marts),
+                    failed=sum(check.refuses for check in checks),
+                    warnings=sum(check.status == "failed" and not check.refuses for check in checks),
+                ),
+                timings=self.timings,
+            )
+            verdict = Verdict(report.passed, report.candidate_sha256, "the gate passed")
+            release = self.releases.promote(candidate, verdict, manifest, self.lock)
+            pruned = self.releases.prune(self.settings.config.keep_releases, self.lock)
+            stage.detail = release.release_id + (f", {len(pruned)} old ones pruned" if pruned else "")
+        return release
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """The dbt manifest of this run."""
+        return transform.read_manifest(self.settings)
+
+    @cached_property
+    def published_marts(self) -> list[str]:
+        """Marts of which at least one source has landed, in the order of their names."""
+        return [name for name in self._marts if name not in self.left_out]
+
+    @cached_property
+    def left_out(self) -> dict[str, str]:
+        """Marts that this release does not have, each with the reason."""
+        landed = self.warehouse.landed_sources()
+        return {
+            name: f"none of {', '.join(node['config']['meta']['requires'])} has landed"
+            for name, node in self._marts.items()
+            if landed.isdisjoint(node["config"]["meta"]["requires"])
+        }
+
+    @cached_property
+    def _marts(self) -> dict[str, Any]:
+        return dict(sorted(marts(self.manifest).items()))
+
+    @property
+    def _planned(self) -> FoldPlan:
+        if self._plan is None:
+            raise NorthstarError("the lake is not planned in this run; start from the sources, or run the whole job")
+        return self._plan
+
+    @property
+    def _built(self) -> Candidate:
+        if self._candidate is None:
+            raise NorthstarError("no candidate was built in this run; run the whole job, which builds, judges and publishes one")
+        return self._candidate
+
+    @property
+    def _code_version(self) -> str:
+        digest = hashlib.sha256()
+        packages = ("orchestration", "ml", "expectations", "dbt_project")
+        files = [
+            path
+            for package in packages
+            for suffix in ("py", "sql", "yml", "csv")
+            for path in (PROJECT / package).rglob(f"*.{suffix}")
+        ]
+        for path in sorted(files):
+            digest.update(path.relative_to(PROJECT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        return f"{version('northstar')}+{digest.hexdigest()[:12]}"
+
+    def _sources(self) -> dict[str, SourceRecord]:
+        records = {}
+        for source in CONTRACT:
+            partitions = [
+                partition for day, partition in self.lake.partitions(source).items() if self._as_of is None or day <= self._as_of
+            ]
+            digest = hashlib.sha256(json.dumps([(str(part.arrived_date), part.digest) for part in partitions]).encode())
+            records[source] = SourceRecord(
+                partitions=len(partitions),
+                rows=sum(partition.accepted for partition in partitions),
+                first_dt=min((partition.arrived_date for partition in partitions), default=None),
+                last_dt=max((partition.arrived_date for partition in partitions), default=None),
+                digest=digest.hexdigest(),
+            )
+        return records
+
+    def _store_report(self, report: "GateReport") -> None:
+        """Keep the newest verdict where it outlives a refused candidate."""
+        folder = self.settings.home / "gate"
+        folder.mkdir(exist_ok=True)
+        (folder / "latest.json").write_text(report.to_json(), encoding="utf-8")
+        shutil.copy(self._built.path / "data_docs" / "index.html", folder / "latest.html")
+
+
+def marts(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The published models of a dbt manifest by name: those in the schema marts."""
+    return {
+        node["name"]: node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["schema"] == "marts"
+    }
+
+
+def _comments(node: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
+    columns = {name: " ".join(column["description"].split()) for name, column in node["columns"].items()}
+    return " ".join(node["description"].split()), columns
+
+
+def _figures(card: Mapping[str, Any]) -> dict[str, float]:
+    names = ("log_loss", "brier", "auc", "average_precision")
+    return {name: card["metrics"][name] for name in names if card["metrics"].get(name) is not None}

@@ -1,0 +1,417 @@
+"""The gate passes a sound candidate and refuses a corrupted one by the check that names the fault."""
+
+import dataclasses
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from expectations import gate, page, registry
+from expectations.checks import Context, Expectation, Query
+from expectations.gate import CandidateError, CheckResult, GateReport, MartReport, validate
+from expectations.suites import funnel, retention, revenue
+
+THROUGH = date(2026, 3, 31)
+FUNNEL, RETENTION, LTV = MARTS = (funnel.MART, retention.MART, revenue.LTV_COHORT)
+
+
+def refused_by(report: GateReport) -> set[str]:
+    return {check.qualified_name for check in report.checks if check.refuses}
+
+
+def one(report: GateReport, name: str) -> CheckResult:
+    [check] = [check for check in report.checks if check.qualified_name == name]
+    return check
+
+
+@pytest.fixture(scope="session")
+def sound_report(sound_candidate: Path) -> GateReport:
+    return validate(sound_candidate, MARTS, Context(data_through=THROUGH, as_of=THROUGH, is_first_release=True))
+
+
+def test_a_sound_candidate_passes_every_check(sound_report: GateReport) -> None:
+    assert [check.qualified_name for check in sound_report.checks if check.status != "passed"] == []
+    assert sound_report.passed
+    assert sound_report.release_id == "r-0001"
+    assert [mart.mart for mart in sound_report.marts] == [*MARTS, "_publication"]
+    assert all(mart.declared == mart.evaluated == len(mart.checks) for mart in sound_report.marts)
+
+
+def test_every_suite_holds_expectations_and_queries(sound_report: GateReport) -> None:
+    for mart in MARTS:
+        kinds = {check.kind for check in sound_report.checks if check.mart == mart}
+        assert {
+            "query",
+            "ExpectTableRowCountToBeBetween",
+            "ExpectTableColumnsToMatchOrderedList",
+            "ExpectColumnValuesToNotBeNull",
+            "ExpectColumnValuesToBeBetween",
+            "ExpectColumnValuesToBeInSet",
+            "ExpectCompoundColumnsToBeUnique",
+        } <= kinds
+
+
+# mart, what the build did wrong, the check that refuses it
+CORRUPTIONS = [
+    (FUNNEL, "DELETE FROM {mart}", "row_count"),
+    (FUNNEL, "UPDATE {mart} SET step = NULL", "step.not_null"),
+    (FUNNEL, "UPDATE {mart} SET conversion_rate = NULL", "conversion_rate.matches"),
+    (FUNNEL, "UPDATE {mart} SET median_seconds_from_previous = NULL", "median_seconds_from_previous.null_where_untimed"),
+    (FUNNEL, "INSERT INTO {mart} FROM {mart}", "grain.unique"),
+    (FUNNEL, "DELETE FROM {mart} WHERE segment = 'email' AND entry_grain = 'day'", "person_count.segments_add_up"),
+    (FUNNEL, "DELETE FROM {mart} WHERE dimension = 'device' AND entry_start = DATE '2026-03-20'", "person_count.segments_add_up"),
+    (FUNNEL, "DELETE FROM {mart} WHERE dimension = 'all' AND entry_grain = 'week'", "segment.all_present"),
+    (FUNNEL, "UPDATE {mart} SET person_count = person_count * 100 WHERE step_number = 2", "person_count.never_rises"),
+    (FUNNEL, "UPDATE {mart} SET entrant_count = entrant_count * 100", "entrant_count.matches"),
+    (FUNNEL, "UPDATE {mart} SET previous_count = person_count", "previous_count.matches"),
+    (FUNNEL, "UPDATE {mart} SET conversion_rate = conversion_rate * 100", "conversion_rate.range"),
+    (FUNNEL, "UPDATE {mart} SET overall_rate = overall_rate + 1e-6", "overall_rate.matches"),
+    (FUNNEL, "UPDATE {mart} SET drop_off_rate = conversion_rate", "drop_off_rate.matches"),
+    (FUNNEL, "UPDATE {mart} SET step_number = step_number + 1 WHERE step_number = 3", "step_number.contiguous"),
+    (FUNNEL, "UPDATE {mart} SET entry_grain = 'quarter' WHERE entry_grain = 'week'", "entry_grain.known"),
+    (FUNNEL, "UPDATE {mart} SET entry_start = entry_start + 1 WHERE entry_grain = 'month'", "entry_start.aligned"),
+    (FUNNEL, "UPDATE {mart} SET is_mature = NOT is_mature WHERE entry_grain = 'day'", "is_mature.recedes"),
+    (FUNNEL, "UPDATE {mart} SET is_mature = NOT is_mature WHERE step_number = 3", "is_mature.constant"),
+    (FUNNEL, "UPDATE {mart} SET p90_seconds_from_previous = 0", "seconds.ordered"),
+    (FUNNEL, "UPDATE {mart} SET average_seconds_from_previous = -1 WHERE step_number > 1", "average_seconds_from_previous.range"),
+    (FUNNEL, "ALTER TABLE {mart} ALTER person_count TYPE INTEGER", "types"),
+    (FUNNEL, "ALTER TABLE {mart} ADD COLUMN extra INTEGER", "columns"),
+    (RETENTION, "DELETE FROM {mart}", "row_count"),
+    (RETENTION, "UPDATE {mart} SET retained_count = NULL", "retained_count.null_where_immature"),
+    (RETENTION, "UPDATE {mart} SET retained_count = NULL, retention_rate = NULL, is_mature = false", "is_mature.matches"),
+    (RETENTION, "UPDATE {mart} SET cohort_count = NULL", "cohort_count.not_null"),
+    (RETENTION, "UPDATE {mart} SET retention_rate = coalesce(retention_rate, 0)", "retention_rate.null_where_immature"),
+    (RETENTION, "INSERT INTO {mart} FROM {mart}", "grain.unique"),
+    (RETENTION, "DELETE FROM {mart} WHERE segment = 'mobile'", "cohort_count.segments_add_up"),
+    (
+        RETENTION,
+        "UPDATE {mart} SET retained_count = 0, retention_rate = 0 WHERE is_mature AND dimension = 'all'",
+        "retained_count.segments_add_up",
+    ),
+    (RETENTION, "UPDATE {mart} SET retained_count = retained_count * 100", "retained_count.within_cohort"),
+    (RETENTION, "UPDATE {mart} SET retention_rate = retention_rate * 100", "retention_rate.range"),
+    (RETENTION, "UPDATE {mart} SET retention_rate = retention_rate / 100", "retention_rate.matches"),
+    (
+        RETENTION,
+        "UPDATE {mart} SET retained_count = cohort_count WHERE period_index = 5 AND is_mature",
+        "retained_count.never_rises",
+    ),
+    (RETENTION, "UPDATE {mart} SET cohort_count = cohort_count + 1 WHERE period_index = 1", "cohort_count.constant"),
+    (RETENTION, "UPDATE {mart} SET period_index = 2 WHERE rule = 'bracket' AND period_index = 1", "rule.bracket_days"),
+    (RETENTION, "UPDATE {mart} SET cohort_start = cohort_start + 60", "cohort_start.not_in_future"),
+    (RETENTION, "UPDATE {mart} SET cohort_event = cohort_grain, cohort_grain = cohort_event", "cohort_event.known"),
+    (RETENTION, "ALTER TABLE {mart} ALTER retention_rate TYPE VARCHAR", "types"),
+    (LTV, "DELETE FROM {mart}", "row_count"),
+    (LTV, "UPDATE {mart} SET revenue = NULL", "revenue.null_where_immature"),
+    (LTV, "UPDATE {mart} SET customer_count = NULL", "customer_count.not_null"),
+    (LTV, "INSERT INTO {mart} FROM {mart}", "grain.unique"),
+    (LTV, "DELETE FROM {mart} WHERE segment = 'c1'", "customer_count.segments_add_up"),
+    (LTV, "DELETE FROM {mart} WHERE dimension = 'channel' AND cohort_month = DATE '2026-02-01'", "revenue.segments_add_up"),
+    (LTV, "UPDATE {mart} SET revenue = revenue * 100 WHERE dimension = 'all'", "revenue.segments_add_up"),
+    (LTV, "UPDATE {mart} SET margin = margin * 100", "margin.within_revenue"),
+    (LTV, "UPDATE {mart} SET revenue = margin, margin = revenue", "margin.within_revenue"),
+    (
+        LTV,
+        "UPDATE {mart} SET cumulative_margin_per_customer = cumulative_margin_per_customer * 100",
+        "cumulative_margin_per_customer.matches",
+    ),
+    (LTV, "UPDATE {mart} SET revenue = -revenue, margin = -margin", "revenue.not_negative"),
+    (LTV, "UPDATE {mart} SET customer_count = -customer_count", "customer_count.range"),
+    (LTV, "UPDATE {mart} SET customer_count = customer_count + 1 WHERE age_months = 1", "customer_count.constant"),
+    (LTV, "UPDATE {mart} SET cohort_month = cohort_month + 14", "cohort_month.aligned"),
+    (LTV, "UPDATE {mart} SET is_mature = true", "is_mature.matches"),
+    (LTV, "ALTER TABLE {mart} ALTER revenue TYPE DOUBLE", "types"),
+]
+
+
+@pytest.mark.parametrize(
+    ("mart", "sql", "name"), CORRUPTIONS, ids=[f"{mart}-{i}-{name}" for i, (mart, _, name) in enumerate(CORRUPTIONS)]
+)
+def test_a_corruption_is_refused_by_the_check_that_names_it(corrupt, context, monkeypatch, mart, sql, name) -> None:
+    # A whole suite takes GX half a second; the tests of stale data run it, here the check in question stands beside the queries.
+    build = registry.SUITES[mart]
+    monkeypatch.setattr(
+        registry, "SUITES", {mart: lambda it: [check for check in build(it) if isinstance(check, Query) or check.name == name]}
+    )
+    report = validate(corrupt(mart, before=sql.format(mart=mart)), [mart], context)
+    assert one(report, f"{mart}.{name}").status == "failed"
+    assert not report.passed
+
+
+@pytest.mark.parametrize("mart", MARTS)
+def test_stale_data_are_refused_by_every_mart(corrupt, context, mart) -> None:
+    report = validate(corrupt(mart, after="UPDATE _publication SET data_through = data_through - 1"), [mart], context)
+    assert {f"{mart}.data_through", "_publication.data_through.current"} <= refused_by(report)
+    check = one(report, f"{mart}.data_through")
+    assert (check.observed, check.expected) == ("2026-03-30", "2026-03-31")
+
+
+@pytest.mark.parametrize("mart", MARTS)
+def test_rows_are_bounded_by_the_last_release(corrupt, monkeypatch, mart) -> None:
+    candidate = corrupt(mart)
+    build = registry.SUITES[mart]
+    only = {mart: lambda context: [check for check in build(context) if check.name == "row_count"]}
+    monkeypatch.setattr(registry, "SUITES", only)
+    with duckdb.connect(str(candidate), read_only=True) as connection:
+        rows = connection.execute(f"SELECT count(*) FROM marts.{mart}").fetchone()[0]
+
+    def statuses(previous: int) -> str:
+        context = Context(THROUGH, THROUGH, is_first_release=False, previous_row_counts={mart: previous})
+        return one(validate(candidate, [mart], context), f"{mart}.row_count").status
+
+    assert statuses(rows * 2) == "passed"
+    assert statuses(rows * 2 + 1) == "failed"
+    if rows > 1_500:
+        assert statuses(rows // 3 + 1) == "passed"
+        assert statuses(rows // 3 - 1) == "failed"
+
+
+PUBLICATION_CORRUPTIONS = [
+    (
+        "UPDATE _publication SET marts = list_filter(marts, x -> x.mart <> 'mart_ltv__cohort')",
+        "_publication.marts.complete",
+    ),
+    ("CREATE TABLE mart_unknown AS SELECT 1 AS id", "_publication.marts.complete"),
+    ("CREATE VIEW mart_view AS SELECT 1 AS id", "_publication.marts.complete"),
+    ("DELETE FROM mart_ltv__cohort WHERE segment = 'c1'", "mart_ltv__cohort.row_count.published"),
+    ("DELETE FROM _publication", "_publication.row_count"),
+    ("INSERT INTO _publication FROM _publication", "_publication.row_count"),
+    ("UPDATE _publication SET release_id = ' '", "_publication.release_id.filled"),
+    ("UPDATE _publication SET code_version = NULL", "_publication.code_version.filled"),
+    ("ALTER TABLE _publication ALTER published_at TYPE DATE", "_publication.columns"),
+]
+
+
+@pytest.mark.parametrize(("sql", "name"), PUBLICATION_CORRUPTIONS)
+def test_a_release_that_misdescribes_itself_is_refused(corrupt, context, monkeypatch, sql, name) -> None:
+    monkeypatch.setattr(registry, "SUITES", {mart: _queries_only(registry.SUITES[mart]) for mart in MARTS})
+    report = validate(corrupt(after=sql), MARTS, context)
+    assert name in refused_by(report)
+
+
+def _queries_only(build):
+    return lambda context: [check for check in build(context) if isinstance(check, Query)]
+
+
+def test_a_missing_publication_or_mart_is_an_error_not_a_crash(corrupt, context) -> None:
+    report = validate(corrupt(LTV, after="DROP TABLE _publication; DROP TABLE mart_ltv__cohort"), [LTV], context)
+    assert report.release_id is None
+    assert one(report, "_publication.row_count").status == "error"
+    assert one(report, f"{LTV}.row_count").status == "error"
+    assert one(report, f"{LTV}.types").status == "failed"
+    lines = gate.summary_lines(report)
+    assert any(f"failed: {LTV}.types." in line for line in lines)
+    assert sum(f"error: {LTV}." in line for line in lines) == 3
+    assert any(line.endswith("26 more checks cannot be evaluated") for line in lines)
+    assert not report.passed
+
+
+def test_warnings_do_not_refuse(corrupt) -> None:
+    context = Context(THROUGH, THROUGH + timedelta(days=9), is_first_release=True)
+    report = validate(corrupt(LTV), [LTV], context)
+    assert one(report, "_publication.data_through.recent").status == "failed"
+    assert report.passed
+    assert any("warning: _publication.data_through.recent" in line for line in gate.summary_lines(report))
+
+
+def _suite(*checks):
+    return {LTV: lambda _: list(checks)}
+
+
+ROWS = Expectation("row_count", "ExpectTableRowCountToBeBetween", {"min_value": 1}, "at least 1", "There are rows.")
+
+
+@pytest.mark.parametrize(
+    ("check", "reason"),
+    [
+        (
+            Expectation("broken", "ExpectColumnValuesToNotBeNull", {"column": "absent"}, "", "x."),
+            "InvalidMetricAccessorDomainKwargsKeyError",
+        ),
+        # DuckDB cannot compare a number with the text, and its message quotes it.
+        (
+            Expectation("broken", "ExpectColumnValuesToBeInSet", {"column": "age_months", "value_set": ["pear"]}, "", "x."),
+            "ConversionException",
+        ),
+        (
+            Query("broken", "SELECT count(*), 0, 0 FROM marts.mart_ltv__cohort WHERE segment::INTEGER = 1", "x."),
+            "ConversionException",
+        ),
+        (Query("broken", "SELECT absent, 0, 0 FROM marts.mart_ltv__cohort", "x."), "Binder Error"),
+        (Query("broken", "SELECT NULL, 0, 0", "x."), "no count of violations"),
+        (Query("broken", "SELECT 0, 0, 0 FROM marts.mart_ltv__cohort", "x."), "no count of violations"),
+    ],
+)
+def test_a_check_that_raises_is_an_error_and_refuses(corrupt, context, monkeypatch, check, reason) -> None:
+    monkeypatch.setattr(registry, "SUITES", _suite(ROWS, dataclasses.replace(check, severity="warning")))
+    report = validate(corrupt(LTV), [LTV], context)
+    broken = one(report, f"{LTV}.broken")
+    assert broken.status == "error"
+    assert reason in broken.explanation
+    assert "pear" not in report.to_json()
+    assert one(report, f"{LTV}.row_count").status == "passed"
+    assert (report.marts[0].declared, report.marts[0].evaluated) == (2, 1)
+    assert not report.passed
+
+
+def test_an_expectation_great_expectations_does_not_know_is_an_error(corrupt, context, monkeypatch) -> None:
+    monkeypatch.setattr(registry, "SUITES", _suite(ROWS, Expectation("odd", "ExpectMiracles", {}, "", "x.")))
+    report = validate(corrupt(LTV), [LTV], context)
+    assert one(report, f"{LTV}.odd").status == "error"
+    assert not report.passed
+
+
+def test_an_empty_suite_and_a_name_used_twice_are_refused(corrupt, context, monkeypatch) -> None:
+    monkeypatch.setattr(registry, "SUITES", _suite())
+    assert not validate(corrupt(LTV), [LTV], context).passed
+    monkeypatch.setattr(registry, "SUITES", _suite(ROWS, ROWS))
+    with pytest.raises(ValueError, match=r"mart_ltv__cohort: check names used twice: row_count"):
+        validate(corrupt(LTV), [LTV], context)
+
+
+def test_fewer_verdicts_than_declared_checks_do_not_pass(sound_report: GateReport) -> None:
+    mart = sound_report.marts[0]
+    for changed in (
+        dataclasses.replace(mart, evaluated=mart.evaluated - 1),
+        dataclasses.replace(mart, declared=mart.declared + 1),
+        dataclasses.replace(mart, checks=mart.checks[1:]),
+        MartReport(mart.mart, 0, 0, ()),
+    ):
+        assert mart.passed
+        assert not changed.passed
+        assert not dataclasses.replace(sound_report, marts=(changed, *sound_report.marts[1:])).passed
+    assert not dataclasses.replace(sound_report, marts=()).passed
+
+
+def test_the_json_form_gives_the_same_report(sound_report: GateReport) -> None:
+    assert GateReport.from_json(sound_report.to_json()) == sound_report
+    data = json.loads(sound_report.to_json())
+    data["marts"][0]["checks"][0]["status"] = "failed"
+    with pytest.raises(ValueError, match="does not follow"):
+        GateReport.from_json(json.dumps(data))
+    for broken in ("{}", "[]", "no json", json.dumps(data | {"marts": [{"mart": "x"}]})):
+        with pytest.raises(ValueError, match=r"gate report|Expecting"):
+            GateReport.from_json(broken)
+
+
+def test_no_value_of_a_row_leaves_the_gate(corrupt, context, caplog, capfd) -> None:
+    secret = "Zhang-Wei-secret"  # noqa: S105
+    sql = f"""UPDATE {{mart}} SET dimension = '{secret}', segment = '{secret}<b>' WHERE dimension <> 'all';
+        INSERT INTO {{mart}} FROM {{mart}};"""
+    with caplog.at_level(logging.DEBUG, "great_expectations"):
+        report = validate(corrupt(RETENTION, before=sql.format(mart=RETENTION)), [RETENTION], context)
+    assert {f"{RETENTION}.dimension.known", f"{RETENTION}.grain.unique"} <= refused_by(report)
+    output = "".join(capfd.readouterr())
+    for text in (report.to_json(), page.render(report), "\n".join(gate.summary_lines(report)), caplog.text, output):
+        assert secret not in text
+    assert output == ""
+
+
+def test_the_summary_names_what_failed_with_both_numbers(corrupt, context) -> None:
+    candidate = corrupt(LTV, before="DELETE FROM mart_ltv__cohort WHERE dimension = 'all' AND age_months = 0")
+    report = validate(candidate, [LTV], context)
+    lines = gate.summary_lines(report)
+    assert lines[0].startswith("Gate refused: release r-0001, data through 2026-03-31")
+    assert any(
+        line.strip().startswith(f"failed: {LTV}.segment.all_present.") and line.endswith("rows, expected 0.") for line in lines
+    )
+
+
+def test_the_candidate_is_only_read_and_its_path_is_free_afterwards(corrupt, context) -> None:
+    candidate = corrupt(LTV)
+    before = candidate.read_bytes()
+    validate(candidate, [LTV], context)
+    assert candidate.read_bytes() == before
+    assert list(candidate.parent.iterdir()) == [candidate]
+    # An open read-only handle would make this raise, or show the old file.
+    with duckdb.connect(str(candidate)) as connection:
+        connection.execute("CREATE TABLE proof (i INTEGER)")
+
+
+def test_what_cannot_be_judged_is_named(corrupt, context, tmp_path) -> None:
+    with pytest.raises(CandidateError, match=r"absent\.duckdb cannot be read: No such file"):
+        validate(tmp_path / "absent.duckdb", [LTV], context)
+    text = tmp_path / "text.duckdb"
+    text.write_text("not a database, but long enough to be looked at" * 100)
+    with pytest.raises(CandidateError, match=r"text\.duckdb cannot be opened as a DuckDB file"):
+        validate(text, [LTV], context)
+    candidate = corrupt(LTV)
+    candidate.with_name("marts.duckdb.wal").write_bytes(b"")
+    with pytest.raises(CandidateError, match=r"write-ahead log"):
+        validate(candidate, [LTV], context)
+
+
+def test_a_candidate_that_changes_meanwhile_is_refused(corrupt, context, monkeypatch) -> None:
+    candidate = corrupt(LTV)
+
+    def tampering_suite(_):
+        return [Query("row_count", "SELECT 0, 0, 0", "x.")]
+
+    read = gate._release_id
+    monkeypatch.setattr(registry, "SUITES", {LTV: tampering_suite})
+    monkeypatch.setattr(gate, "_release_id", lambda connection: (read(connection), candidate.open("ab").write(b"x"))[0])
+    with pytest.raises(CandidateError, match="changed while"):
+        validate(candidate, [LTV], context)
+
+
+def test_marts_must_have_a_suite_and_be_named_once(corrupt, context) -> None:
+    candidate = corrupt(LTV)
+    with pytest.raises(registry.UnknownMartError, match=r"'mart_new__thing' has no suite.*mart_funnel__entry"):
+        validate(candidate, [LTV, "mart_new__thing"], context)
+    with pytest.raises(ValueError, match="no marts"):
+        validate(candidate, [], context)
+    with pytest.raises(ValueError, match="twice"):
+        validate(candidate, [LTV, LTV], context)
+
+
+def test_a_context_that_compares_with_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="after as_of"):
+        Context(THROUGH, date(2026, 3, 30), is_first_release=True)
+    with pytest.raises(ValueError, match="no previous row counts"):
+        Context(THROUGH, THROUGH, is_first_release=False)
+    with pytest.raises(ValueError, match="first release has no previous"):
+        Context(THROUGH, THROUGH, is_first_release=True, previous_row_counts={LTV: 1})
+
+
+def test_the_gate_opens_no_network_connection(corrupt, context, monkeypatch) -> None:
+    def refuse(*_, **__):
+        raise AssertionError("the gate opened a network connection")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert validate(corrupt(LTV), [LTV], context).passed
+
+
+def test_a_fresh_process_reaches_no_network_and_writes_nothing_home(corrupt, tmp_path) -> None:
+    """Regression guarded: an import or a context that reports home, looks for a newer version or leaves files in $HOME."""
+    candidate, home, work = corrupt(LTV), tmp_path / "home", tmp_path / "work"
+    home.mkdir()
+    work.mkdir()
+    code = f"""
+import sys
+from datetime import date
+from pathlib import Path
+reached = []
+sys.addaudithook(lambda event, args: reached.append(event) if event in ("socket.connect", "socket.getaddrinfo") else None)
+from expectations.gate import Context, validate
+assert "great_expectations" not in sys.modules and "sqlalchemy" not in sys.modules
+report = validate(Path({str(candidate)!r}), [{LTV!r}], Context(date(2026, 3, 31), date(2026, 3, 31), True))
+assert report.passed and not reached, reached
+assert not any(name.split(".")[0] in ("dagster", "orchestration", "ml") for name in sys.modules)
+"""
+    root = Path(gate.__file__).parents[1]
+    environment = os.environ | {"HOME": str(home), "TZ": "America/New_York", "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=work, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(home.iterdir()) == []
+    assert list(work.iterdir()) == []

@@ -1,0 +1,40 @@
+"""The page stands alone, escapes everything and shows what the report says."""
+
+import re
+from datetime import date
+
+from expectations.page import render
+from expectations.report import CheckResult, GateReport, MartReport
+
+
+def report(*checks: CheckResult) -> GateReport:
+    evaluated = sum(check.status != "error" for check in checks)
+    return GateReport("r-<1>&\"'", "ab" * 32, date(2026, 3, 31), (MartReport("mart_x", len(checks), evaluated, checks),))
+
+
+def check(name: str, status: str, severity: str = "critical") -> CheckResult:
+    return CheckResult("mart_x", name, "query", severity, status, "<script>3</script>", "0", "It <i>holds</i>.")
+
+
+def test_everything_is_escaped() -> None:
+    html = render(report(check("a", "failed")))
+    assert "<script" not in html
+    assert "<i>" not in html
+    assert "&lt;script&gt;3&lt;/script&gt;" in html
+    assert "r-&lt;1&gt;&amp;" in html
+
+
+def test_the_page_loads_nothing() -> None:
+    html = render(report(check("a", "passed")))
+    assert re.findall(r"(?:src=|href=|@import|url\(|https?:)", html) == []
+    assert "default-src 'none'" in html
+
+
+def test_the_page_says_what_the_report_says_worst_first() -> None:
+    passing = render(report(check("a", "passed"), check("b", "failed", "warning")))
+    assert '<h1>Gate: <span class="passed">passed</span></h1>' in passing
+    assert '<td class="warning">warning</td>' in passing
+    refused = render(report(check("fine", "passed"), check("wrong", "failed"), check("unclear", "error")))
+    assert '<h1>Gate: <span class="failed">refused</span></h1>' in refused
+    assert re.findall(r"<td><code>(\w+)</code>", refused) == ["unclear", "wrong", "fine"]
+    assert "2 of 3 checks evaluated" in refused
