@@ -124,7 +124,7 @@ def build_candidate(path: Path, *, days: int = 45, persons: int = 900, countries
 
 def _publish(connection: duckdb.DuckDBPyConnection) -> None:
     stored = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE table_name <> '_publication' ORDER BY ALL"
+        "SELECT table_name FROM duckdb_tables() WHERE NOT temporary AND table_name <> '_publication' ORDER BY ALL"
     ).fetchall()
     counts = {mart: connection.execute(f"SELECT count(*) FROM {mart}").fetchone()[0] for (mart,) in stored}
     listed = ", ".join(f"{{'mart': '{mart}', 'row_count': {count}}}" for mart, count in counts.items())

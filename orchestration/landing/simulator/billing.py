@@ -1,0 +1,336 @@
+"""Subscriptions, payments and churn: what each account's contract does from day to day.
+
+Belongs here: trials, renewals, refusals, cancellations, returns, refunds. Does not belong here: use of the product (`activity`).
+"""
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import pyarrow as pa
+
+from orchestration.landing.simulator import parameters as p
+from orchestration.landing.simulator.activity import Activity
+from orchestration.landing.simulator.clock import DAY, HOUR, MINUTE, NEVER, SECOND, Calendar, Floats, Ints, Mask, stream
+from orchestration.landing.simulator.events import Rows, concat, select
+from orchestration.landing.simulator.files import labels, look_up, money, numbered, timestamps
+from orchestration.landing.simulator.people import NEW, PAYING_BASE, STAFF, People, pick
+
+PLANS = ("free", "professional", "enterprise", "custom")
+FREE, PROFESSIONAL, ENTERPRISE, CUSTOM = range(4)
+INTERVALS = ("month", "year")
+STATUSES = ("trialing", "active", "past_due", "canceled")
+TRIALING, ACTIVE, PAST_DUE, CANCELED = range(4)
+CURRENCIES = ("CNY", "EUR")
+OUTCOMES = ("succeeded", "failed", "refunded")
+SUCCEEDED, FAILED, REFUNDED = range(3)
+_NONE = -1
+
+
+def add_months(at: Ints, months: Ints | int) -> Ints:
+    """Move on by calendar months, to the same time of day; days after the 28th count as the 28th, which every month has."""
+    month = at.astype("datetime64[us]").astype("datetime64[M]")
+    offset = at - month.astype("datetime64[us]").astype(np.int64)
+    offset = np.minimum(offset, 27 * DAY + offset % DAY)
+    return np.asarray((month + np.asarray(months)).astype("datetime64[us]").astype(np.int64) + offset)
+
+
+class Billing:
+    """The contract of every account, moved on by one day at a time. At most one change per account and day."""
+
+    def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
+        self._calendar, self._people, self._seed = calendar, people, seed
+        self.realised: Counter[str] = Counter()
+        n = len(people.account_kind)
+        rng = stream(seed, "billing.plans")
+        # A custom contract is negotiated from enterprise up; the plan that an account would buy is drawn for all.
+        self._plan = pick(rng, list(p.PLAN_SHARES.values()), n) + PROFESSIONAL
+        self._wanted = self._plan.copy()
+        self._interval = (rng.random(n) < p.YEARLY_SHARE).astype(np.int64)
+        self._interval[self._plan == CUSTOM] = 1
+        self._custom_price = (rng.lognormal(np.log(p.CUSTOM_YEAR_CNY_MEDIAN), 0.4, n) // 100 * 10_000).astype(np.int64)
+        german = people.country[people.account_founder] == list(p.COUNTRIES).index("DE")
+        self._currency = (german & (self._plan != CUSTOM)).astype(np.int64)
+        self._failure_rate = np.minimum(p.PAYMENT_FAILURE_RATE * rng.gamma(2.0, 0.5, n), 0.6)
+        members = np.flatnonzero(people.account >= 0)
+        self._user_ids = numbered("u_", people.user, 6)
+        self._seats = np.bincount(people.account[members], minlength=n)
+        self._status = np.full(n, _NONE)
+        self._trial_end = np.full(n, NEVER)
+        self._first_paid = np.full(n, NEVER)
+        self._renews = np.full(n, NEVER)
+        self._attempts = np.zeros(n, dtype=np.int64)
+        self._retry_day = np.full(n, -1)
+        self._failed_at = np.full(n, -NEVER)
+        self._payment_count = 0
+        self._refunds: defaultdict[int, list[Rows]] = defaultdict(list)
+        self._changes: list[Rows] = []
+        self._payments: list[Rows] = []
+        journeys = people.journeys
+        payers = np.flatnonzero(journeys.paid_at < NEVER)
+        self._first_paid[people.account[journeys.person[payers]]] = journeys.paid_at[payers]
+        self._snapshots: list[tuple[int, Ints, Floats]] = []
+        self._churn_days: list[tuple[int, int]] = []
+
+    @property
+    def paying(self) -> Mask:
+        """Flag per account: holds a paid contract (active or past due on a plan that costs)."""
+        return np.asarray(np.isin(self._status, (ACTIVE, PAST_DUE)) & (self._plan != FREE))
+
+    @property
+    def canceled(self) -> Mask:
+        """Flag per account: left."""
+        return np.asarray(self._status == CANCELED)
+
+    def found(self) -> None:
+        """Write the past of the customers who were there before the first day, up to its start."""
+        people, start = self._people, int(self._calendar.start(0))
+        base = np.flatnonzero((people.account_kind != NEW) & (people.account_kind != STAFF))
+        created = people.account_created[base]
+        self._start_trials(base, created)
+        buys = people.account_kind[base] == PAYING_BASE
+        self._end_trials(base[~buys], self._trial_end[base[~buys]])
+        payers = base[buys]
+        rng = stream(self._seed, "billing.past")
+        due = people.account_created[payers] + (rng.uniform(3, 13, len(payers)) * DAY).astype(np.int64)
+        self._first_paid[payers] = due
+        while len(payers):
+            self._renew(rng, payers, due)
+            keep = self._renews[payers] < start
+            payers = payers[keep]
+            due = self._renews[payers]
+        self._trial_end[base] = NEVER
+        self._first_paid[base] = NEVER
+        self._payments.extend(self._refunds.pop(-1, []))
+
+    def step(self, day: int, activity: Activity) -> None:
+        """Everything that happens to contracts on the day; use of the day is already known to `activity`."""
+        start, end = (int(value) for value in self._calendar.start(np.array([day, day + 1])))
+        rng = stream(self._seed, "billing.step", day)
+        n = len(self._status)
+        failure, retry, leave, back, change = (rng.random(n) for _ in range(5))
+        moment = start + ((8 + 13 * rng.random(n)) * HOUR).astype(np.int64)
+        free_today = np.ones(n, dtype=bool)
+
+        def take(mask: Mask) -> Ints:
+            chosen = np.flatnonzero(mask & free_today)
+            free_today[chosen] = False
+            return chosen
+
+        def today(at: Ints) -> Mask:
+            return (at >= start) & (at < end)
+
+        created = take(today(self._people.account_created) & (self._people.account_kind == NEW))
+        self._start_trials(created, self._people.account_created[created])
+        first = take(today(self._first_paid))
+        self._renew(rng, first, self._first_paid[first])
+        over = take(today(self._trial_end) & (self._status == TRIALING))
+        self._end_trials(over, self._trial_end[over])
+
+        due = take((self._status == ACTIVE) & today(self._renews))
+        refused = failure[due] < self._failure_rate[due]
+        self._change_plans(due[~refused], change)
+        self._renew(rng, due[~refused], self._renews[due[~refused]])
+        self._refuse(due[refused], self._renews[due[refused]], day)
+
+        again = take((self._status == PAST_DUE) & (self._retry_day == day))
+        pays = retry[again] < p.RETRY_SUCCESS_RATE
+        self._renew(rng, again[pays], moment[again[pays]])
+        self._refuse(again[~pays], moment[again[~pays]], day)
+
+        hazard = self._hazard(activity, day, end)
+        leavers = take(self.paying & (leave < 1 - (1 - hazard) ** (1 / 30)))
+        self._cancel(leavers, moment[leavers], day)
+        self.realised["voluntary_cancellations"] += len(leavers)
+
+        returns = take((self._status == CANCELED) & (back < 1 - (1 - p.REACTIVATION_RATE_30D) ** (1 / 30)))
+        self._renew(rng, returns, moment[returns])
+        self.realised["reactivations"] += len(returns)
+        self._payments.extend(self._refunds.pop(day, []))
+        if day % 15 == 0:
+            rated = np.flatnonzero(self.paying)
+            self._snapshots.append((day, rated, hazard[rated]))
+
+    def _hazard(self, activity: Activity, day: int, end: int) -> Floats:
+        weights = p.CHURN_LOGIT
+        to_renewal = np.maximum(self._renews - end, 0) / DAY
+        logit = (
+            weights["intercept"]
+            + weights["usage_decline"] * activity.decline(day)
+            + weights["engagement"] * np.minimum(1, activity.recent(day) / (5 * self._seats))
+            + weights["failed_payment"] * (self._failed_at > end - 30 * DAY)
+            + weights["contract_proximity"] * np.maximum(0, 1 - to_renewal / 30)
+            + weights["feature_adoption"] * self._people.account_breadth / len(p.FEATURES)
+            + weights["enterprise"] * (self._plan >= ENTERPRISE)
+        )
+        return np.asarray(1 / (1 + np.exp(-logit)))
+
+    def _price(self, accounts: Ints) -> Ints:
+        """Cents per billing interval."""
+        price = np.array([[[p.PRICES[c][plan, i] for i in INTERVALS] for plan in PLANS[1:3]] for c in CURRENCIES])
+        listed = price[self._currency[accounts], np.clip(self._plan[accounts], 1, 2) - 1, self._interval[accounts]]
+        custom = self._plan[accounts] == CUSTOM
+        return np.where(custom, self._custom_price[accounts], np.where(self._plan[accounts] == FREE, 0, listed))
+
+    def _mrr(self, accounts: Ints) -> Ints:
+        price = self._price(accounts)
+        return np.where(self._interval[accounts] == 1, (price + 6) // 12, price)
+
+    def _record(self, accounts: Ints, at: Ints, *, mrr: Ints | None = None) -> None:
+        if len(accounts):
+            self._changes.append(
+                {
+                    "account": accounts,
+                    "at": at,
+                    "plan": self._plan[accounts],
+                    "interval": np.where(self._plan[accounts] == FREE, -1, self._interval[accounts]),
+                    "mrr": self._mrr(accounts) if mrr is None else mrr,
+                    "currency": self._currency[accounts],
+                    "status": self._status[accounts],
+                    "seats": self._seats[accounts],
+                    "renews": self._renews[accounts],
+                }
+            )
+
+    def _charge(self, accounts: Ints, at: Ints, outcome: int) -> Rows:
+        charge = {
+            "number": self._payment_count + 1 + np.arange(len(accounts)),
+            "account": accounts,
+            "at": at,
+            "amount": self._price(accounts),
+            "currency": self._currency[accounts],
+            "outcome": np.full(len(accounts), outcome),
+            "refund_of": np.full(len(accounts), -1),
+        }
+        if len(accounts):
+            self._payment_count += len(accounts)
+            self._payments.append(charge)
+        return charge
+
+    def _start_trials(self, accounts: Ints, at: Ints) -> None:
+        self._status[accounts] = TRIALING
+        self._trial_end[accounts] = at + p.TRIAL_DAYS * DAY
+        self._renews[accounts] = self._trial_end[accounts]
+        self._record(accounts, at + SECOND)
+
+    def _end_trials(self, accounts: Ints, at: Ints) -> None:
+        self._plan[accounts], self._status[accounts], self._renews[accounts] = FREE, ACTIVE, NEVER
+        self._record(accounts, at)
+
+    def _renew(self, rng: np.random.Generator, accounts: Ints, at: Ints) -> None:
+        """Charge a term with success and write the state that it begins."""
+        # Who pays after the trial's end still buys the plan that was drawn.
+        self._plan[accounts] = np.where(self._plan[accounts] == FREE, self._wanted[accounts], self._plan[accounts])
+        charge = self._charge(accounts, at, SUCCEEDED)
+        self._status[accounts], self._attempts[accounts] = ACTIVE, 0
+        self._renews[accounts] = add_months(at, np.where(self._interval[accounts] == 1, 12, 1))
+        self._record(accounts, at + SECOND)
+        refunded = np.flatnonzero(rng.random(len(accounts)) < p.REFUND_RATE)
+        if len(refunded):
+            refund = select(charge, refunded)
+            refund["at"] = refund["at"] + (rng.uniform(2, 10, len(refunded)) * DAY).astype(np.int64)
+            refund["outcome"] = np.full(len(refunded), REFUNDED)
+            refund["refund_of"] = refund["number"]
+            refund["number"] = self._payment_count + 1 + np.arange(len(refunded))
+            self._payment_count += len(refunded)
+            for position, day in enumerate(self._calendar.day_of(refund["at"]).tolist()):
+                self._refunds[max(day, -1)].append(select(refund, np.array([position])))
+
+    def _refuse(self, accounts: Ints, at: Ints, day: int) -> None:
+        if not len(accounts):
+            return
+        self._charge(accounts, at, FAILED)
+        self._failed_at[accounts] = at
+        last = self._attempts[accounts] >= len(p.RETRY_DAYS)
+        waiting = accounts[~last]
+        self._retry_day[waiting] = day + np.array(p.RETRY_DAYS)[self._attempts[waiting]]
+        newly = waiting[self._status[waiting] == ACTIVE]
+        self._status[waiting] = PAST_DUE
+        self._attempts[waiting] += 1
+        self._record(newly, at[~last][np.isin(waiting, newly)] + SECOND)
+        self._cancel(accounts[last], at[last] + MINUTE, day)
+        self.realised["involuntary_cancellations"] += int(last.sum())
+
+    def _cancel(self, accounts: Ints, at: Ints, day: int) -> None:
+        self._status[accounts], self._renews[accounts] = CANCELED, NEVER
+        self._record(accounts, at, mrr=np.zeros(len(accounts), dtype=np.int64))
+        self._churn_days.extend((int(account), day) for account in accounts)
+
+    def _change_plans(self, accounts: Ints, draw: Floats) -> None:
+        up = accounts[(self._plan[accounts] == PROFESSIONAL) & (draw[accounts] < p.UPGRADE_RATE)]
+        down = accounts[(self._plan[accounts] == ENTERPRISE) & (draw[accounts] > 1 - p.DOWNGRADE_RATE)]
+        self._plan[up], self._plan[down] = ENTERPRISE, PROFESSIONAL
+        self.realised["upgrades"] += len(up)
+        self.realised["downgrades"] += len(down)
+
+    def take_subscriptions(self) -> pa.Table | None:
+        """Give the changes since the last call, as rows of `subscriptions`."""
+        if not self._changes:
+            return None
+        changes, self._changes = concat(self._changes), []
+        changes = select(changes, np.argsort(changes["at"], kind="stable"))
+        return pa.table(
+            {
+                "subscription_id": numbered("sub_", changes["account"] + 1, 5),
+                "account_id": numbered("acc_", changes["account"] + 1, 5),
+                "changed_at": timestamps(changes["at"]),
+                "plan": labels(PLANS, changes["plan"]),
+                "billing_interval": labels(INTERVALS, changes["interval"]),
+                "mrr": money(changes["mrr"]),
+                "currency": labels(CURRENCIES, changes["currency"]),
+                "status": labels(STATUSES, changes["status"]),
+                "seats": pa.array(changes["seats"]),
+                "renews_at": timestamps(changes["renews"]),
+            }
+        )
+
+    def take_payments(self) -> pa.Table | None:
+        """Give the payments since the last call, as rows of `payments`."""
+        if not self._payments:
+            return None
+        payments, self._payments = concat(self._payments), []
+        payments = select(payments, np.argsort(payments["at"], kind="stable"))
+        self.realised["refunds"] += int((payments["outcome"] == REFUNDED).sum())
+        self.realised["failed_payments"] += int((payments["outcome"] == FAILED).sum())
+        payer = self._people.account_founder[payments["account"]]
+        return pa.table(
+            {
+                "payment_id": numbered("pay_", payments["number"], 7),
+                "account_id": numbered("acc_", payments["account"] + 1, 5),
+                "user_id": look_up(self._user_ids, payer),
+                "paid_at": timestamps(payments["at"]),
+                "kind": labels(("subscription",), np.zeros(len(payer), dtype=np.int64)),
+                "amount": money(payments["amount"]),
+                "currency": labels(CURRENCIES, payments["currency"]),
+                "status": labels(OUTCOMES, payments["outcome"]),
+                "refund_of": numbered("pay_", payments["refund_of"], 7),
+            }
+        )
+
+    def churn_truth(self) -> dict[str, object]:
+        """How well the planted probability itself ranks who leaves, on as-of days whose 30 days are over."""
+        last = self._calendar.days - 1
+        churn = np.array(self._churn_days, dtype=np.int64).reshape(-1, 2)
+        scores: list[Floats] = []
+        labels_: list[Mask] = []
+        for day, accounts, hazard in self._snapshots:
+            if day + 30 <= last:
+                left = churn[(churn[:, 1] > day) & (churn[:, 1] <= day + 30), 0]
+                scores.append(hazard)
+                labels_.append(np.isin(accounts, left))
+        score = np.concatenate(scores) if scores else np.zeros(0)
+        label = np.concatenate(labels_) if labels_ else np.zeros(0, dtype=bool)
+        good, bad = int(label.sum()), int((~label).sum())
+        auc = None
+        if good and bad:
+            _, tied = np.unique(score, return_inverse=True)
+            counts = np.bincount(tied)
+            rank = (np.cumsum(counts) - (counts - 1) / 2)[tied]
+            auc = round(float((rank[label].sum() - good * (good + 1) / 2) / (good * bad)), 4)
+        return {
+            "account_periods": good + bad,
+            "churn_labels": good,
+            "churn_rate_30d": round(good / (good + bad), 4) if good + bad else None,
+            "hazard_auc": auc,
+            "cancellations": len(churn),
+            "paying_by_as_of_day": {self._calendar.date(day).isoformat(): len(accounts) for day, accounts, _ in self._snapshots},
+        }

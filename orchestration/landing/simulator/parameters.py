@@ -1,0 +1,259 @@
+"""The planted truth: every rate, price and share from which the simulated company is drawn.
+
+Belongs here: parameters, as data, all of which are written to `truth.json`. Does not belong here: drawing from them.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Touch:
+    """One way in which a visit can carry its channel; None leaves the column empty. `weight` is its share within the channel."""
+
+    weight: float
+    utm_source: str | None = None
+    utm_medium: str | None = None
+    utm_campaign: str | None = None
+    referrer: str | None = None
+    currency: str = "CNY"  # of its advertising account
+
+
+@dataclass(frozen=True)
+class Channel:
+    """An acquisition channel: its share of first visits, what it multiplies, and what a sign-up through it costs (paid ones)."""
+
+    name: str
+    visitor_share: float
+    signup_multiplier: float
+    paid_multiplier: float
+    touches: tuple[Touch, ...]
+    cost_per_signup_cny: float | None = None
+
+
+CHANNELS = (
+    Channel(
+        "organic_search",
+        0.26,
+        1.15,
+        1.15,
+        (
+            Touch(0.55, referrer="https://www.baidu.com/link"),
+            Touch(0.35, referrer="https://www.google.com/"),
+            Touch(0.10, referrer="https://www.bing.com/"),
+        ),
+    ),
+    Channel(
+        "paid_search",
+        0.18,
+        1.10,
+        1.00,
+        (
+            Touch(0.40, "baidu", "cpc", "brand_search", "https://www.baidu.com/link"),
+            Touch(0.30, "baidu", "cpc", "ai_services", "https://www.baidu.com/link"),
+            Touch(0.30, "google", "cpc", "ai_services_intl", "https://www.google.com/", "USD"),
+        ),
+        cost_per_signup_cny=320.0,
+    ),
+    Channel(
+        "paid_social",
+        0.15,
+        0.65,
+        0.55,
+        (
+            Touch(0.65, "douyin", "paid_social", "short_video"),
+            Touch(0.35, "facebook", "paid_social", "lookalike", "https://l.facebook.com/", "USD"),
+        ),
+        cost_per_signup_cny=480.0,
+    ),
+    Channel(
+        "email", 0.06, 1.30, 1.20, (Touch(0.7, "newsletter", "email", "weekly"), Touch(0.3, "newsletter", "email", "launch"))
+    ),
+    Channel(
+        "referral",
+        0.09,
+        1.20,
+        1.25,
+        (
+            Touch(0.6, referrer="https://www.industry-digest.example/ai-services"),
+            Touch(0.4, referrer="https://reviews.example/matching-platforms"),
+        ),
+    ),
+    Channel("direct", 0.16, 1.00, 1.10, (Touch(1.0),)),
+    Channel("wecom", 0.06, 1.35, 1.15, (Touch(1.0, "wecom", "wecom", "community"),)),
+    Channel(
+        "partner",
+        0.04,
+        1.40,
+        1.40,
+        (Touch(0.6, "cloud_alliance", "partner", "co_sell"), Touch(0.4, "erp_vendor", "partner", "marketplace")),
+    ),
+)
+
+# Platform (B2B) people by default; the rest of those who sign up are customers of the shop.
+SHOP_SIGNUP_SHARE = 0.3
+
+# Each is the probability of the step given the one before; the channel multiplies the first and the last.
+# `paid_conversion` is drawn for the account's first member, who pays for all.
+PLG_STEPS = {
+    "signup_start": 0.14,
+    "signup_complete": 0.68,
+    "first_login": 0.93,
+    "onboarding_complete": 0.80,
+    "first_value_achieved": 0.75,
+    "active_user": 0.62,
+    "paid_conversion": 0.42,
+}
+# Lognormal lag behind the step before: median in seconds and sigma.
+PLG_LAGS = {
+    "signup_start": (240.0, 0.8),
+    "signup_start_on_return": (172_800.0, 0.7),
+    "signup_complete": (150.0, 0.7),
+    "first_login": (90.0, 1.5),
+    "onboarding_complete": (600.0, 1.2),
+    "first_value_achieved": (900.0, 1.8),
+    "paid_conversion": (172_800.0, 0.8),
+}
+RETURN_SIGNUP_SHARE = 0.25
+RETURN_VISITS_MEAN = 0.3
+RETURN_DIRECT_SHARE = 0.6
+PRICING_VIEW_RATE = 0.25
+ACTIVE_DAYS = 3
+
+FOUNDER_SHARE = 0.38
+TEAM_LIMIT = 12
+
+# Customers from before the first day, per person who signs up in the period.
+BASE_PAYING_ACCOUNTS = 0.16
+BASE_FREE_ACCOUNTS = 0.05
+BASE_SHOP_CUSTOMERS = 0.15
+BASE_AGE_DAYS = (25, 365)
+BASE_TEAM_MEAN = 3.0
+
+# Price lists in cents by (plan, interval); an account is billed in one currency for ever.
+PRICES = {
+    "CNY": {
+        ("professional", "month"): 99_900,
+        ("professional", "year"): 999_900,
+        ("enterprise", "month"): 499_900,
+        ("enterprise", "year"): 4_999_900,
+    },
+    "EUR": {
+        ("professional", "month"): 12_900,
+        ("professional", "year"): 129_000,
+        ("enterprise", "month"): 64_000,
+        ("enterprise", "year"): 640_000,
+    },
+}
+CUSTOM_YEAR_CNY_MEDIAN = 120_000.0
+PLAN_SHARES = {"professional": 0.76, "enterprise": 0.21, "custom": 0.03}
+YEARLY_SHARE = 0.25
+TRIAL_DAYS = 14
+
+PAYMENT_FAILURE_RATE = 0.06
+RETRY_DAYS = (3, 4)  # days from a refusal to the next attempt; canceled when the last is refused
+RETRY_SUCCESS_RATE = 0.6
+REFUND_RATE = 0.015
+UPGRADE_RATE = 0.03  # professional → enterprise, at a renewal
+DOWNGRADE_RATE = 0.02  # enterprise → professional, at a renewal
+REACTIVATION_RATE_30D = 0.06
+
+# logit of the probability that a paying account cancels within 30 days. Terms, all observable from what landed:
+# usage_decline = max(0, 1 − (active person-days of the last 14 days + 1) ÷ (half of those of the 28 days before + 1));
+# failed_payment = 1 when a payment was refused in the last 30 days; contract_proximity = max(0, 1 − days to renewal ÷ 30);
+# engagement = min(1, active person-days of the last 14 days ÷ (5 × seats)); feature_adoption = features the account's people
+# know ÷ 12; enterprise = 1 on plans enterprise and custom.
+CHURN_LOGIT = {
+    "intercept": -0.6,
+    "usage_decline": 5.5,
+    "engagement": -4.5,
+    "failed_payment": 1.2,
+    "contract_proximity": 0.6,
+    "feature_adoption": -6.0,
+    "enterprise": -0.5,
+}
+# An episode of decline starts with this probability per day; use falls to 1 − depth over the ramp, stays, and recovers as slowly.
+DECLINE_START_RATE = 0.004
+DECLINE_DEPTH = (0.6, 0.98)
+DECLINE_RAMP_DAYS = 10.0
+DECLINE_HOLD_DAYS = (20.0, 60.0)
+CANCELED_ACTIVITY = 0.04
+FREE_DROPOUT_RATE = 0.015  # per person and day, on accounts that do not pay
+PAID_DROPOUT_RATE = 0.0005
+
+ACTIVITY_RATE = (3.0, 3.5)  # Beta parameters of a person's probability to be active on an ordinary working day
+SESSIONS_MEAN_EXTRA = 0.3
+SESSION_EVENTS_MEAN = 5.0
+APP_EVENTS = {
+    "feature_used": 0.62,
+    "match_requested": 0.16,
+    "content_viewed": 0.16,
+    "community_posted": 0.04,
+    "pricing_viewed": 0.02,
+}
+# Beta parameters of an account's appetite for features, of which each of its people knows a binomial number.
+FEATURE_APPETITE = (1.6, 1.6)
+FEATURES = (
+    "ai_match",
+    "vendor_search",
+    "brief_editor",
+    "shortlist",
+    "quote_compare",
+    "project_board",
+    "report_export",
+    "team_chat",
+    "contract_review",
+    "budget_planner",
+    "api_access",
+    "benchmarking",
+)
+
+WEEK_PLATFORM = (1.08, 1.12, 1.1, 1.08, 1.0, 0.42, 0.38)  # Monday … Sunday
+WEEK_SHOP = (0.85, 0.85, 0.88, 0.92, 1.1, 1.35, 1.3)
+YEAR_AMPLITUDE = 0.06
+YEAR_PEAK_DAY = 320  # of the year
+VISITOR_GROWTH_30D = 0.05
+BAD_WEEK_VISITS = 0.55
+BAD_WEEK_ACTIVITY = 0.75
+BAD_WEEK_POSITION = 0.6  # share of the period that lies before it
+BAD_WEEK_MINIMUM_DAYS = 28  # shorter periods have none
+
+SHOP_STEPS = {"cart_added": 0.32, "checkout_started": 0.55, "order_placed": 0.72}
+# BG/NBD: the purchase rate per day is Gamma(r, rate alpha), the dropout probability after a purchase Beta(a, b).
+SHOP_REPEAT = {"r": 1.3, "alpha": 32.0, "a": 1.0, "b": 3.0}
+SHOP_BROWSE_ONLY_RATE = 0.6  # of a customer's later sessions
+SHOP_CATEGORIES = {"books": (68.0, 0.50), "devices": (420.0, 0.72), "courses": (199.0, 0.25), "supplies": (88.0, 0.60)}
+SHOP_DISCOUNT_RATE = 0.2
+SHOP_RETURN_RATE = 0.05
+SHOP_PARTIAL_REFUND_RATE = 0.015
+SHOP_CANCEL_RATE = 0.01
+SHOP_EUR_RATE = 0.02
+
+DUPLICATE_RATE = 0.005
+LATE_RATE = 0.01  # received 1 to 3 days after the event
+VERY_LATE_RATE = 0.0005  # received 3 to 30 days after
+BAD_ROW_RATE = 0.002
+BAD_ROW_MINIMUM_FILE = 400
+BAD_ROWS_PER_FILE = 4
+BOT_COUNT = 3
+BOT_DAYS = 2
+BOT_EVENTS_PER_DAY = (3_400, 4_600)
+INTERNAL_USERS = (3, 0.004)  # at least, and per person who signs up
+
+FX_USD = {"CNY": 0.1385, "EUR": 1.085}
+FX_DAILY_VOLATILITY = 0.0025
+
+COUNTRIES = {"CN": 0.86, "SG": 0.04, "HK": 0.04, "US": 0.03, "DE": 0.03}
+CITY_TIERS = (0.34, 0.27, 0.19, 0.13, 0.07)
+DEVICES = {
+    ("desktop", "windows"): 0.38,
+    ("desktop", "macos"): 0.14,
+    ("mobile", "android"): 0.28,
+    ("mobile", "ios"): 0.17,
+    ("tablet", "ios"): 0.03,
+}
+DEVICES_PER_PERSON = (0.68, 0.25, 0.07)  # one, two, three
+
+
+def parameters() -> dict[str, object]:
+    """Every constant of this module that is plain data, by lower-case name: the first half of `truth.json`."""
+    return {name.lower(): value for name, value in globals().items() if name.isupper() and name != "CHANNELS"}
