@@ -82,7 +82,9 @@ def _attribute(node: "exp.Expr", text: str) -> str:
             return path[0]
         if len(path) == 2 and path[0] == "properties":
             return f"properties.{path[1]}"
-    raise FilterError(f"filter {text!r}: {node.sql()!r} is no event column; known are {', '.join(_COLUMNS)} and properties.<name>")
+    raise FilterError(
+        f"filter {text!r}: {node.sql()!r} is no event column; known are {', '.join(_COLUMNS)} and properties.<name>"
+    )
 
 
 def _literal(node: "exp.Expr", text: str) -> Decimal | str:

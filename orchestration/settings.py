@@ -109,7 +109,9 @@ class Config(_Frozen):
     """The keys of northstar.toml, each with its default."""
 
     reporting_timezone: str = Field("Asia/Shanghai", description="time zone of calendar days, arrival days and the schedule")
-    reporting_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = Field("USD", description="currency of every published amount")
+    reporting_currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = Field(
+        "USD", description="currency of every published amount"
+    )
     week_start: Literal["monday", "sunday"] = Field("monday", description="first day of a week")
     gross_margin: Annotated[Decimal, Field(ge=0, le=1)] = Field(
         Decimal("0.8"), description="margin on revenue where a row has no cost of its own"
@@ -124,7 +126,9 @@ class Config(_Frozen):
     )
     keep_releases: Annotated[int, Field(ge=1)] = Field(14, description="releases kept besides the current one")
     max_release_age: str = Field("36h", description="age above which `northstar status` complains")
-    memory_limit: Annotated[str, Field(pattern=r"^[1-9]\d*(MB|GB|TB)$")] = Field("8GB", description="memory of DuckDB; beyond it spills")
+    memory_limit: Annotated[str, Field(pattern=r"^[1-9]\d*(MB|GB|TB)$")] = Field(
+        "8GB", description="memory of DuckDB; beyond it spills"
+    )
     event_names: Mapping[Name, Name] = Field({}, description="a customer's own event names → the core's")
     funnels: tuple[Funnel, ...] = Field((), description="added to the shipped funnels, or replacing one by name")
 
@@ -241,6 +245,41 @@ def load(environment: Mapping[str, str] | None = None, *, directory: Path | None
     landing = _folder(environment, "NORTHSTAR_LANDING", home / "landing", directory)
     config_file = _config_file(environment, home, directory)
     return Settings(home=home, landing=landing, config_file=config_file, config=_read(config_file))
+
+
+def differing(settings: Settings, suggested: Mapping[str, Any]) -> dict[str, Any]:
+    """The suggested keys, and members of tables, that are neither set so nor set otherwise in the configuration file."""
+    current = settings.config.model_dump(mode="json")
+    set_already = settings.config.model_fields_set
+    missing: dict[str, Any] = {}
+    for key, value in suggested.items():
+        if isinstance(value, Mapping):
+            if members := {name: member for name, member in value.items() if name not in current[key]}:
+                missing[key] = members
+        elif key not in set_already and current[key] != value:
+            missing[key] = value
+    return missing
+
+
+def adopt(settings: Settings, origin: str, values: Mapping[str, Any]) -> Path:
+    """Write values into `<home>/northstar.toml`, below what is there, saying where they came from; returns the file.
+
+    Plain keys come before tables in TOML, so that the file is written anew from its values; it has no author but this function.
+    """
+    Config.model_validate(values)
+    path = settings.home / "northstar.toml"
+    merged: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for key, value in values.items():
+        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, Mapping) else value
+    plain = [f"{key} = {json.dumps(value)}" for key, value in merged.items() if not isinstance(value, Mapping)]
+    tables = [
+        "\n".join([f"\n[{key}]", *(f"{name} = {json.dumps(member)}" for name, member in value.items())])
+        for key, value in merged.items()
+        if isinstance(value, Mapping)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([f"# Suggested by `northstar import {origin}`; yours to change.", *plain, *tables]) + "\n", encoding="utf-8")
+    return path
 
 
 def _folder(environment: Mapping[str, str], variable: str, default: Path, directory: Path) -> Path:

@@ -181,7 +181,9 @@ class Warehouse:
             connection.execute("insert into control.run values (?, ?)", [data_through, rebuild_reason is not None])
             plan = FoldPlan(
                 data_through=data_through,
-                changed=dict(connection.execute("select source, count(*) from changed group by source order by source").fetchall()),
+                changed=dict(
+                    connection.execute("select source, count(*) from changed group by source order by source").fetchall()
+                ),
                 affected_days=_scalar(connection, "select count(*) from control.affected_days"),
                 rebuild_reason=rebuild_reason,
             )
@@ -216,7 +218,9 @@ class Warehouse:
         required = self._settings.config.required_sources
         missing = [source for source in required if source not in newest]
         if missing:
-            raise UserError(f"required_sources names {', '.join(missing)}, of which nothing has landed in {self._settings.landing}")
+            raise UserError(
+                f"required_sources names {', '.join(missing)}, of which nothing has landed in {self._settings.landing}"
+            )
         return min(newest[source] for source in required) if required else max(newest.values())
 
     def _rebuild_reason(self, connection: "duckdb.DuckDBPyConnection") -> str | None:
@@ -255,9 +259,7 @@ class Warehouse:
             ],
         )
 
-    def _write_targets(
-        self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[str, Mapping[date, Partition]]
-    ) -> None:
+    def _write_targets(self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[str, Mapping[date, Partition]]) -> None:
         connection.execute("create or replace table control.target (source varchar, arrived_date date, digest varchar)")
         _insert(
             connection,

@@ -1,0 +1,356 @@
+"""`northstar`: each command one call into the rooms, and what it says to people.
+
+Belongs here: arguments, progress, tables, exit codes (0 done, 1 the night failed, 2 the user's mistake). Does not belong here: any
+work. Everything heavy is imported inside the command that needs it: `northstar --help` answers at once.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from orchestration.errors import NorthstarError, UserError
+from orchestration.settings import Settings, load
+
+if TYPE_CHECKING:
+    from orchestration.publishing.release import Release, ReleaseStore
+
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Run the command line; failures that Northstar knows end in words and an exit code, anything else is a bug and shows itself."""
+    try:
+        code = cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except UserError as error:
+        _err.print(str(error), markup=False)
+        sys.exit(2)
+    except NorthstarError as error:
+        _err.print(str(error), markup=False)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+class _Day(click.ParamType):
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        try:
+            return value if isinstance(value, date) else date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no day; write it as 2026-11-21", param, ctx)
+
+
+_DAY = _Day()
+_PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="northstar")
+def cli() -> None:
+    """Turn landed product events into validated, versioned growth marts, every night."""
+
+
+@cli.command()
+@click.option("--days", type=click.IntRange(1), default=240, show_default=True, help="Arrival days to write.")
+@click.option("--users", type=click.IntRange(1), default=1_000, show_default=True, help="Persons who sign up, about.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Same seed, same bytes.")
+@click.option("--end", type=_DAY, default=None, help="Last arrival day.  [default: yesterday]")
+@click.option("--out", type=_PATH, default=None, help="Folder to write.  [default: the landing zone]")
+@click.option("--if-empty", is_flag=True, help="Do nothing when something has landed already.")
+def simulate(days: int, users: int, seed: int, end: date | None, out: Path | None, if_empty: bool) -> None:
+    """Write the landing zone of a made-up company, and what was planted in it beside it in truth.json."""
+    from orchestration.landing.simulator import simulate as run
+
+    settings = load()
+    target = out or settings.landing
+    if if_empty and target.is_dir() and any(target.iterdir()):
+        return
+    last = end or datetime.now(settings.timezone).date() - timedelta(days=1)
+    summary = run(target, days=days, users=users, seed=seed, end=last, timezone=settings.config.reporting_timezone)
+    rows = ", ".join(f"{count:,} {source}" for source, count in summary.rows.items())
+    _out.print(f"simulated {summary.first_day} to {summary.last_day} into {target}: {rows}", markup=False)
+
+
+@cli.command("import")
+@click.argument("adapter")
+@click.argument("files", nargs=-1, required=True, type=_PATH)
+@click.option("--out", type=_PATH, default=None, help="Folder to write.  [default: the landing zone]")
+def import_(adapter: str, files: tuple[Path, ...], out: Path | None) -> None:
+    """Bring FILES of an outside shape into the landing contract, by an ADAPTER."""
+    from orchestration.landing.adapters import ADAPTERS
+
+    settings = load()
+    if adapter not in ADAPTERS:
+        shapes = "; ".join(f"{name} ({found.DESCRIPTION})" for name, found in sorted(ADAPTERS.items()))
+        raise UserError(f"there is no adapter {adapter!r}; there are {shapes}")
+    chosen = ADAPTERS[adapter]
+    report = chosen.convert(files, out or settings.landing, timezone=settings.config.reporting_timezone)
+    written = ", ".join(f"{count:,} {source}" for source, count in report.rows_written.items())
+    _out.print(f"{adapter}: {report.rows_read:,} rows read, written to {out or settings.landing}: {written}", markup=False)
+    for note in report.notes:
+        _out.print(f"  {note}", markup=False)
+    _suggest(settings, adapter, chosen.SETTINGS)
+
+
+def _suggest(settings: Settings, adapter: str, suggested: Mapping[str, Any]) -> None:
+    """Adopt what an adapter suggests where nobody has configured anything; otherwise only say it."""
+    from orchestration.settings import adopt, differing
+
+    missing = differing(settings, suggested)
+    if not missing:
+        return
+    if settings.config_file is None or settings.config_file == settings.home / "northstar.toml":
+        written = adopt(settings, adapter, missing)
+        _out.print(f"  {written}: {adapter} suggests {_in_words(missing)}", markup=False)
+    else:
+        _out.print(f"  consider in {settings.config_file}: {_in_words(missing)}", markup=False)
+
+
+def _in_words(values: Mapping[str, Any]) -> str:
+    return "; ".join(f"{key} = {dict(value) if isinstance(value, Mapping) else value!r}" for key, value in values.items())
+
+
+@cli.command()
+@click.option("--as-of", type=_DAY, default=None, help="Build what arrived up to this day.  [default: the newest]")
+def nightly(as_of: date | None) -> None:
+    """Build and publish everything that landed and is not built yet."""
+    from orchestration.defs.ingest.assets import AS_OF_TAG
+
+    _run_night({AS_OF_TAG: as_of.isoformat()} if as_of else {})
+
+
+@cli.command()
+@click.option("--from", "first", type=_DAY, required=True, help="First arrival day to run again.")
+@click.option("--to", "last", type=_DAY, required=True, help="Last arrival day to run again.")
+def backfill(first: date, last: date) -> None:
+    """Ingest arrival days again and build and publish what follows from them."""
+    from orchestration.defs.ingest.assets import FROM_TAG, TO_TAG
+
+    if first > last:
+        raise UserError(f"--from {first} lies after --to {last}")
+    _run_night({FROM_TAG: first.isoformat(), TO_TAG: last.isoformat()})
+
+
+@cli.command()
+def rebuild() -> None:
+    """Build the warehouse from the lake, from nothing, and publish."""
+    from orchestration.defs.ingest.assets import REBUILD_TAG
+
+    _run_night({REBUILD_TAG: "true"})
+
+
+@cli.command()
+def prepare() -> None:
+    """Make what a code location needs before it loads: the dbt manifest and Dagster's home."""
+    settings = load()
+    _prepare(settings)
+    _out.print(f"prepared {settings.home}", markup=False)
+
+
+@cli.command()
+def releases() -> None:
+    """List the releases, newest first."""
+    table = Table("release", "data through", "published", "marts", "rows", "model", box=None)
+    for release in _store(load()).releases():
+        manifest = release.manifest
+        table.add_row(
+            f"{release.release_id}{' (current)' if release.is_current else ''}",
+            str(manifest.data_through),
+            f"{manifest.published_at:%Y-%m-%d %H:%M:%S} UTC",
+            str(len(manifest.marts)),
+            f"{sum(mart.rows for mart in manifest.marts.values()):,}",
+            manifest.model_version or "none",
+        )
+    _out.print(table)
+
+
+@cli.command()
+@click.argument("release_id")
+def rollback(release_id: str) -> None:
+    """Make an older release the current one."""
+    from orchestration.publishing.lock import WriterLock
+
+    settings = load()
+    with WriterLock(settings.home, "rollback") as lock:
+        release = _store(settings).rollback(release_id, lock)
+    _out.print(f"current is {release.release_id}, data through {release.manifest.data_through}", markup=False)
+
+
+@cli.command()
+@click.argument("before")
+@click.argument("after")
+def diff(before: str, after: str) -> None:
+    """Compare two releases mart by mart."""
+    table = Table("mart", "added", "removed", "unchanged", "columns", box=None)
+    for mart in _store(load()).diff(before, after):
+        changes = "; ".join(change.detail for change in mart.schema)
+        table.add_row(mart.mart, f"{mart.added:,}", f"{mart.removed:,}", f"{mart.common:,}", changes or "same")
+    _out.print(table)
+
+
+@cli.command()
+def status() -> int:
+    """Say how old the current release is; exit 1 when it is too old."""
+    settings = load()
+    store = _store(settings)
+    age = store.age(datetime.now(UTC))
+    current = store.current()
+    assert current is not None  # noqa: S101  (age raises when there is none)
+    limit = settings.max_release_age
+    _out.print(
+        f"release {current.release_id}, data through {current.manifest.data_through}, published {_hours(age)} ago"
+        f" (limit {settings.config.max_release_age})",
+        markup=False,
+    )
+    return 1 if age > limit else 0
+
+
+@cli.command()
+@click.argument("sql")
+def query(sql: str) -> None:
+    """Run one SELECT against the current release, read-only."""
+    connection = _store(load()).query(sql)
+    try:
+        names = [str(column[0]) for column in connection.description]
+        table = Table(*names, box=None)
+        while rows := connection.fetchmany(1_000):
+            for row in rows:
+                table.add_row(*("" if value is None else str(value) for value in row))
+    finally:
+        connection.close()
+    # Wide tables stay one line per row; a terminal scrolls, a pipe cuts.
+    Console(highlight=False, width=max(_out.width, 400)).print(table)
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port on the loopback interface.")
+def ui(port: int) -> int:
+    """Serve Dagster on the loopback interface, with the daemon that runs the schedule."""
+    from orchestration.serving import serve
+
+    settings = load()
+    _prepare(settings)
+    _out.print(f"Dagster on http://127.0.0.1:{port} (Ctrl-C ends it)", markup=False)
+    return serve(port)
+
+
+def _prepare(settings: Settings) -> None:
+    from orchestration import serving, transform
+
+    settings.export()
+    transform.prepare(settings)
+    serving.install(settings)
+
+
+def _store(settings: Settings) -> "ReleaseStore":
+    from orchestration.publishing.release import ReleaseStore
+
+    return ReleaseStore(settings.home, memory_limit=settings.config.memory_limit)
+
+
+def _run_night(tags: Mapping[str, str]) -> None:
+    """Run the nightly job of the code location against the instance that the UI shows, with progress."""
+    started = datetime.now(UTC)
+    settings = load()
+    _prepare(settings)
+    before = _store(settings).current()
+    with _progress():
+        try:
+            _execute(settings, tags)
+        except NorthstarError as error:
+            stands = f"release {before.release_id} stands" if before else "there is no release"
+            raise type(error)(f"the night failed, {stands}:\n{error}") from error
+    current = _store(settings).current()
+    assert current is not None  # noqa: S101  (the night has just published)
+    _report(current, datetime.now(UTC) - started)
+
+
+def _execute(settings: Settings, tags: Mapping[str, str]) -> None:
+    import dagster as dg
+
+    from orchestration.defs.jobs import NIGHTLY
+    from orchestration.definitions import build
+
+    job = build(settings).resolve_job_def(NIGHTLY)
+    with dg.DagsterInstance.get() as instance:
+        try:
+            result = job.execute_in_process(
+                instance=instance,
+                tags=dict(tags),
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=True,
+            )
+        except Exception as error:
+            raise _cause(error) from error
+    if not result.success:
+        raise NorthstarError(f"run {result.run_id} failed; `northstar ui` shows it")
+
+
+def _cause(error: Exception) -> Exception:
+    """The failure that Northstar described, wherever Dagster wrapped it; else the error itself."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, NorthstarError):
+            return found
+        found = found.__cause__ or found.__context__
+    return error
+
+
+@contextmanager
+def _progress() -> Iterator[None]:
+    logger = logging.getLogger("northstar.night")
+    handler = _ProgressHandler()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+class _ProgressHandler(logging.Handler):
+    """One line per stage."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stage = getattr(record, "stage", None)
+        if stage is None:
+            _out.print(record.getMessage(), markup=False)
+        else:
+            rows = f"{stage.rows:,} rows" if stage.rows else ""
+            _out.print(f"{stage.name:<10}{rows:>18}{stage.seconds:>8.1f} s   {stage.detail}", markup=False)
+
+
+def _report(release: "Release", took: timedelta) -> None:
+    manifest = release.manifest
+    table = Table(title=f"\nrelease {release.release_id}", title_justify="left", box=None, show_header=False)
+    table.add_row("data through", str(manifest.data_through))
+    for mart, record in manifest.marts.items():
+        table.add_row(mart, f"{record.rows:,} rows")
+    for mart, reason in manifest.left_out.items():
+        table.add_row(mart, f"left out: {reason}")
+    warnings = f", {manifest.gate.warnings} warnings" if manifest.gate.warnings else ""
+    table.add_row("gate", f"passed, {manifest.gate.evaluated} of {manifest.gate.declared} checks{warnings}")
+    table.add_row("model", manifest.model_version or "none")
+    table.add_row("time", f"{took.total_seconds():.1f} s")
+    _out.print(table)
+    _out.print(f"\n{release.path}", markup=False)
+
+
+def _hours(age: timedelta) -> str:
+    hours, seconds = divmod(int(age.total_seconds()), 3600)
+    return f"{hours} h {seconds // 60} min"

@@ -1,0 +1,37 @@
+"""The code location: the areas of `defs` put together under one policy.
+
+Belongs here: what holds for all assets (the executor, the resource). Does not belong here: any asset.
+"""
+
+import dagster as dg
+
+from orchestration import night, transform
+from orchestration.defs import jobs, schedules
+from orchestration.defs.churn import assets as churn
+from orchestration.defs.gate import checks as gate
+from orchestration.defs.ingest import assets as ingest
+from orchestration.defs.publish import assets as publish
+from orchestration.defs.transform import assets as dbt
+from orchestration.resources import night as night_resource
+from orchestration.settings import Settings, load
+
+
+def build(settings: Settings) -> dg.Definitions:
+    """The definitions over one home; tests and the command line build the same graph. Needs a prepared dbt manifest."""
+    marts = dict(sorted(night.marts(transform.read_manifest(settings)).items()))
+    return dg.Definitions(
+        assets=[*ingest.build(settings), dbt.build(settings), churn.churn_model, churn.churn_scores, *publish.build(marts)],
+        asset_checks=[gate.build(list(marts))],
+        jobs=[jobs.nightly],
+        schedules=[schedules.nightly(settings)],
+        resources={"night": night_resource(settings)},
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The definitions that Dagster loads, from the environment that it was started in."""
+    settings = load()
+    settings.export()
+    return build(settings)

@@ -1,0 +1,1 @@
+"""The churn model: trained monthly, scored nightly."""

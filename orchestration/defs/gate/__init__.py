@@ -1,0 +1,1 @@
+"""The gate between a candidate and its readers, as blocking checks."""

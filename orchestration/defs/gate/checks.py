@@ -1,0 +1,58 @@
+"""One blocking check per mart, and one for the release's own description, on the candidate's bytes.
+
+A blocking check holds back what follows in its own run only. What is published without it is stopped by `Night.publish`, which
+promotes on the gate's verdict about the very bytes and on nothing else.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from orchestration.defs.publish.assets import CANDIDATE
+from orchestration.night import Night
+from orchestration.resources import WAREHOUSE_POOL
+
+_PUBLICATION = "_publication"
+
+
+def build(marts: Sequence[str]) -> dg.AssetChecksDefinition:
+    """The checks of the given marts."""
+    names = {mart: f"{mart}__expectations" for mart in marts} | {_PUBLICATION: "publication__expectations"}
+
+    @dg.multi_asset_check(
+        name="gate",
+        specs=[
+            dg.AssetCheckSpec(
+                name, asset=CANDIDATE, blocking=True, description=f"Every expectation of {mart} was evaluated and none critical failed."
+            )
+            for mart, name in names.items()
+        ],
+        pool=WAREHOUSE_POOL,
+    )
+    def gate(night: dg.ResourceParam[Night]) -> Iterator[dg.AssetCheckResult]:
+        report = night.validate()
+        judged = {mart.mart: mart for mart in report.marts}
+        for mart, name in names.items():
+            if mart in judged:
+                failed = [check for check in judged[mart].checks if check.status != "passed"]
+                yield dg.AssetCheckResult(
+                    check_name=name,
+                    asset_key=CANDIDATE,
+                    passed=judged[mart].passed,
+                    metadata={
+                        "declared": judged[mart].declared,
+                        "evaluated": judged[mart].evaluated,
+                        "not passed": [f"{check.name}: {check.observed} (expected {check.expected})" for check in failed],
+                    },
+                )
+            else:
+                # Left out of the release: nothing was judged, which is no pass, and nothing is exposed, which need not block.
+                yield dg.AssetCheckResult(
+                    check_name=name,
+                    asset_key=CANDIDATE,
+                    passed=False,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"left out": night.left_out[mart]},
+                )
+
+    return gate

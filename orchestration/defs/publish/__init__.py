@@ -1,0 +1,1 @@
+"""From the warehouse's marts to the release that readers see."""

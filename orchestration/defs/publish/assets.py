@@ -1,0 +1,71 @@
+"""The candidate release and the published marts as assets."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from orchestration.defs.churn.assets import SCORES
+from orchestration.defs.owners import Owner
+from orchestration.night import Night
+from orchestration.resources import WAREHOUSE_POOL
+
+CANDIDATE = dg.AssetKey(["release", "candidate"])
+
+
+def build(marts: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
+    """The assets of this area, for the marts of a dbt manifest by name."""
+
+    @dg.asset(
+        key=CANDIDATE,
+        deps=[*(dg.AssetKey(["marts", mart]) for mart in marts), SCORES],
+        description="The marts as they would be published: one DuckDB file and a Parquet file each, not yet visible to readers.",
+        group_name="release",
+        kinds={"duckdb", "parquet"},
+        owners=[Owner.PLATFORM],
+        pool=WAREHOUSE_POOL,
+    )
+    def candidate(night: dg.ResourceParam[Night]) -> dg.MaterializeResult[None]:
+        built = night.candidate()
+        rows = {mart: record.rows for mart, record in built.marts.items()}
+        return dg.MaterializeResult(
+            metadata={"release": built.release_id, "rows": rows, "left out": dict(night.left_out), "sha256": built.marts_sha256}
+        )
+
+    @dg.multi_asset(
+        name="release",
+        specs=[_published_spec(name, node) for name, node in marts.items()],
+        pool=WAREHOUSE_POOL,
+    )
+    def release(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[dg.MaterializeResult[None]]:
+        published = night.publish()
+        context.log.info(f"published release {published.release_id}")
+        for mart, record in published.manifest.marts.items():
+            yield dg.MaterializeResult(
+                asset_key=dg.AssetKey(["published", mart]),
+                metadata={
+                    "dagster/row_count": record.rows,
+                    "release": published.release_id,
+                    "data through": published.manifest.data_through.isoformat(),
+                    "digest": record.digest,
+                },
+            )
+
+    return [candidate, release]
+
+
+def _published_spec(name: str, node: Mapping[str, Any]) -> dg.AssetSpec:
+    columns = [
+        dg.TableColumn(column["name"], column["data_type"], column["description"]) for column in node["columns"].values()
+    ]
+    return dg.AssetSpec(
+        dg.AssetKey(["published", name]),
+        deps=[CANDIDATE, dg.AssetKey(["marts", name])],
+        description=node["description"],
+        group_name="release",
+        kinds={"duckdb", "parquet"},
+        owners=[Owner.GROWTH],
+        # A mart whose sources have not landed is left out of the release, and the manifest says so.
+        skippable=True,
+        metadata={"dagster/column_schema": dg.TableSchema(columns)},
+    )

@@ -1,0 +1,85 @@
+"""The dbt project as one multi-asset, built by one invocation of dbt in this process.
+
+The manifest is read, never made, when a code location loads: `northstar prepare` makes it.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
+
+from orchestration import transform
+from orchestration.defs.ingest.assets import PLAN
+from orchestration.defs.owners import Owner
+from orchestration.night import Night
+from orchestration.resources import WAREHOUSE_POOL
+from orchestration.settings import Settings
+
+_UNIQUE_ID = "dagster_dbt/unique_id"
+
+
+class Translator(DagsterDbtTranslator):
+    """Keys mirror the address in the warehouse, groups its schema."""
+
+    def __init__(self) -> None:
+        # Several tables of `control` are one asset: the plan.
+        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """Address as a key: schema and table."""
+        if dbt_resource_props["resource_type"] == "source" and dbt_resource_props["source_name"] == "control":
+            return PLAN
+        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """Schema of the warehouse."""
+        return str(dbt_resource_props["schema"])
+
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """Description from the model's YAML; the SQL is in the project."""
+        return str(dbt_resource_props.get("description") or "")
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        """One team for the whole project."""
+        del dbt_resource_props
+        return [Owner.GROWTH]
+
+
+def build(settings: Settings) -> dg.AssetsDefinition:
+    """The assets and checks of the dbt project."""
+    manifest = transform.read_manifest(settings)
+
+    @dbt_assets(manifest=manifest, dagster_dbt_translator=Translator(), name="dbt", pool=WAREHOUSE_POOL)
+    def dbt(
+        context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]
+    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+        results = night.build(lambda result: context.log.info(f"{result.status}: {result.name} ({result.seconds:.2f} s)"))
+        yield from events(context.assets_def, results, night.row_counts)
+        failures = [result for result in results if result.is_failure]
+        if failures:
+            raise transform.BuildFailed(transform.explain(failures))
+
+    return dbt
+
+
+def events(
+    assets: dg.AssetsDefinition, results: list[transform.NodeResult], row_counts: Mapping[str, int]
+) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+    """What dbt did, as Dagster's events: models and seeds that were built, tests that were evaluated. What dbt skipped has none."""
+    keys = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.specs}
+    checks = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.check_specs}
+    for result in results:
+        if result.unique_id in keys and result.status == "success":
+            metadata: dict[str, float | int] = {"seconds": round(result.seconds, 3)}
+            if result.unique_id in row_counts:
+                metadata["dagster/row_count"] = row_counts[result.unique_id]
+            yield dg.MaterializeResult(asset_key=keys[result.unique_id], metadata=metadata)
+        elif result.unique_id in checks and result.status != "skipped":
+            key = checks[result.unique_id]
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=result.status == "pass",
+                metadata={"wrong rows": result.failures or 0, "expected": 0, "message": result.message},
+            )

@@ -1,0 +1,216 @@
+"""The lake: immutable, content-addressed Parquet per source and arrival day, with the manifest that makes a partition exist.
+
+Belongs here: the layout on disk, what a manifest holds, and the atomic replacement of one partition. Does not belong here:
+reading landed files or judging rows (`ingest`), and anything about what rows mean.
+
+    <root>/lake/<source>/dt=YYYY-MM-DD/<digest>.parquet     accepted rows: contract columns, then LAKE_COLUMNS
+                                       manifest.json         the commit point: what it does not name is not there
+    <root>/quarantine/<source>/dt=YYYY-MM-DD/<digest>.parquet   refused rows: landed_file, landed_row, reason, row
+
+There is one writer. A partition's old files are removed only once the new manifest is in place, so that a crash leaves either
+the old partition or the new one, at worst with a stray file that the next replacement removes.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from orchestration.errors import NorthstarError
+
+MANIFEST = "manifest.json"
+_PREFIX = "dt="
+_NAME_LENGTH = 32  # hex digits of the SHA-256 in a file name: 128 bits
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """One landed file as it was when its partition was ingested; `rows` = `accepted` + `quarantined`."""
+
+    name: str
+    size: int
+    mtime_ns: int
+    sha256: str
+    rows: int
+    accepted: int
+    quarantined: int
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What one arrival day of one source holds.
+
+    digest: SHA-256 of the data file, or of nothing when no row was accepted; equal digests mean equal accepted rows.
+    reasons: how many rows were refused for each reason; a row refused for two reasons counts in both.
+    happened: accepted rows per day on which they happened, ISO day in the reporting time zone.
+    """
+
+    source: str
+    arrived_date: date
+    digest: str
+    landed: tuple[LandedFile, ...]
+    accepted: int
+    quarantined: int
+    data_files: tuple[str, ...]
+    quarantine_files: tuple[str, ...]
+    unknown_columns: tuple[str, ...]
+    missing_columns: tuple[str, ...]
+    reasons: Mapping[str, int]
+    happened: Mapping[str, int]
+
+    @property
+    def rows(self) -> int:
+        """Rows landed: accepted and refused."""
+        return self.accepted + self.quarantined
+
+
+class Lake:
+    """The lake and the quarantine below one root folder (`NORTHSTAR_HOME`); the folders appear with the first partition."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, source: str, arrived_date: date) -> Path:
+        """Where a partition's data files and manifest lie."""
+        return self.root / "lake" / source / f"{_PREFIX}{arrived_date.isoformat()}"
+
+    def quarantine_folder(self, source: str, arrived_date: date) -> Path:
+        """Where a partition's refused rows lie."""
+        return self.root / "quarantine" / source / f"{_PREFIX}{arrived_date.isoformat()}"
+
+    def partition(self, source: str, arrived_date: date) -> Partition | None:
+        """Return the partition, or None when that day was never ingested; NorthstarError when its manifest is damaged."""
+        path = self.folder(source, arrived_date) / MANIFEST
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return _from_json(json.loads(text))
+        except (ValueError, KeyError, TypeError) as error:
+            raise NorthstarError(
+                f"{path} is not a manifest of the lake ({error}); remove its folder and ingest {source} "
+                f"{_PREFIX}{arrived_date.isoformat()} again"
+            ) from error
+
+    def partitions(self, source: str) -> dict[date, Partition]:
+        """Return every partition of a source by arrival day, oldest first; empty when the source was never ingested."""
+        folder = self.root / "lake" / source
+        if not folder.is_dir():
+            return {}
+        days = sorted(date.fromisoformat(path.name.removeprefix(_PREFIX)) for path in folder.glob(f"{_PREFIX}*"))
+        found = ((day, self.partition(source, day)) for day in days)
+        return {day: partition for day, partition in found if partition is not None}
+
+    def files(self, source: str, dts: Iterable[date] | None = None) -> list[Path]:
+        """List the data files of a source, or of some of its arrival days, oldest first; absent days have none."""
+        return [
+            self.folder(source, day) / name
+            for day, partition in self._chosen(source, dts).items()
+            for name in partition.data_files
+        ]
+
+    def quarantine_files(self, source: str, dts: Iterable[date] | None = None) -> list[Path]:
+        """List the files of refused rows of a source, or of some of its arrival days, oldest first."""
+        return [
+            self.quarantine_folder(source, day) / name
+            for day, partition in self._chosen(source, dts).items()
+            for name in partition.quarantine_files
+        ]
+
+    def staged(self, source: str, arrived_date: date) -> tuple[Path, Path]:
+        """Where a partition's accepted and refused rows are written before `commit` makes them its content."""
+        return (
+            self.folder(source, arrived_date) / ".staged.parquet",
+            self.quarantine_folder(source, arrived_date) / ".staged.parquet",
+        )
+
+    def commit(self, partition: Partition) -> Partition:
+        """Make the staged files the partition's content, replacing what was there, and return it with digest and file names.
+
+        A staged file that was not written means no such rows. When the content is what the lake holds already, only the manifest
+        is written (the landed files may carry other times); whatever the new manifest does not name is removed afterwards.
+        """
+        accepted, refused = self.staged(partition.source, partition.arrived_date)
+        digest, data_files = _adopt(accepted)
+        _, quarantine_files = _adopt(refused)
+        partition = replace(partition, digest=digest, data_files=data_files, quarantine_files=quarantine_files)
+        accepted.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomically(accepted.parent / MANIFEST, _to_json(partition))
+        _remove_others(accepted.parent, {MANIFEST, *data_files})
+        if refused.parent.exists():
+            _remove_others(refused.parent, set(quarantine_files))
+            if not quarantine_files:
+                refused.parent.rmdir()
+        return partition
+
+    def _chosen(self, source: str, dts: Iterable[date] | None) -> dict[date, Partition]:
+        if dts is None:
+            return self.partitions(source)
+        found = ((day, self.partition(source, day)) for day in sorted(set(dts)))
+        return {day: partition for day, partition in found if partition is not None}
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _adopt(staged: Path) -> tuple[str, tuple[str, ...]]:
+    """Give a staged file its content-addressed name; without one, the digest of nothing and no name."""
+    if not staged.exists():
+        return hashlib.sha256().hexdigest(), ()
+    digest = sha256(staged)
+    final = staged.with_name(f"{digest[:_NAME_LENGTH]}.parquet")
+    if final.exists() and sha256(final) == digest:
+        staged.unlink()
+    else:
+        _sync(staged)
+        staged.rename(final)
+        _sync(final.parent)  # before the manifest: it must never name a file that a power cut can lose
+    return digest, (final.name,)
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(text, encoding="utf-8")
+    _sync(temporary)
+    temporary.rename(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_others(folder: Path, keep: set[str]) -> None:
+    if others := [path for path in folder.iterdir() if path.name not in keep]:
+        _sync(folder)  # a power cut must not undo the renames and yet remember the removals
+        for path in others:
+            path.unlink()
+
+
+def _to_json(partition: Partition) -> str:
+    return (
+        json.dumps(asdict(partition) | {"arrived_date": partition.arrived_date.isoformat()}, indent=1, ensure_ascii=False) + "\n"
+    )
+
+
+def _from_json(value: dict[str, Any]) -> Partition:
+    names = ("data_files", "quarantine_files", "unknown_columns", "missing_columns")
+    return Partition(
+        **value
+        | {
+            "arrived_date": date.fromisoformat(value["arrived_date"]),
+            "landed": tuple(LandedFile(**file) for file in value["landed"]),
+        }
+        | {name: tuple(value[name]) for name in names}
+    )

@@ -1,0 +1,29 @@
+"""Dagster resources over the plain classes.
+
+Belongs here: how a run gets its `Night`. Does not belong here: what a night does (`night`).
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from orchestration.night import Night
+from orchestration.settings import Settings
+
+# One writer for the warehouse, whatever the runs are: assets that touch it name this pool.
+WAREHOUSE_POOL = "warehouse"
+
+
+def night(settings: Settings) -> dg.ResourceDefinition:
+    """The night of a run: the writer's lock is taken when the run starts and given back when it ends.
+
+    The executor is in-process, so that all steps of a run share it. Runs from the command line pass Dagster's pools by; the lock is
+    what keeps them apart.
+    """
+
+    @dg.resource(description="The stages of a night over one home, under the writer's lock.")
+    def resource(context: dg.InitResourceContext) -> Iterator[Night]:
+        with Night(settings, purpose=f"run {context.run_id}") as opened:
+            yield opened
+
+    return resource
