@@ -125,7 +125,8 @@ def schema(mart: str, columns: Mapping[str, str]) -> list[Check]:
     types = f"""
         WITH wanted(column_name, data_type) AS (VALUES {wanted}),
         found AS (
-            SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = '{DATABASE}' AND table_name = {literal(mart)}
+            SELECT column_name, data_type FROM duckdb_columns()
+            WHERE database_name = '{DATABASE}' AND table_name = {literal(mart)}
         )
         SELECT
             count(*) FILTER (WHERE wanted.data_type IS DISTINCT FROM found.data_type),

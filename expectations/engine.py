@@ -81,7 +81,10 @@ def _great_expectations() -> ModuleType:
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations
 
-    logging.getLogger("great_expectations").setLevel(logging.CRITICAL + 1)
+    # Some of its loggers set a level of their own: what reaches the package's logger ends there.
+    logger = logging.getLogger("great_expectations")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
     module: ModuleType = great_expectations
     return module
 

@@ -1,7 +1,7 @@
 """`northstar`: each command one call into the rooms, and what it says to people.
 
-Belongs here: arguments, progress, tables, exit codes (0 done, 1 the night failed, 2 the user's mistake). Does not belong here: any
-work. Everything heavy is imported inside the command that needs it: `northstar --help` answers at once.
+Belongs here: arguments, progress, tables, exit codes (0 done, 1 the night failed, 2 the user's mistake). Does not belong
+here: any work. Everything heavy is imported inside the command that needs it: `northstar --help` answers at once.
 """
 
 import logging
@@ -27,7 +27,7 @@ _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
-    """Run the command line; failures that Northstar knows end in words and an exit code, anything else is a bug and shows itself."""
+    """Run the command line; known failures end in words and an exit code, anything else is a bug and shows itself."""
     try:
         code = cli(standalone_mode=False)
     except click.exceptions.Abort:
@@ -44,7 +44,7 @@ def main() -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-class _Day(click.ParamType):
+class _Day(click.ParamType[date]):
     name = "date"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
@@ -282,8 +282,8 @@ def _run_night(tags: Mapping[str, str]) -> None:
 def _execute(settings: Settings, tags: Mapping[str, str]) -> None:
     import dagster as dg
 
-    from orchestration.defs.jobs import NIGHTLY
     from orchestration.definitions import build
+    from orchestration.defs.jobs import NIGHTLY
 
     job = build(settings).resolve_job_def(NIGHTLY)
     with dg.DagsterInstance.get() as instance:

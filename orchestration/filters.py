@@ -49,7 +49,7 @@ def parse_filter(text: str) -> tuple[Condition, ...]:
 def _condition(part: "exp.Expr", text: str) -> Condition:
     from sqlglot import exp
 
-    operators = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+    operators: dict[type[exp.Expr], str] = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
     if isinstance(part, exp.Paren):
         return _condition(part.this, text)
     if type(part) in operators:

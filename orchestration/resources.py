@@ -17,8 +17,8 @@ WAREHOUSE_POOL = "warehouse"
 def night(settings: Settings) -> dg.ResourceDefinition:
     """The night of a run: the writer's lock is taken when the run starts and given back when it ends.
 
-    The executor is in-process, so that all steps of a run share it. Runs from the command line pass Dagster's pools by; the lock is
-    what keeps them apart.
+    The executor is in-process, so that all steps of a run share it. Runs from the command line pass Dagster's pools by;
+    the lock is what keeps them apart.
     """
 
     @dg.resource(description="The stages of a night over one home, under the writer's lock.")

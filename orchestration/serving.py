@@ -24,7 +24,7 @@ def install(settings: Settings) -> None:
 
 
 def serve(port: int) -> int:
-    """Run webserver and daemon until one of them ends or a signal comes; returns an exit code. The webserver has no login: loopback."""
+    """Run webserver and daemon until one ends or a signal comes; returns an exit code. There is no login: loopback."""
     workspace = str(PROJECT / "workspace.yaml")
     commands = [
         ["dagster_webserver", "--host", "127.0.0.1", "--port", str(port), "--workspace", workspace],

@@ -16,7 +16,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -236,8 +236,8 @@ class Settings(_Frozen):
 def load(environment: Mapping[str, str] | None = None, *, directory: Path | None = None) -> Settings:
     """Settings from the environment and the configuration file it names.
 
-    NORTHSTAR_HOME (default `.northstar` beside the project), NORTHSTAR_LANDING (default `<home>/landing`), NORTHSTAR_CONFIG (default
-    `northstar.toml` in the directory, else in the home). Raises SettingsError for a file, key or value that is not understood.
+    NORTHSTAR_HOME (default `.northstar` beside the project), NORTHSTAR_LANDING (default `<home>/landing`), NORTHSTAR_CONFIG
+    (default `northstar.toml` in the directory, else in the home). Raises SettingsError for a file, key or value that is not understood.
     """
     environment = os.environ if environment is None else environment
     directory = Path.cwd() if directory is None else directory
@@ -262,23 +262,22 @@ def differing(settings: Settings, suggested: Mapping[str, Any]) -> dict[str, Any
 
 
 def adopt(settings: Settings, origin: str, values: Mapping[str, Any]) -> Path:
-    """Write values into `<home>/northstar.toml`, below what is there, saying where they came from; returns the file.
+    """Add keys to `<home>/northstar.toml`, saying where they came from; what stands there, comments included, stays as it is."""
+    import tomlkit
 
-    Plain keys come before tables in TOML, so that the file is written anew from its values; it has no author but this function.
-    """
-    Config.model_validate(values)
     path = settings.home / "northstar.toml"
-    merged: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.document()
     for key, value in values.items():
-        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, Mapping) else value
-    plain = [f"{key} = {json.dumps(value)}" for key, value in merged.items() if not isinstance(value, Mapping)]
-    tables = [
-        "\n".join([f"\n[{key}]", *(f"{name} = {json.dumps(member)}" for name, member in value.items())])
-        for key, value in merged.items()
-        if isinstance(value, Mapping)
-    ]
+        added = tomlkit.item(dict(value)) if isinstance(value, Mapping) else tomlkit.item(value)
+        if key in document and isinstance(value, Mapping):
+            cast("dict[str, Any]", document[key]).update(value)
+        else:
+            added.comment(f"suggested by `northstar import {origin}`")
+            document[key] = added
+    text = tomlkit.dumps(document)
+    Config.model_validate(tomllib.loads(text))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([f"# Suggested by `northstar import {origin}`; yours to change.", *plain, *tables]) + "\n", encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -323,8 +322,8 @@ def _explain(error: Any) -> str:
 
 def _known_keys(parents: list[Any]) -> list[str]:
     names = [part for part in parents if isinstance(part, str)]
-    model: type[BaseModel] = {(): Config, ("funnels",): Funnel, ("funnels", "steps"): FunnelStep}[tuple(names)]
-    return list(model.model_fields)
+    models: dict[tuple[str, ...], type[BaseModel]] = {(): Config, ("funnels",): Funnel, ("funnels", "steps"): FunnelStep}
+    return list(models[tuple(names)].model_fields)
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -55,7 +55,7 @@ def is_prepared(settings: Settings) -> bool:
 
 
 def prepare(settings: Settings) -> "Manifest | None":
-    """Parse the project unless its manifest is current; returns what was parsed, so that the same process need not parse again."""
+    """Parse the project unless its manifest is current; returns what was parsed, to spare this process another parse."""
     if is_prepared(settings):
         return None
     result = _invoke(settings, ["parse"])
@@ -121,7 +121,7 @@ def _invoke(
     from dbt.cli.main import dbtRunner
 
     # The variables are the same on every call: other ones would make dbt parse the whole project again.
-    common = ["--vars", json.dumps(settings.dbt_vars()), "--quiet", "--log-level-file", "none"]
+    common = ["--vars", json.dumps(settings.dbt_vars()), "--log-level", "none", "--log-level-file", "none"]
     try:
         result = dbtRunner(manifest=parsed, callbacks=list(listeners)).invoke([*arguments, *common])
     finally:

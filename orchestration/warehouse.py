@@ -56,8 +56,8 @@ full join control.folded as folded on target.source = folded.source and target.a
 where target.digest is distinct from folded.digest
 """
 
-# The days of what arrived and of what it replaces; the days of any other copy of the same events, wherever it lies; and, to the end,
-# the days on which an event with a copy on an affected day has further copies: a day is only replaced together with them.
+# The days of what arrived and of what it replaces; the days of any other copy of the same events, wherever it lies; and, to the
+# end, the days on which an event with a copy on an affected day has further copies: a day is only replaced with them.
 _AFFECTED = """
 insert or ignore into control.affected_days
 with recursive

@@ -29,7 +29,10 @@ def publication(context: Context, marts: Sequence[str]) -> list[Check]:
         WITH requested(mart) AS (VALUES {wanted}),
         listed AS (SELECT unnest(marts, recursive := true) FROM marts.{TABLE}),
         stored AS (SELECT table_name AS mart FROM duckdb_tables() WHERE database_name = '{DATABASE}' AND table_name <> '{TABLE}'),
-        views AS (SELECT view_name AS mart FROM duckdb_views() WHERE database_name = '{DATABASE}' AND schema_name = 'main' AND NOT internal),
+        views AS (
+            SELECT view_name AS mart FROM duckdb_views()
+            WHERE database_name = '{DATABASE}' AND schema_name = 'main' AND NOT internal
+        ),
         odd AS (
             SELECT mart FROM requested WHERE mart NOT IN (FROM stored)
             UNION ALL SELECT mart FROM requested WHERE mart NOT IN (SELECT mart FROM listed WHERE mart IS NOT NULL)

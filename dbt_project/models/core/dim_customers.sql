@@ -13,11 +13,11 @@ customers as (
 founders as (
   select
     persons.*,
-    row_number() over (partition by account_id order by signed_up_at, person_id) as member_number,
-    count(*) over (partition by account_id) as member_count,
-    sum(case when is_internal then 1 else 0 end) over (partition by account_id) as internal_count
+    row_number() over (partition by persons.account_id order by persons.signed_up_at, persons.person_id) as member_number,
+    count(*) over (partition by persons.account_id) as member_count,
+    sum(case when persons.is_internal then 1 else 0 end) over (partition by persons.account_id) as internal_count
   from {{ ref("dim_persons") }} as persons
-  where account_id is not null
+  where persons.account_id is not null
 )
 
 select

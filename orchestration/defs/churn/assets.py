@@ -15,7 +15,7 @@ _LABELS = dg.AssetKey(["intermediate", "int_churn__labels"])
 @dg.asset(
     key=MODEL,
     deps=[_FEATURES, _LABELS],
-    description="The champion that predicts whether a paying account stops paying within 30 days; challenged when the month changes.",
+    description="The champion that predicts who stops paying within 30 days; challenged when the month changes.",
     group_name="ml",
     kinds={"scikitlearn"},
     owners=[Owner.SCIENCE],

@@ -23,7 +23,10 @@ def build(marts: Sequence[str]) -> dg.AssetChecksDefinition:
         name="gate",
         specs=[
             dg.AssetCheckSpec(
-                name, asset=CANDIDATE, blocking=True, description=f"Every expectation of {mart} was evaluated and none critical failed."
+                name,
+                asset=CANDIDATE,
+                blocking=True,
+                description=f"Every expectation of {mart} was evaluated and none critical failed.",
             )
             for mart, name in names.items()
         ],

@@ -36,7 +36,7 @@ def build(settings: Settings) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         key=ARRIVALS,
-        description="Landed files, judged row by row against the contract: good rows in the lake, bad ones in quarantine with a reason.",
+        description="Landed files, judged by the contract: good rows in the lake, bad ones in quarantine with a reason.",
         group_name="ingest",
         kinds={"duckdb", "parquet"},
         owners=[Owner.PLATFORM],
@@ -65,7 +65,7 @@ def build(settings: Settings) -> list[dg.AssetsDefinition]:
             dg.AssetSpec(
                 PLAN,
                 deps=[ARRIVALS],
-                description="What the night decides before dbt starts: the configuration as tables, and the event days that it replaces.",
+                description="What the night decides before dbt starts: configuration as tables, event days to replace.",
                 group_name="ingest",
                 kinds={"duckdb"},
                 owners=[Owner.PLATFORM],
@@ -94,7 +94,10 @@ def _source_spec(source: Source) -> dg.AssetSpec:
     columns = [
         *(
             dg.TableColumn(
-                column.name, column.type.sql, column.description, constraints=dg.TableColumnConstraints(nullable=not column.required)
+                column.name,
+                column.type.sql,
+                column.description,
+                constraints=dg.TableColumnConstraints(nullable=not column.required),
             )
             for column in source.columns
         ),

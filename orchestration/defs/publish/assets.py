@@ -55,9 +55,7 @@ def build(marts: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
 
 
 def _published_spec(name: str, node: Mapping[str, Any]) -> dg.AssetSpec:
-    columns = [
-        dg.TableColumn(column["name"], column["data_type"], column["description"]) for column in node["columns"].values()
-    ]
+    columns = [dg.TableColumn(column["name"], column["data_type"], column["description"]) for column in node["columns"].values()]
     return dg.AssetSpec(
         dg.AssetKey(["published", name]),
         deps=[CANDIDATE, dg.AssetKey(["marts", name])],

@@ -66,7 +66,7 @@ def build(settings: Settings) -> dg.AssetsDefinition:
 def events(
     assets: dg.AssetsDefinition, results: list[transform.NodeResult], row_counts: Mapping[str, int]
 ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-    """What dbt did, as Dagster's events: models and seeds that were built, tests that were evaluated. What dbt skipped has none."""
+    """What dbt did, as Dagster's events: models and seeds built, tests evaluated. What dbt skipped has none."""
     keys = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.specs}
     checks = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.check_specs}
     for result in results:

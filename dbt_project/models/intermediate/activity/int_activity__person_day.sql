@@ -1,3 +1,11 @@
+{%- set first_touch_order = [
+  "visitor_days.first_event_at",
+  "visitor_days.arrived_date",
+  "coalesce(visitor_days.anonymous_id, '')",
+  "coalesce(visitor_days.account_id, '')",
+  "coalesce(visitor_days.user_id, '')",
+] %}
+
 with visitor_days as (
   select
     visitor_day.*,
@@ -21,11 +29,9 @@ select
   min(visitor_days.first_event_at) as first_event_at,
   max(visitor_days.last_event_at) as last_event_at,
   min(visitor_days.first_value_at) as first_value_at,
-  {%- for column in ["utm_source", "utm_medium", "referrer", "device_type", "country", "city_tier"] %}
-  {{ first_value_by("visitor_days." ~ column, ["visitor_days.first_event_at", "visitor_days.arrived_date",
-    "coalesce(visitor_days.anonymous_id, '')", "coalesce(visitor_days.account_id, '')", "coalesce(visitor_days.user_id, '')"]) }} as {{ column }}
-  {{- "," if not loop.last }}
-  {%- endfor %}
+  {% for column in ["utm_source", "utm_medium", "referrer", "device_type", "country", "city_tier"] %}
+  {{ first_value_by("visitor_days." ~ column, first_touch_order) }} as {{ column }}{{ "," if not loop.last }}
+  {% endfor %}
 from visitor_days
 left join internal_users on visitor_days.person_id = 'u:' || internal_users.user_id
 where internal_users.user_id is null

@@ -6,7 +6,7 @@ with account_days as (
     activity.user_id,
     activity.event_date,
     activity.event_count,
-    (paying.as_of_date - activity.event_date) as days_before
+    {{ periods_between("day", "activity.event_date", "paying.as_of_date") }} as days_before
   from {{ ref("int_churn__paying_accounts") }} as paying
   inner join {{ ref("int_activity__visitor_day") }} as activity
     on

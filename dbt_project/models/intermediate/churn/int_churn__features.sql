@@ -34,8 +34,8 @@ select
   activity.days_since_last_event,
   coalesce(failed_payments.failed_payments_90d, 0) as failed_payments_90d,
   paying.is_past_due,
-  paying.renews_date - paying.as_of_date as days_to_renewal,
-  paying.as_of_date - paying.first_paying_date as tenure_days,
+  {{ periods_between("day", "paying.as_of_date", "paying.renews_date") }} as days_to_renewal,
+  {{ periods_between("day", "paying.first_paying_date", "paying.as_of_date") }} as tenure_days,
   cast(paying.mrr_usd as double) as mrr_usd,
   paying.is_annual,
   cast(paying.seats as bigint) as seats

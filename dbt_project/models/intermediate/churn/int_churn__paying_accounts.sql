@@ -29,7 +29,7 @@ rates as (
 select
   changes.as_of_date,
   changes.account_id,
-  cast(sum(changes.mrr * case when changes.currency = 'USD' then 1 else rates.usd_rate end) as decimal(18, 2)) as mrr_usd,
+  cast(sum(cast(changes.mrr as decimal(20, 4)) * case when changes.currency = 'USD' then 1 else rates.usd_rate end) as decimal(18, 2)) as mrr_usd,
   count(*) - count(case when changes.currency = 'USD' then 1 else rates.usd_rate end) as unconverted_count,
   max(case when changes.status = 'past_due' then 1 else 0 end) as is_past_due,
   max(case when changes.billing_interval = 'year' then 1 else 0 end) as is_annual,

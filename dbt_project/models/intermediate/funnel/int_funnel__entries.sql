@@ -40,9 +40,11 @@ chain_1 as (
 
 -- From a given start, taking the earliest next step each time reaches as deep as any chain can, and ends earliest. A chain that
 -- has ended is told by its step, since DuckDB's ASOF join pairs a NULL position with some row.
-{%- for step in range(2, depth + 1) %}
+{% for step in range(2, depth + 1) %}
 step_{{ step }} as (
-  select funnel, person_id, occurred_at, position from person_steps where step_number = {{ step }}
+  select funnel, person_id, occurred_at, position
+  from person_steps
+  where step_number = {{ step }}
 ),
 
 chain_{{ step }} as (
@@ -63,15 +65,20 @@ chain_{{ step }} as (
   from chain_{{ step - 1 }} as chain
   {{ asof_next("chain", "step_" ~ step, "next_step", ["funnel", "person_id"], "position_" ~ (step - 1), "position") }}
 ),
-{%- endfor %}
 
+{% endfor %}
 measured as (
   select
     *,
     {% for step in range(1, depth + 1) %}
     case when reached_{{ step }}_at is null then 0 else 1 end{{ " +" if not loop.last }}
-    {%- endfor %} as depth,
-    greatest({% for step in range(1, depth + 1) %}reached_{{ step }}_at{{ ", " if not loop.last }}{% endfor %}) as ended_at
+    {% endfor %}
+    as depth,
+    greatest(
+      {% for step in range(1, depth + 1) %}
+      reached_{{ step }}_at{{ "," if not loop.last }}
+      {% endfor %}
+    ) as ended_at
   from chain_{{ depth }}
 )
 
@@ -81,7 +88,7 @@ select
   entry_date,
   depth,
   ended_at,
-  {%- for step in range(1, depth + 1) %}
+  {% for step in range(1, depth + 1) %}
   reached_{{ step }}_at{{ "," if not loop.last }}
-  {%- endfor %}
+  {% endfor %}
 from measured

@@ -50,6 +50,6 @@ select
   occurred_at,
   row_number() over (
     partition by funnel, person_id
-    order by occurred_at, first_step_number, event_id, step_number desc
+    order by occurred_at asc, first_step_number asc, event_id asc, step_number desc
   ) as position
 from first_steps

@@ -1,6 +1,4 @@
 {%- set grains = ["day", "week", "month", "all"] %}
-{%- set reached = [] %}
-{%- for step in range(1, 13) %}{% do reached.append("reached_" ~ step ~ "_at") %}{% endfor %}
 
 with entries as (
   select * from {{ ref("int_funnel__entries") }}
@@ -22,7 +20,7 @@ ranked as (
     *,
     row_number() over (
       partition by entry_grain, entry_start, funnel, person_id
-      order by depth desc, ended_at, reached_1_at desc
+      order by depth desc, ended_at asc, reached_1_at desc
     ) as chain_number
   from periods
 ),
@@ -43,8 +41,16 @@ steps as (
     deepest.device,
     deepest.country,
     steps.step_number,
-    case steps.step_number {% for step in range(1, 13) %}when {{ step }} then deepest.reached_{{ step }}_at {% endfor %}end as reached_at,
-    case steps.step_number {% for step in range(2, 13) %}when {{ step }} then deepest.reached_{{ step - 1 }}_at {% endfor %}end as previous_at
+    case steps.step_number
+      {% for step in range(1, 13) %}
+      when {{ step }} then deepest.reached_{{ step }}_at
+      {% endfor %}
+    end as reached_at,
+    case steps.step_number
+      {% for step in range(2, 13) %}
+      when {{ step }} then deepest.reached_{{ step - 1 }}_at
+      {% endfor %}
+    end as previous_at
   from deepest
   inner join {{ ref("int_funnel__steps") }} as steps on deepest.funnel = steps.funnel
 ),

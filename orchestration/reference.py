@@ -1,0 +1,320 @@
+"""The parts of the README that are made, not written: tables and the picture of the lineage, each from the one place that knows.
+
+Belongs here: their Markdown, and its place between `<!-- generated: NAME -->` and `<!-- /generated -->`. Does not belong here: any
+fact about sources, marts, settings or commands; a wrong sentence is mended where the fact is stated.
+
+    python -m orchestration.reference [--check] [README]
+"""
+
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestration import night, settings, transform
+from orchestration.errors import NorthstarError, UserError
+from orchestration.landing.contract import CONTRACT, Column, Source
+
+ENVIRONMENT: Mapping[str, tuple[str, str]] = {
+    "NORTHSTAR_HOME": ("`.northstar` beside the project", "folder that holds all state"),
+    "NORTHSTAR_LANDING": ("`<home>/landing`", "folder that files land in; it is only read"),
+    "NORTHSTAR_CONFIG": (
+        "`./northstar.toml`, else `<home>/northstar.toml`",
+        "the configuration file; one that is named must exist",
+    ),
+}
+"""What the environment configures: variable → (default, meaning)."""
+
+_BLOCK = re.compile(r"<!-- generated: (?P<name>\S+) -->\n(?P<body>.*?)<!-- /generated -->", re.DOTALL)
+_MARKER = re.compile(r"<!-- (?:generated: (?P<name>\S+)|/generated) -->")
+
+# The order of the picture, from left to right. A group that is not listed follows behind.
+_GROUPS = ("ingest", "staging", "intermediate", "core", "marts", "ml", "release")
+# Every table of these groups is drawn by itself; elsewhere those with the same neighbours share a node.
+_ALWAYS_DRAWN = ("core", "marts")
+
+
+class MarkerError(UserError):
+    """A marker in the README is unknown, repeated, missing or not closed."""
+
+
+def blocks(configured: settings.Settings) -> dict[str, str]:
+    """The generated blocks by name, as Markdown that ends in a line break. Needs a prepared dbt manifest."""
+    from orchestration.cli import cli
+
+    marts = dict(sorted(night.marts(transform.read_manifest(configured)).items()))
+    return {
+        "landing": landing(CONTRACT.values()),
+        "marts": published_marts(marts),
+        "mart-columns": mart_columns(marts),
+        "lineage": flowchart(*_assets(configured)),
+        "configuration": configuration(),
+        "commands": commands(cli),
+    }
+
+
+def stale(text: str, current: Mapping[str, str]) -> list[str]:
+    """Names of the blocks of a README that are not as `current` has them, in its order; raises MarkerError like `fill`."""
+    _check_markers(text, current)
+    return [found["name"] for found in _BLOCK.finditer(text) if found["body"] != f"\n{current[found['name']]}\n"]
+
+
+def fill(text: str, current: Mapping[str, str]) -> str:
+    """The README with every block as `current` has it; raises MarkerError for a marker that is unknown, repeated or missing."""
+    _check_markers(text, current)
+    return _BLOCK.sub(lambda found: f"<!-- generated: {found['name']} -->\n\n{current[found['name']]}\n<!-- /generated -->", text)
+
+
+def write(readme: Path, configured: settings.Settings) -> bool:
+    """Bring a README's blocks up to date; returns whether anything changed. Raises MarkerError, and changes nothing then."""
+    before = _read(readme)
+    after = fill(before, blocks(configured))
+    if after != before:
+        readme.write_text(after, encoding="utf-8")
+    return after != before
+
+
+def landing(sources: Iterable[Source]) -> str:
+    """Table of the landing contract: required columns are bold, each with its type or the values it may hold."""
+    return _table(
+        ("source", "key", "columns (**required** in bold)"),
+        (
+            (
+                f"`{source.name}`",
+                ", ".join(source.key) + (f"; the latest {source.latest_by} wins" if source.latest_by else ""),
+                ", ".join(_column(column) for column in source.columns)
+                + (f"; at least one of {', '.join(source.one_of)}" if source.one_of else ""),
+            )
+            for source in sources
+        ),
+    )
+
+
+def published_marts(marts: Mapping[str, Any]) -> str:
+    """Table of the marts of a dbt manifest: what one row is, the sources of which one must have landed, who answers for it."""
+    return _table(
+        ("mart", "one row per", "made from", "owner"),
+        (
+            (f"`{name}`", grain_sentence(node["description"]), ", ".join(meta["requires"]), meta["owner"])
+            for name, node in marts.items()
+            for meta in (node["config"]["meta"],)
+        ),
+    )
+
+
+def grain_sentence(description: str) -> str:
+    """What one row is: the first sentence of a mart's description without its opening `One row per` and its full stop."""
+    first = re.split(r"(?<=\.)\s", " ".join(description.split()), maxsplit=1)[0]
+    return first.removeprefix("One row per ").removesuffix(".")
+
+
+def mart_columns(marts: Mapping[str, Any]) -> str:
+    """One collapsible table of columns per mart of a dbt manifest."""
+    return "\n".join(
+        f"<details><summary><code>{name}</code></summary>\n\n{table}\n</details>\n"
+        for name, node in marts.items()
+        for table in (
+            _table(
+                ("column", "type", "description"),
+                ((f"`{column['name']}`", column["data_type"], column["description"]) for column in node["columns"].values()),
+            ),
+        )
+    )
+
+
+def configuration() -> str:
+    """Table of the keys of northstar.toml, and one of the environment variables."""
+    keys = _table(
+        ("key", "default", "meaning"),
+        (
+            (f"`{key}`", f"`{_toml(field.default)}`", field.description or "")
+            for key, field in settings.Config.model_fields.items()
+        ),
+    )
+    variables = _table(
+        ("variable", "default", "meaning"),
+        ((f"`{variable}`", default, meaning) for variable, (default, meaning) in ENVIRONMENT.items()),
+    )
+    return f"{keys}\n{variables}"
+
+
+def commands(group: click.Group) -> str:
+    """Table of a command line's commands with their arguments, in the order in which they are defined."""
+    return _table(
+        ("command", "what it does"),
+        ((f"`{_usage(group, command)}`", command.get_short_help_str(limit=1_000)) for command in group.commands.values()),
+    )
+
+
+def flowchart(groups: Mapping[str, str], parents: Mapping[str, Iterable[str]]) -> str:
+    """A Mermaid flowchart of tables: key → group, and key → the keys it is made from, without cycles.
+
+    To stay readable it draws each source together with the staging model that alone reads it, an arrow only where no longer way
+    leads from one table to the other, and tables with the same neighbours as one node; marts and core tables are never joined.
+    """
+    members = {key: [key] for key in groups}
+    group_of = dict(groups)
+    above = {key: {parent for parent in parents.get(key, ()) if parent in groups} for key in groups}
+    for source, readers in sorted(_below(above).items()):
+        if len(readers) == 1 and group_of[source] == "ingest" and group_of[reader := next(iter(readers))] == "staging":
+            members[reader] = [*members.pop(source), *members[reader]]
+            above[reader] = (above[reader] - {source}) | above.pop(source)
+    above = _without_detours(above)
+    for keys in _twins(above, group_of):
+        members[keys[0]] = [member for key in keys for member in members[key]]
+        for key in keys[1:]:
+            del members[key], above[key]
+        above = {key: found - set(keys[1:]) for key, found in above.items()}
+
+    drawn: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(members):
+        drawn[group_of[key]].append(f'    {_node(key)}["{"<br/>".join(members[key])}"]')
+    known = [group for group in _GROUPS if group in drawn]
+    lines = ["```mermaid", "flowchart LR"]
+    for group in [*known, *sorted(drawn.keys() - set(known))]:
+        lines += [f'  subgraph group_{group}["{group}"]', *drawn[group], "  end"]
+    lines += [f"  {_node(parent)} --> {_node(key)}" for key in sorted(above) for parent in sorted(above[key])]
+    return "\n".join([*lines, "```", ""])
+
+
+def _assets(configured: settings.Settings) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Groups and parents of every asset of the code location."""
+    from orchestration.definitions import build
+
+    specs = {spec.key.to_user_string(): spec for spec in build(configured).resolve_all_asset_specs()}
+    groups = {key: spec.group_name or "default" for key, spec in specs.items()}
+    return groups, {key: [dep.asset_key.to_user_string() for dep in spec.deps] for key, spec in specs.items()}
+
+
+def _below(above: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
+    below: dict[str, set[str]] = {key: set() for key in above}
+    for key, parents in above.items():
+        for parent in parents:
+            below[parent].add(key)
+    return below
+
+
+def _without_detours(above: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """The transitive reduction of a graph without cycles."""
+    ancestors: dict[str, set[str]] = {}
+
+    def find(key: str) -> set[str]:
+        if key not in ancestors:
+            ancestors[key] = above[key].union(*(find(parent) for parent in above[key]))
+        return ancestors[key]
+
+    return {
+        key: {parent for parent in found if not any(parent in find(other) for other in found)} for key, found in above.items()
+    }
+
+
+def _twins(above: Mapping[str, set[str]], group_of: Mapping[str, str]) -> list[list[str]]:
+    """Keys of one group that have the same parents and the same children, two and more together."""
+    below = _below(above)
+    found: dict[tuple[str, frozenset[str], frozenset[str]], list[str]] = defaultdict(list)
+    for key in sorted(above):
+        if group_of[key] not in _ALWAYS_DRAWN:
+            found[group_of[key], frozenset(above[key]), frozenset(below[key])].append(key)
+    return [keys for keys in found.values() if len(keys) > 1]
+
+
+def _node(key: str) -> str:
+    return re.sub(r"\W", "_", key)
+
+
+def _column(column: Column) -> str:
+    name = f"**{column.name}**" if column.required else column.name
+    if column.allowed:
+        return f"{name} ({', '.join(column.allowed)})"
+    if column.minimum is not None and column.maximum is not None:
+        return f"{name} ({column.type.value}, {column.minimum} to {column.maximum})"
+    if column.minimum is not None:
+        return f"{name} ({column.type.value}, at least {column.minimum})"
+    return f"{name} ({column.type.value})"
+
+
+def _toml(value: Any) -> str:
+    """A default as northstar.toml spells it."""
+    import tomlkit
+
+    if isinstance(value, Decimal | date):
+        return str(value)
+    return tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string()
+
+
+def _usage(group: click.Group, command: click.Command) -> str:
+    context = click.Context(command, info_name=command.name, parent=click.Context(group, info_name="northstar"))
+    pieces = [context.command_path]
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            option = parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {parameter.make_metavar(context)}"
+            pieces.append(option if parameter.required else f"[{option}]")
+        else:
+            pieces.append(parameter.make_metavar(context))
+    return " ".join(pieces)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *([" ".join(cell.split()).replace("|", r"\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _check_markers(text: str, current: Mapping[str, str]) -> None:
+    opened: str | None = None
+    found: list[str] = []
+    for marker in _MARKER.finditer(text):
+        name = marker["name"]
+        if name is None:
+            if opened is None:
+                raise MarkerError("the README closes a generated block that was not opened")
+            opened = None
+        elif opened is not None:
+            break
+        elif name not in current:
+            raise MarkerError(f"the README has a marker of an unknown block {name!r}; there are {', '.join(current)}")
+        elif name in found:
+            raise MarkerError(f"the README has the generated block {name!r} twice")
+        else:
+            opened = name
+            found.append(name)
+    if opened is not None:
+        raise MarkerError(f"the generated block {opened!r} of the README is not closed; write <!-- /generated --> behind it")
+    if missing := [name for name in current if name not in found]:
+        raise MarkerError(
+            f"the README lacks the generated block {missing[0]!r}; write <!-- generated: {missing[0]} --> where it belongs"
+        )
+
+
+def _read(readme: Path) -> str:
+    try:
+        return readme.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{readme} cannot be read: {error.strerror}") from error
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 when a block is stale.")
+@click.argument("readme", type=click.Path(path_type=Path), default=settings.PROJECT / "README.md")
+def main(readme: Path, *, check: bool) -> None:
+    """Bring the generated blocks of README up to date."""
+    try:
+        configured = settings.load()
+        transform.prepare(configured)
+        if not check:
+            click.echo(f"{readme}: {'written' if write(readme, configured) else 'is current'}")
+        elif outdated := stale(_read(readme), blocks(configured)):
+            click.echo(f"{readme}: stale are {', '.join(outdated)}; run `make docs`", err=True)
+            sys.exit(1)
+    except NorthstarError as error:
+        click.echo(str(error), err=True)
+        sys.exit(2 if isinstance(error, UserError) else 1)
+
+
+if __name__ == "__main__":
+    main()

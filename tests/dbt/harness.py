@@ -1,0 +1,225 @@
+"""The dbt project on small inputs: compiled once, then run as plain SQL in an in-memory DuckDB, a mart with its ancestors at a time.
+
+Belongs here: compiling, filling the relations that dbt reads (`lake`, `control`, seeds) from Python rows, and creating the models by
+their compiled SQL as dbt would, contracts included. Does not belong here: what the models should give (`tests.oracles`), inputs
+(`tests.dbt.facts`), or the build of a real home.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pyarrow as pa
+
+from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
+from orchestration.settings import DBT_PROJECT, Config, Funnel, Settings
+from orchestration.warehouse import _CONTROL_TABLES, Warehouse
+from tests.oracles.reporting import Facts, Reporting
+
+CATALOG = "warehouse"
+
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "JSON": pa.string(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "DATE": pa.date32(),
+    "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
+    "DECIMAL(18,4)": pa.decimal128(18, 4),
+    "DECIMAL(18,6)": pa.decimal128(18, 6),
+    "DECIMAL(18,8)": pa.decimal128(18, 8),
+}
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A model as dbt compiled it: `columns` are (name, type, not_null) where its contract is enforced."""
+
+    address: str
+    materialized: str
+    sql: str
+    columns: tuple[tuple[str, str, bool], ...]
+
+
+class DbtProject:
+    """The project compiled with one configuration, and a database to run its models in.
+
+    config: what is compiled in (time zone, currency, week, margin, bots). Its funnels and event names are not: they are data, and
+    every run may bring its own.
+    """
+
+    def __init__(self, config: Config, home: Path) -> None:
+        self.config = config
+        self._home = home
+        self._connection = duckdb.connect()
+        self._connection.execute(f"set TimeZone = 'UTC'; set threads = 1; attach ':memory:' as {CATALOG}; use {CATALOG}")
+        schemas = {node["schema"] for node in self._manifest["nodes"].values() if node["resource_type"] in ("model", "seed")}
+        for schema in sorted(schemas):
+            self._connection.execute(f'create schema if not exists "{schema}"')
+        self._connection.execute(_CONTROL_TABLES)
+        self._write_seeds()
+
+    def reporting(self, data_through: Any) -> Reporting:
+        """What the oracles need to know of this configuration."""
+        return Reporting(
+            timezone=ZoneInfo(self.config.reporting_timezone),
+            data_through=data_through,
+            currency=self.config.reporting_currency,
+            week_start=self.config.week_start,
+            gross_margin=self.config.gross_margin,
+            bot_events_per_day=self.config.bot_events_per_day,
+        )
+
+    def run(
+        self,
+        mart: str,
+        facts: Facts,
+        reporting: Reporting,
+        *,
+        funnels: Sequence[Funnel] = (),
+        event_names: Mapping[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Rows of a mart (or of any other model) built from landed rows, as a first night would build it."""
+        connection = self._connection
+        connection.execute(_CONTROL_TABLES)
+        self._write_lake(facts)
+        config = self.config.model_copy(update={"funnels": tuple(funnels), "event_names": dict(event_names or {})})
+        settings = Settings(home=self._home, landing=self._home, config_file=None, config=config)
+        Warehouse(settings, None)._write_configuration(connection)  # type: ignore[arg-type]
+        connection.execute("insert into control.run values (?, true)", [reporting.data_through])
+        for source in CONTRACT:
+            connection.execute("insert into control.landed_sources values (?, ?)", [source, bool(facts.get(source))])
+        days = sorted({row["occurred_at"].date() + timedelta(days=shift) for row in facts.get("events", ()) for shift in (-2, -1, 0, 1, 2)})
+        connection.execute("delete from control.affected_days")
+        connection.execute("insert into control.affected_days select unnest(?::date[])", [days])
+        connection.execute("create or replace view control.events_to_fold as select * from lake.events")
+        for node in self._lineage(mart):
+            self._create(node)
+        result = connection.execute(f"select * from {self._nodes[self._id(mart)].address}")
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def close(self) -> None:
+        """Give the database back."""
+        self._connection.close()
+
+    @cached_property
+    def _manifest(self) -> dict[str, Any]:
+        settings = Settings(home=self._home, landing=self._home, config_file=None, config=self.config)
+        with _environment():
+            settings.export()
+            from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+            from dbt.cli.main import dbtRunner
+
+            (self._home / "tmp").mkdir(parents=True, exist_ok=True)
+            arguments = ["compile", "--select", "resource_type:model", "--no-populate-cache", "--quiet", "--log-level-file", "none"]
+            try:
+                outcome = dbtRunner().invoke([*arguments, "--vars", json.dumps(settings.dbt_vars())])
+            finally:
+                DuckDBConnectionManager.close_all_connections()
+        if not outcome.success:
+            raise AssertionError(f"dbt compile failed: {outcome.exception or outcome.result}")
+        manifest: dict[str, Any] = json.loads((settings.dbt_target / "manifest.json").read_bytes())
+        return manifest
+
+    @cached_property
+    def _nodes(self) -> dict[str, _Node]:
+        return {
+            unique_id: _Node(
+                address=f'"{node["schema"]}"."{node["alias"]}"',
+                materialized=node["config"]["materialized"],
+                sql=node["compiled_code"],
+                columns=tuple(
+                    (column["name"], column["data_type"], any(rule["type"] == "not_null" for rule in column["constraints"]))
+                    for column in node["columns"].values()
+                )
+                if node["contract"]["enforced"]
+                else (),
+            )
+            for unique_id, node in self._manifest["nodes"].items()
+            if node["resource_type"] == "model"
+        }
+
+    def _id(self, name: str) -> str:
+        return f"model.northstar.{name}"
+
+    def _lineage(self, name: str) -> list[_Node]:
+        """A model's ancestors and itself, parents first."""
+        found: dict[str, None] = {}
+
+        def visit(unique_id: str) -> None:
+            if unique_id in self._nodes and unique_id not in found:
+                for parent in self._manifest["nodes"][unique_id]["depends_on"]["nodes"]:
+                    visit(parent)
+                found[unique_id] = None
+
+        visit(self._id(name))
+        return [self._nodes[unique_id] for unique_id in found]
+
+    def _create(self, node: _Node) -> None:
+        execute = self._connection.execute
+        if node.materialized == "view":
+            execute(f"create or replace view {node.address} as {node.sql}")
+        elif node.columns:
+            columns = ", ".join(f'"{name}" {type_}{" not null" if not_null else ""}' for name, type_, not_null in node.columns)
+            execute(f"create or replace table {node.address} ({columns})")
+            execute(f"insert into {node.address} by name {node.sql}")
+        else:
+            execute(f"create or replace table {node.address} as {node.sql}")
+
+    def _write_seeds(self) -> None:
+        for node in self._manifest["nodes"].values():
+            if node["resource_type"] != "seed":
+                continue
+            with (DBT_PROJECT / node["original_file_path"]).open(encoding="utf-8", newline="") as file:
+                header, *rows = csv.reader(file)
+            columns = ", ".join(f'"{name}" {node["config"]["column_types"][name]}' for name in header)
+            address = f'"{node["schema"]}"."{node["alias"]}"'
+            self._connection.execute(f"create table {address} ({columns})")
+            values = [[text or None for text in row] for row in rows]
+            self._connection.executemany(f"insert into {address} values ({', '.join('?' * len(header))})", values)
+
+    def _write_lake(self, facts: Facts) -> None:
+        unknown = facts.keys() - CONTRACT.keys()
+        if unknown:
+            raise ValueError(f"no source of the contract: {sorted(unknown)}")
+        for source in CONTRACT.values():
+            types = {column.name: column.type.sql for column in source.columns} | {name: type_ for name, type_, _ in LAKE_COLUMNS}
+            rows = facts.get(source.name, ())
+            columns = ", ".join(f'"{name}" {type_}' for name, type_ in types.items())
+            self._connection.execute(f"create or replace table lake.{source.name} ({columns})")
+            if rows:
+                unexpected = {name for row in rows for name in row} - types.keys()
+                if unexpected:
+                    raise ValueError(f"no column of {source.name}: {sorted(unexpected)}")
+                table = pa.table({name: pa.array([_exact(row.get(name)) for row in rows], _ARROW[type_]) for name, type_ in types.items()})
+                self._connection.register("landed", table)
+                self._connection.execute(f"insert into lake.{source.name} from landed")
+                self._connection.unregister("landed")
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, float):
+        raise TypeError("a landed number is a Decimal or an integer")
+    return Decimal(value) if isinstance(value, Decimal) else value
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Leave the environment of the process as it was."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

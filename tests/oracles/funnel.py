@@ -1,0 +1,204 @@
+"""Oracle of mart_funnel__entry: every chain of every person is looked at, and the one that the design names is taken.
+
+Belongs here: chains, entry periods, rates, times, maturity of funnels. Does not belong here: who the persons are (`persons`).
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from tests.oracles.persons import Person, Row, first_landed, people
+from tests.oracles.reporting import Facts, Reporting
+
+GRAINS = ("day", "week", "month", "all")
+Key = tuple[str, str, date, str, str, int]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step: an event by its core name or as it landed, and what else must hold of the landed row."""
+
+    name: str
+    event: str
+    where: Callable[[Row], bool] = lambda _: True
+
+
+@dataclass(frozen=True)
+class FunnelSpec:
+    """Steps in order, and seconds from the first within which the others count; None means no limit."""
+
+    name: str
+    steps: tuple[Step, ...]
+    window_seconds: int | None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Something a person did that may serve as steps (numbers from 0)."""
+
+    moment_id: str
+    at: datetime
+    steps: frozenset[int]
+
+
+def funnel_entries(
+    facts: Facts, reporting: Reporting, funnels: Iterable[FunnelSpec], event_names: Mapping[str, str] | None = None
+) -> dict[Key, dict[str, Any]]:
+    """Rows of the mart by (funnel, entry_grain, entry_start, dimension, segment, step_number)."""
+    found = people(facts, reporting, event_names)
+    rows: dict[Key, dict[str, Any]] = {}
+    for funnel in funnels:
+        moments: dict[str, list[Moment]] = defaultdict(list)
+        for event in found.events:
+            steps = frozenset(
+                number
+                for number, step in enumerate(funnel.steps)
+                if step.event in (event.name, event.row["event"]) and step.where(event.row)
+            )
+            if steps:
+                moments[event.person_id].append(Moment(event.row["event_id"], event.at, steps))
+        for person_id, name, at in milestones(facts, reporting, event_names):
+            steps = frozenset(number for number, step in enumerate(funnel.steps) if step.event == name)
+            if steps and person_id in found.persons and not found.persons[person_id].is_internal:
+                moments[person_id].append(Moment(name, at, steps))
+        chains = [
+            (found.persons[person_id], reporting.day(chain[0]), chain)
+            for person_id, done in moments.items()
+            for chain in best_chains(done, len(funnel.steps), funnel.window_seconds)
+        ]
+        rows |= _count(funnel, chains, reporting)
+    return rows
+
+
+def best_chains(moments: Sequence[Moment], depth: int, window_seconds: int | None) -> list[tuple[datetime, ...]]:
+    """For every start the times of its deepest chain; of several the one that ends earliest, each step as early as can be.
+
+    All chains are looked at: steps in order, times that do not fall, no moment used twice, none later than the window.
+    """
+    ordered = sorted(moments, key=lambda moment: (moment.at, moment.moment_id))
+    candidates = {step: [number for number, moment in enumerate(ordered) if step in moment.steps] for step in range(depth)}
+
+    def from_start(start: int) -> tuple[datetime, ...]:
+        latest = ordered[start].at + timedelta(seconds=window_seconds) if window_seconds is not None else datetime.max
+
+        @cache
+        def tail(step: int, after: datetime, used: frozenset[int]) -> tuple[datetime, ...]:
+            if step == depth:
+                return ()
+            return min(
+                (
+                    (ordered[number].at, *tail(step + 1, ordered[number].at, _relevant(used | {number}, step + 1)))
+                    for number in candidates[step]
+                    if after <= ordered[number].at <= latest and number not in used
+                ),
+                key=_rank,
+                default=(),
+            )
+
+        @cache
+        def _relevant(used: frozenset[int], step: int) -> frozenset[int]:
+            return frozenset(number for number in used if max(ordered[number].steps) >= step)
+
+        return (ordered[start].at, *tail(1, ordered[start].at, _relevant(frozenset({start}), 1)))
+
+    return [from_start(start) for start in candidates[0]]
+
+
+def milestones(
+    facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None
+) -> list[tuple[str, str, datetime]]:
+    """(person, milestone, time): the third distinct active day after the first value's, and the first subscription payment."""
+    found = people(facts, reporting, event_names)
+    reached: list[tuple[str, str, datetime]] = []
+    for person_id in {event.person_id for event in found.events}:
+        events = [event for event in found.events if event.person_id == person_id]
+        values = [event.at for event in events if event.name == "value_achieved"]
+        if values:
+            later = sorted({event.day for event in events if event.day > reporting.day(min(values))})
+            if len(later) >= 3:
+                reached.append((person_id, "active_on_third_day", min(event.at for event in events if event.day == later[2])))
+    paid: dict[str, list[datetime]] = defaultdict(list)
+    for payment in first_landed(facts.get("payments", ()), ["payment_id"]):
+        if payment["status"] == "succeeded" and payment.get("kind") in (None, "subscription"):
+            if payment.get("user_id"):
+                payers = [payment["user_id"]]
+            else:
+                account_id = payment.get("account_id")
+                payers = [user_id for user_id, user in found.users.items() if account_id and user.get("account_id") == account_id]
+            for user_id in payers:
+                paid[f"u:{user_id}"].append(payment["paid_at"])
+    reached += [(person_id, "subscription_paid", min(times)) for person_id, times in paid.items()]
+    return reached
+
+
+def quantile(values: Sequence[float], fraction: float) -> float:
+    """Quantile with linear interpolation between the neighbours."""
+    ordered = sorted(values)
+    place = fraction * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
+def _rank(chain: tuple[datetime, ...]) -> Any:
+    """Deeper first, then earlier ended, then each step earlier."""
+    return (-len(chain), chain[-1] if chain else datetime.min, chain)
+
+
+def _count(
+    funnel: FunnelSpec, chains: Sequence[tuple[Person, date, tuple[datetime, ...]]], reporting: Reporting
+) -> dict[Key, dict[str, Any]]:
+    first_day = min((day for _, day, _ in chains), default=None)
+    best: dict[tuple[str, date], dict[str, tuple[Any, Person, tuple[datetime, ...]]]] = defaultdict(dict)
+    for person, day, chain in chains:
+        # Deepest, then ends earliest, then starts latest, then each step as early as possible.
+        rank = (-len(chain), chain[-1], datetime.max - chain[0], chain)
+        for grain in GRAINS:
+            assert first_day is not None
+            entered = best[grain, first_day if grain == "all" else reporting.period(grain, day)]
+            if person.person_id not in entered or rank < entered[person.person_id][0]:
+                entered[person.person_id] = (rank, person, chain)
+    groups: dict[tuple[str, date, str, str], list[tuple[datetime, ...]]] = defaultdict(list)
+    for (grain, start), entered in best.items():
+        for _, person, chain in entered.values():
+            for dimension, segment in person.segments():
+                groups[grain, start, dimension, segment].append(chain)
+    return {
+        (funnel.name, *group, number): _row(funnel, number, group[0], group[1], entered, reporting)
+        for group, entered in groups.items()
+        for number in range(1, len(funnel.steps) + 1)
+    }
+
+
+def _row(
+    funnel: FunnelSpec, number: int, grain: str, start: date, chains: Sequence[tuple[datetime, ...]], reporting: Reporting
+) -> dict[str, Any]:
+    reached = [chain for chain in chains if len(chain) >= number]
+    previous = [chain for chain in chains if len(chain) >= number - 1] if number > 1 else None
+    seconds = [(chain[number - 1] - chain[number - 2]) / timedelta(seconds=1) for chain in reached] if number > 1 else []
+    conversion = len(reached) / len(previous) if previous else None
+    return {
+        "step": funnel.steps[number - 1].name,
+        "entrant_count": len(chains),
+        "person_count": len(reached),
+        "previous_count": None if previous is None else len(previous),
+        "conversion_rate": conversion,
+        "overall_rate": len(reached) / len(chains),
+        "drop_off_rate": None if conversion is None else 1 - conversion,
+        "average_seconds_from_previous": math.fsum(seconds) / len(seconds) if seconds else None,
+        "median_seconds_from_previous": quantile(seconds, 0.5) if seconds else None,
+        "p90_seconds_from_previous": quantile(seconds, 0.9) if seconds else None,
+        "is_mature": _is_mature(funnel.window_seconds, grain, start, reporting),
+    }
+
+
+def _is_mature(window_seconds: int | None, grain: str, start: date, reporting: Reporting) -> bool:
+    """Whether the window of the last day on which one can enter is over at the end of data_through; whole days are counted."""
+    if window_seconds is None:
+        return False
+    last = reporting.data_through if grain == "all" else reporting.shift(grain, start, 1) - timedelta(days=1)
+    return last + timedelta(days=math.ceil(window_seconds / 86_400)) <= reporting.data_through

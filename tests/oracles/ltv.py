@@ -1,0 +1,156 @@
+"""Oracle of mart_ltv__cohort: what the customers of each month have paid since, net of what they were given back.
+
+Belongs here: whose an amount is, on which day it counts, its value in the reporting currency, cohorts. Does not belong here: who
+the persons are (`persons`).
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from typing import Any
+
+from tests.oracles.persons import NO_PURCHASE, People, Person, Row, first_landed, latest_state, people
+from tests.oracles.reporting import Facts, Reporting
+
+DIMENSIONS = ("channel", "country")
+Key = tuple[date, str, str, int]
+
+
+@dataclass(frozen=True)
+class Amount:
+    """One fact of a customer, in the reporting currency; `is_payment` says whether it makes somebody a customer."""
+
+    customer_id: str
+    day: date
+    revenue: Decimal
+    margin: Decimal
+    is_payment: bool
+
+
+def ltv_cohorts(facts: Facts, reporting: Reporting) -> dict[Key, dict[str, Any]]:
+    """Rows by (cohort_month, dimension, segment, age_months); every month of a cohort up to the one of data_through.
+
+    `cumulative_margin_per_customer` is not rounded; `revenue` and `margin` are, to cents, half away from zero.
+    """
+    with localcontext(prec=50):
+        found = people(facts, reporting)
+        amounts = customer_amounts(facts, reporting, found)
+        joined: dict[str, date] = {}
+        for amount in amounts:
+            if amount.is_payment:
+                joined[amount.customer_id] = min(joined.get(amount.customer_id, date.max), amount.day)
+        cohorts: dict[tuple[date, str, str], set[str]] = defaultdict(set)
+        for customer_id, day in joined.items():
+            person = _customer(customer_id, facts, found)
+            if not person.is_internal:
+                for dimension, segment in person.segments(DIMENSIONS):
+                    cohorts[reporting.period("month", day), dimension, segment].add(customer_id)
+        rows: dict[Key, dict[str, Any]] = {}
+        for (start, dimension, segment), customers in cohorts.items():
+            total = Decimal(0)
+            for age in range(reporting.index("month", start, reporting.data_through) + 1):
+                # What lies before the first payment counts in the first month.
+                members = [
+                    amount
+                    for amount in amounts
+                    if amount.customer_id in customers and max(reporting.index("month", start, amount.day), 0) == age
+                ]
+                total += sum((amount.margin for amount in members), Decimal(0))
+                is_mature = reporting.shift("month", start, age + 1) - timedelta(days=1) <= reporting.data_through
+                rows[start, dimension, segment, age] = {
+                    "customer_count": len(customers),
+                    "revenue": _round(sum((amount.revenue for amount in members), Decimal(0)), 2) if is_mature else None,
+                    "margin": _round(sum((amount.margin for amount in members), Decimal(0)), 2) if is_mature else None,
+                    "cumulative_margin_per_customer": total / len(customers) if is_mature else None,
+                    "is_mature": is_mature,
+                }
+        return rows
+
+
+def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[Amount]:
+    """What orders and payments mean for customers, each converted on its own day and held to four decimals."""
+    rates = Rates(facts, reporting)
+    amounts = []
+    for order in first_landed(facts.get("orders", ()), ["order_id"]):
+        day = reporting.day(order["ordered_at"])
+        is_purchase = (order.get("status") or "").lower() not in NO_PURCHASE
+        paid, refunded, cost = (
+            rates.convert(order.get(column), order["currency"], day) for column in ("amount", "refunded_amount", "cost")
+        )
+        assert paid is not None
+        revenue = paid - (refunded or Decimal(0))
+        margin = revenue * reporting.gross_margin if cost is None else revenue - cost
+        amounts.append(Amount(f"u:{order['user_id']}", day, revenue, margin, is_purchase))
+
+    payments = first_landed(facts.get("payments", ()), ["payment_id"])
+    originals = {payment["payment_id"]: payment for payment in payments if payment["status"] == "succeeded"}
+    for payment in payments:
+        original = originals.get(payment.get("refund_of") or "") if payment["status"] == "refunded" else None
+        # A refund is of the kind, and of the owner, of what it gives back. An order counts itself, not its payment.
+        kind = payment.get("kind") or (original or {}).get("kind") or "subscription"
+        if payment["status"] == "failed" or kind == "order":
+            continue
+        customer_id = _owner(payment, found) or (_owner(original, found) if original else None)
+        if customer_id is None:
+            continue
+        paid = rates.convert(payment["amount"], payment["currency"], reporting.day(payment["paid_at"]))
+        assert paid is not None
+        revenue = paid if payment["status"] == "succeeded" else -paid
+        day = reporting.day((original or payment)["paid_at"])
+        amounts.append(Amount(customer_id, day, revenue, revenue * reporting.gross_margin, payment["status"] == "succeeded"))
+    return amounts
+
+
+class Rates:
+    """US dollars for a currency on a day: the last rate known by then."""
+
+    def __init__(self, facts: Facts, reporting: Reporting) -> None:
+        self._reporting = reporting
+        self._rates: dict[str, list[tuple[date, Decimal]]] = defaultdict(list)
+        for row in first_landed(facts.get("fx_rates", ()), ["rate_date", "currency"]):
+            self._rates[row["currency"]].append((row["rate_date"], row["usd_rate"]))
+
+    def usd(self, currency: str, day: date) -> Decimal:
+        """Rate on a day; ValueError when none is known yet."""
+        return Decimal(1) if currency == "USD" else max((rate for rate in self._rates[currency] if rate[0] <= day))[1]
+
+    def convert(self, amount: Decimal | None, currency: str, day: date) -> Decimal | None:
+        """An amount in the reporting currency, four decimals."""
+        if amount is None or currency == self._reporting.currency:
+            return amount
+        factor = _round(self.usd(currency, day) / self.usd(self._reporting.currency, day), 10)
+        return _round(amount * factor, 4)
+
+
+def _owner(payment: Row, found: People) -> str | None:
+    """An account pays; a user without one pays for itself."""
+    user_id = payment.get("user_id")
+    account_id = payment.get("account_id") or (found.users.get(user_id) or {}).get("account_id") if user_id else payment.get("account_id")
+    if account_id:
+        return f"c:{account_id}"
+    return f"u:{user_id}" if user_id else None
+
+
+def _customer(customer_id: str, facts: Facts, found: People) -> Person:
+    """Where a customer came from: a person by its own first touch, an account by its first member's; its own country comes first."""
+    if customer_id.startswith("u:"):
+        return found.persons.get(customer_id, Person(customer_id))
+    account_id = customer_id.removeprefix("c:")
+    members = sorted(
+        (person for person in found.persons.values() if person.account_id == account_id),
+        key=lambda person: (person.signed_up_at, person.person_id),
+    )
+    accounts: Mapping[str, Row] = {row["account_id"]: row for row in latest_state(facts.get("accounts", ()), ["account_id"])}
+    founder = members[0] if members else Person(customer_id)
+    return Person(
+        customer_id,
+        channel=founder.channel,
+        country=accounts.get(account_id, {}).get("country") or founder.country,
+        is_internal=bool(members) and all(member.is_internal for member in members),
+    )
+
+
+def _round(value: Decimal, places: int) -> Decimal:
+    return value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
