@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from orchestration.publishing.release import Release, ReleaseStore
 
 _out = Console(highlight=False, soft_wrap=True)
+# A table keeps one line per row, however wide: a terminal scrolls, a pipe cuts.
+_wide = Console(highlight=False, width=max(_out.width, 400))
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -98,26 +100,27 @@ def import_(adapter: str, files: tuple[Path, ...], out: Path | None) -> None:
         shapes = "; ".join(f"{name} ({found.DESCRIPTION})" for name, found in sorted(ADAPTERS.items()))
         raise UserError(f"there is no adapter {adapter!r}; there are {shapes}")
     chosen = ADAPTERS[adapter]
+    # First, since the suggestion may name the time zone in which the history's days are to be cut.
+    settings = _suggest(settings, adapter, chosen.SETTINGS)
     report = chosen.convert(files, out or settings.landing, timezone=settings.config.reporting_timezone)
     written = ", ".join(f"{count:,} {source}" for source, count in report.rows_written.items())
     _out.print(f"{adapter}: {report.rows_read:,} rows read, written to {out or settings.landing}: {written}", markup=False)
     for note in report.notes:
         _out.print(f"  {note}", markup=False)
-    _suggest(settings, adapter, chosen.SETTINGS)
 
 
-def _suggest(settings: Settings, adapter: str, suggested: Mapping[str, Any]) -> None:
-    """Adopt what an adapter suggests where nobody has configured anything; otherwise only say it."""
+def _suggest(settings: Settings, adapter: str, suggested: Mapping[str, Any]) -> Settings:
+    """Adopt what an adapter suggests where nobody has configured it; otherwise only say it. Returns the settings in force."""
     from orchestration.settings import adopt, differing
 
     missing = differing(settings, suggested)
-    if not missing:
-        return
-    if settings.config_file is None or settings.config_file == settings.home / "northstar.toml":
+    if missing and settings.config_file in (None, settings.home / "northstar.toml"):
         written = adopt(settings, adapter, missing)
-        _out.print(f"  {written}: {adapter} suggests {_in_words(missing)}", markup=False)
-    else:
-        _out.print(f"  consider in {settings.config_file}: {_in_words(missing)}", markup=False)
+        _out.print(f"{written}: {adapter} suggests {_in_words(missing)}", markup=False)
+        return load()
+    if missing:
+        _out.print(f"consider in {settings.config_file}: {_in_words(missing)}", markup=False)
+    return settings
 
 
 def _in_words(values: Mapping[str, Any]) -> str:
@@ -175,7 +178,7 @@ def releases() -> None:
             f"{sum(mart.rows for mart in manifest.marts.values()):,}",
             manifest.model_version or "none",
         )
-    _out.print(table)
+    _wide.print(table)
 
 
 @cli.command()
@@ -199,7 +202,7 @@ def diff(before: str, after: str) -> None:
     for mart in _store(load()).diff(before, after):
         changes = "; ".join(change.detail for change in mart.schema)
         table.add_row(mart.mart, f"{mart.added:,}", f"{mart.removed:,}", f"{mart.common:,}", changes or "same")
-    _out.print(table)
+    _wide.print(table)
 
 
 @cli.command()
@@ -232,8 +235,7 @@ def query(sql: str) -> None:
                 table.add_row(*("" if value is None else str(value) for value in row))
     finally:
         connection.close()
-    # Wide tables stay one line per row; a terminal scrolls, a pipe cuts.
-    Console(highlight=False, width=max(_out.width, 400)).print(table)
+    _wide.print(table)
 
 
 @cli.command()

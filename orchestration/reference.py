@@ -1,7 +1,7 @@
 """The parts of the README that are made, not written: tables and the picture of the lineage, each from the one place that knows.
 
-Belongs here: their Markdown, and its place between `<!-- generated: NAME -->` and `<!-- /generated -->`. Does not belong here: any
-fact about sources, marts, settings or commands; a wrong sentence is mended where the fact is stated.
+Belongs here: their Markdown, and its place between `<!-- generated: NAME -->` and `<!-- /generated -->`. Does not belong here:
+any fact about sources, marts, settings or commands; a wrong sentence is mended where the fact is stated.
 
     python -m orchestration.reference [--check] [README]
 """
@@ -31,7 +31,7 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
 }
 """What the environment configures: variable → (default, meaning)."""
 
-_BLOCK = re.compile(r"<!-- generated: (?P<name>\S+) -->\n(?P<body>.*?)<!-- /generated -->", re.DOTALL)
+_BLOCK = re.compile(r"<!-- generated: (?P<name>\S+) -->(?P<body>.*?)<!-- /generated -->", re.DOTALL)
 _MARKER = re.compile(r"<!-- (?:generated: (?P<name>\S+)|/generated) -->")
 
 # The order of the picture, from left to right. A group that is not listed follows behind.
@@ -62,7 +62,7 @@ def blocks(configured: settings.Settings) -> dict[str, str]:
 def stale(text: str, current: Mapping[str, str]) -> list[str]:
     """Names of the blocks of a README that are not as `current` has them, in its order; raises MarkerError like `fill`."""
     _check_markers(text, current)
-    return [found["name"] for found in _BLOCK.finditer(text) if found["body"] != f"\n{current[found['name']]}\n"]
+    return [found["name"] for found in _BLOCK.finditer(text) if found["body"] != f"\n\n{current[found['name']]}\n"]
 
 
 def fill(text: str, current: Mapping[str, str]) -> str:
@@ -158,23 +158,22 @@ def flowchart(groups: Mapping[str, str], parents: Mapping[str, Iterable[str]]) -
     To stay readable it draws each source together with the staging model that alone reads it, an arrow only where no longer way
     leads from one table to the other, and tables with the same neighbours as one node; marts and core tables are never joined.
     """
-    members = {key: [key] for key in groups}
-    group_of = dict(groups)
+    labels = {key: key.removeprefix(f"{group}/") for key, group in groups.items()}
     above = {key: {parent for parent in parents.get(key, ()) if parent in groups} for key in groups}
     for source, readers in sorted(_below(above).items()):
-        if len(readers) == 1 and group_of[source] == "ingest" and group_of[reader := next(iter(readers))] == "staging":
-            members[reader] = [*members.pop(source), *members[reader]]
+        if len(readers) == 1 and groups[source] == "ingest" and groups[reader := next(iter(readers))] == "staging":
+            labels[reader] = f"{labels.pop(source)} → {labels[reader]}"
             above[reader] = (above[reader] - {source}) | above.pop(source)
     above = _without_detours(above)
-    for keys in _twins(above, group_of):
-        members[keys[0]] = [member for key in keys for member in members[key]]
+    for keys in _twins(above, groups):
+        labels[keys[0]] = "<br/>".join(labels[key] for key in keys)
         for key in keys[1:]:
-            del members[key], above[key]
+            del labels[key], above[key]
         above = {key: found - set(keys[1:]) for key, found in above.items()}
 
     drawn: dict[str, list[str]] = defaultdict(list)
-    for key in sorted(members):
-        drawn[group_of[key]].append(f'    {_node(key)}["{"<br/>".join(members[key])}"]')
+    for key in sorted(labels):
+        drawn[groups[key]].append(f'    {_node(key)}["{labels[key]}"]')
     known = [group for group in _GROUPS if group in drawn]
     lines = ["```mermaid", "flowchart LR"]
     for group in [*known, *sorted(drawn.keys() - set(known))]:
@@ -214,13 +213,13 @@ def _without_detours(above: Mapping[str, set[str]]) -> dict[str, set[str]]:
     }
 
 
-def _twins(above: Mapping[str, set[str]], group_of: Mapping[str, str]) -> list[list[str]]:
+def _twins(above: Mapping[str, set[str]], groups: Mapping[str, str]) -> list[list[str]]:
     """Keys of one group that have the same parents and the same children, two and more together."""
     below = _below(above)
     found: dict[tuple[str, frozenset[str], frozenset[str]], list[str]] = defaultdict(list)
     for key in sorted(above):
-        if group_of[key] not in _ALWAYS_DRAWN:
-            found[group_of[key], frozenset(above[key]), frozenset(below[key])].append(key)
+        if groups[key] not in _ALWAYS_DRAWN:
+            found[groups[key], frozenset(above[key]), frozenset(below[key])].append(key)
     return [keys for keys in found.values() if len(keys) > 1]
 
 
@@ -245,18 +244,22 @@ def _toml(value: Any) -> str:
 
     if isinstance(value, Decimal | date):
         return str(value)
-    return tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string()
+    if value == {}:
+        return "{}"
+    return str(tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string())
 
 
 def _usage(group: click.Group, command: click.Command) -> str:
     context = click.Context(command, info_name=command.name, parent=click.Context(group, info_name="northstar"))
     pieces = [context.command_path]
     for parameter in command.params:
+        # A range is an integer to whoever reads a table; `--help` has the bounds.
+        wanted = parameter.make_metavar(context).removesuffix(" RANGE")
         if isinstance(parameter, click.Option):
-            option = parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {parameter.make_metavar(context)}"
+            option = parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {wanted}"
             pieces.append(option if parameter.required else f"[{option}]")
         else:
-            pieces.append(parameter.make_metavar(context))
+            pieces.append(wanted)
     return " ".join(pieces)
 
 

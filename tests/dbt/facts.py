@@ -174,3 +174,117 @@ def last_day(zone: ZoneInfo, facts: dict[str, Rows]) -> date:
     columns = ("occurred_at", "signed_up_at", "ordered_at", "paid_at")
     times = [row[column] for rows in facts.values() for row in rows for column in columns if row.get(column)]
     return max((at.replace(tzinfo=UTC).astimezone(zone).date() for at in times), default=date(2024, 1, 1))
+
+
+_AMOUNTS = tuple(Decimal(text) for text in ("0", "0.01", "9.99", "20", "33.3333", "100", "1234.5", "99999.9999"))
+_CURRENCIES = ("USD", "CNY", "EUR")
+_BUYERS = ("u1", "u2", "u3", "u4", "u5", "u8")
+
+
+@st.composite
+def orders(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
+    """Orders, some given back in part or wholly, returns that stand alone, and rows that arrive twice with another amount."""
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(_BUYERS),
+                moments(zone, anchors),
+                st.sampled_from(_AMOUNTS),
+                st.sampled_from(("whole", "whole", "whole", "part", "returned", "canceled", "Cancelled", "return alone")),
+                st.sampled_from((None, None, Decimal("0.3"), Decimal("1.2"))),
+                st.sampled_from(_CURRENCIES),
+                st.booleans(),
+            ),
+            max_size=14,
+        )
+    )
+    rows: Rows = []
+    for number, (user_id, at, amount, fate, cost_ratio, currency, is_sent_again) in enumerate(drawn):
+        row = {
+            "order_id": f"o{number}",
+            "user_id": user_id,
+            "ordered_at": at,
+            "amount": Decimal(0) if fate == "return alone" else amount,
+            "refunded_amount": {"whole": None, "part": _money(amount * Decimal("0.3"))}.get(fate, amount),
+            "cost": None if cost_ratio is None else _money(amount * cost_ratio),
+            "currency": currency,
+            "status": {"whole": None, "part": "completed", "return alone": "returned"}.get(fate, fate),
+        }
+        arrived = at.date() + timedelta(days=1)
+        rows.append(landed(row, number, arrived))
+        if is_sent_again:
+            rows.append(landed({**row, "amount": amount + 5, "status": None}, number, arrived, "z.parquet"))
+    return rows
+
+
+@st.composite
+def payments(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
+    """Payments of accounts and users, and refunds before and after, with and without the payment that they give back."""
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(((None, "c1"), (None, "c2"), ("u1", None), ("u2", None), ("u4", None), ("u2", "c3"), ("u9", None))),
+                moments(zone, anchors),
+                st.sampled_from(_AMOUNTS),
+                st.sampled_from((None, "subscription", "service", "order")),
+                st.sampled_from(("succeeded", "succeeded", "failed")),
+                st.sampled_from(_CURRENCIES),
+            ),
+            max_size=12,
+        )
+    )
+    rows = [
+        landed(
+            {
+                "payment_id": f"p{number}",
+                "user_id": user_id,
+                "account_id": account_id,
+                "paid_at": at,
+                "amount": amount,
+                "kind": kind,
+                "status": status,
+                "currency": currency,
+            },
+            number,
+            at.date() + timedelta(days=1),
+        )
+        for number, ((user_id, account_id), at, amount, kind, status, currency) in enumerate(drawn)
+    ]
+    if rows:
+        refunds = st.tuples(st.sampled_from(list(rows)), moments(zone, anchors), st.booleans())
+        for original, at, is_linked in draw(st.lists(refunds, max_size=5)):
+            number = len(rows)
+            link = original["payment_id"] if is_linked else None
+            refund = {**original, "payment_id": f"r{number}", "paid_at": at, "status": "refunded", "refund_of": link}
+            rows.append(landed(refund, number, at.date() + timedelta(days=1)))
+    return rows
+
+
+@st.composite
+def fx_rates(draw: st.DrawFn, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
+    """A first rate of each currency long before anything, others on some days, a few published again later with another value."""
+    values = st.sampled_from([Decimal(text) for text in ("0.14", "0.13947312", "1.0842", "0.00012345", "2")])
+    days = [date(2023, 7, 1), *sorted({anchor.date() + timedelta(days=shift) for anchor in anchors for shift in (-1, 0, 3)})]
+    rows = [
+        {"rate_date": days[0], "currency": currency, "usd_rate": draw(values), "arrived": days[0]} for currency in _CURRENCIES[1:]
+    ]
+    later = st.tuples(st.sampled_from(days), st.sampled_from(_CURRENCIES[1:]), values, st.integers(0, 2))
+    for day, currency, rate, lag in draw(st.lists(later, max_size=8)):
+        rows.append({"rate_date": day, "currency": currency, "usd_rate": rate, "arrived": day + timedelta(days=lag)})
+    return [landed({name: row[name] for name in row if name != "arrived"}, number, row["arrived"]) for number, row in enumerate(rows)]
+
+
+def accounts() -> st.SearchStrategy[Rows]:
+    """What is known of the accounts, c3 never."""
+    countries = st.sampled_from((None, "CN", "DE"))
+    return st.tuples(countries, countries).map(
+        lambda known: [
+            landed({"account_id": f"c{number}", "created_at": datetime(2023, 12, 1), "country": country}, number, date(2023, 12, 2))
+            for number, country in enumerate(known, start=1)
+            if country
+        ]
+    )
+
+
+def _money(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal("0.0001"))

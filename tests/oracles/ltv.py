@@ -81,6 +81,9 @@ def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[
         )
         assert paid is not None
         revenue = paid - (refunded or Decimal(0))
+        if not is_purchase:
+            # Given back wholly, whether or not it says so; a return that stands alone takes away.
+            revenue = min(revenue, Decimal(0))
         margin = revenue * reporting.gross_margin if cost is None else revenue - cost
         amounts.append(Amount(f"u:{order['user_id']}", day, revenue, margin, is_purchase))
 

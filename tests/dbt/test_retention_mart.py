@@ -1,0 +1,122 @@
+"""mart_retention__cohort against its oracle, on random visitors and on directed edges."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.dbt.comparison import assert_same
+from tests.dbt.facts import MIDNIGHTS, event, events, landed, last_day, moments, orders, users, utc
+from tests.dbt.harness import DbtProject
+from tests.oracles.retention import retention_cohorts
+
+MART = "mart_retention__cohort"
+KEY = ("cohort_event", "rule", "cohort_grain", "cohort_start", "dimension", "segment", "period_index")
+# Ends of brackets, a month without a 31st, a quarter away.
+FAR = (*MIDNIGHTS, datetime(2024, 1, 31), datetime(2024, 3, 31), datetime(2024, 4, 14), datetime(2024, 5, 30))
+
+
+def check(project: DbtProject, facts, data_through: date) -> dict:
+    """Compare, and return the expected rows."""
+    reporting = project.reporting(data_through)
+    expected = retention_cohorts(facts, reporting)
+    assert_same(project.run(MART, facts, reporting), KEY, expected)
+    return expected
+
+
+def compare(project: DbtProject, data: st.DataObject) -> None:
+    zone = project.reporting(date(2024, 1, 1)).timezone
+    ids = st.tuples(st.sampled_from(("a1", "a2", None)), st.sampled_from(("u1", "u2", "u4", "u6", None))).filter(any)
+    visited = data.draw(st.lists(st.tuples(ids, moments(zone, FAR)), max_size=25))
+    rows = data.draw(events(zone, ("x", "y"), project.config.bot_events_per_day, size=10))
+    rows += [
+        event(5_000 + number, "x", at, anonymous_id=anonymous_id, user_id=user_id)
+        for number, ((anonymous_id, user_id), at) in enumerate(visited)
+    ]
+    facts = {"events": rows, "users": data.draw(users(zone)), "orders": data.draw(orders(zone, FAR))}
+    facts["orders"] = [{**row, "currency": "USD"} for row in facts["orders"]] if project.config.reporting_currency == "USD" else []
+    data_through = last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((0, 0, 1, 2, 6, 13, 30, 91, 400))))
+    check(project, facts, data_through)
+
+
+@settings(derandomize=True, deadline=None, max_examples=25, phases=(Phase.generate,))
+@given(data=st.data())
+def test_retention_of_random_persons(shanghai: DbtProject, data: st.DataObject) -> None:
+    compare(shanghai, data)
+
+
+@settings(derandomize=True, deadline=None, max_examples=8, phases=(Phase.generate,))
+@given(data=st.data())
+def test_retention_where_days_have_23_hours_and_weeks_begin_on_sunday(new_york: DbtProject, data: st.DataObject) -> None:
+    compare(new_york, data)
+
+
+def on(project: DbtProject, day: date, hour: float = 0) -> datetime:
+    start = datetime.combine(day, datetime.min.time())
+    return utc(project.reporting(day).timezone, start) + timedelta(hours=hour)
+
+
+def cell(rows: dict, cohort_event: str, rule: str, grain: str, start: date, index: int) -> tuple | None:
+    row = rows.get((cohort_event, rule, grain, start, "all", "all", index))
+    return row and (row["cohort_count"], row["retained_count"], row["is_mature"])
+
+
+def test_a_cohort_of_one_returns_on_the_leap_day(shanghai: DbtProject) -> None:
+    start = date(2024, 1, 30)
+    rows = [
+        event(1, "x", on(shanghai, start, 23.99), anonymous_id="a"),
+        event(2, "x", on(shanghai, date(2024, 2, 29)), anonymous_id="a"),
+    ]
+    expected = check(shanghai, {"events": rows}, date(2024, 2, 29))
+    assert cell(expected, "first_seen", "exact", "day", start, 30) == (1, 1, True)
+    assert cell(expected, "first_seen", "exact", "day", start, 29) == (1, 0, True)
+    assert cell(expected, "first_seen", "on_or_after", "day", start, 1) == (1, 1, True)
+    assert cell(expected, "first_seen", "bracket", "day", start, 15) == (1, 1, True)
+    assert cell(expected, "first_seen", "bracket", "day", start, 31) is None
+    assert cell(expected, "first_seen", "exact", "month", date(2024, 1, 1), 1) == (1, 1, True)
+    assert cell(expected, "first_seen", "exact", "week", date(2024, 1, 29), 4) == (1, None, False)
+
+
+@pytest.mark.parametrize(("through", "found"), [(29, None), (30, (1, 0, True))])
+def test_day_30_matures_with_its_last_second(shanghai: DbtProject, through: int, found: tuple | None) -> None:
+    start = date(2024, 2, 10)
+    rows = [event(1, "x", on(shanghai, start), anonymous_id="a")]
+    expected = check(shanghai, {"events": rows}, start + timedelta(days=through))
+    assert cell(expected, "first_seen", "exact", "day", start, 30) == found
+    assert cell(expected, "first_seen", "bracket", "day", start, 15) == ((1, 0, True) if through == 30 else (1, None, False))
+
+
+def test_a_user_without_events_is_of_the_signup_cohort_alone(shanghai: DbtProject) -> None:
+    start = date(2024, 2, 28)
+    facts = {"users": [landed({"user_id": "u1", "signed_up_at": on(shanghai, start)}, 1, start)]}
+    expected = check(shanghai, facts, date(2024, 3, 1))
+    assert cell(expected, "signup", "exact", "day", start, 0) == (1, 0, True)
+    assert {key[0] for key in expected} == {"signup"}
+
+
+def test_only_orders_that_stand_are_returns_of_those_who_ordered(shanghai: DbtProject) -> None:
+    start = date(2024, 2, 28)
+    facts = {
+        "events": [event(1, "x", on(shanghai, start + timedelta(days=2)), user_id="u1")],
+        "orders": [
+            landed(
+                {
+                    "order_id": f"o{number}",
+                    "user_id": "u1",
+                    "ordered_at": on(shanghai, start + timedelta(days=days)),
+                    "amount": Decimal(1),
+                    "refunded_amount": None if status == "completed" else Decimal(1),
+                    "currency": "USD",
+                    "status": status,
+                },
+                number,
+                start,
+            )
+            for number, (days, status) in enumerate([(-3, "canceled"), (0, "completed"), (2, "returned"), (3, "completed")])
+        ],
+    }
+    expected = check(shanghai, facts, date(2024, 3, 10))
+    assert [cell(expected, "first_order", "exact", "day", start, day) for day in (0, 2, 3)] == [(1, 1, True), (1, 0, True), (1, 1, True)]
+    assert cell(expected, "first_seen", "exact", "day", start + timedelta(days=2), 0) == (1, 1, True)

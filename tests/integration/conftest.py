@@ -1,0 +1,73 @@
+"""Homes in which whole nights have run, each built once for all tests that only read it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+LAST_DAY = "2026-11-20"
+
+
+def current(home: Path) -> dict[str, Any]:
+    """Manifest of the current release."""
+    pointer = json.loads((home / "published" / "current.json").read_text())
+    return json.loads((home / "published" / pointer["path"] / "manifest.json").read_text())
+
+
+def digests(home: Path) -> dict[str, str]:
+    """Digest of every mart of the current release."""
+    return {mart: record["digest"] for mart, record in current(home)["marts"].items()}
+
+
+def ask(home: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of a query on the published file, opened as any reader would."""
+    with duckdb.connect(str(home / "published" / "marts.duckdb"), read_only=True) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def look(home: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of a query on the build file."""
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        return connection.execute(sql).fetchall()
+
+
+def copy_home(home: Path, target: Path) -> Path:
+    """Copy a home, links included, for a test that changes it."""
+    shutil.copytree(home, target, symlinks=True)
+    return target
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory, northstar) -> Path:
+    """A home with the dbt manifest and nothing else: copied, it spares its night the parse."""
+    home = tmp_path_factory.mktemp("prepared")
+    done = northstar(home, "prepare")
+    assert done.returncode == 0, done.stderr
+    return home
+
+
+@pytest.fixture(scope="session")
+def small_home(prepared, tmp_path_factory, northstar) -> Path:
+    """A company of 45 days, built up to the day before the last."""
+    home = copy_home(prepared, tmp_path_factory.mktemp("small") / "home")
+    simulated = northstar(home, "simulate", "--days", "45", "--users", "150", "--end", LAST_DAY)
+    assert simulated.returncode == 0, simulated.stderr
+    night = northstar(home, "nightly", "--as-of", "2026-11-19")
+    assert night.returncode == 0, night.stdout + night.stderr
+    return home
+
+
+@pytest.fixture(scope="session")
+def company_home(prepared, tmp_path_factory, northstar) -> Path:
+    """The company that `make nightly` simulates, after its first night."""
+    home = copy_home(prepared, tmp_path_factory.mktemp("company") / "home")
+    simulated = northstar(home, "simulate", "--end", LAST_DAY)
+    assert simulated.returncode == 0, simulated.stderr
+    night = northstar(home, "nightly")
+    assert night.returncode == 0, night.stdout + night.stderr
+    (home / "night.txt").write_text(night.stdout)
+    return home

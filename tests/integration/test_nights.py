@@ -1,0 +1,212 @@
+"""Nights of a small company, from the command line: what they publish, what they refuse, and that running again changes nothing."""
+
+import gzip
+import json
+import re
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.integration.conftest import ask, copy_home, current, digests, look
+
+
+@pytest.fixture(scope="module")
+def home(small_home, tmp_path_factory) -> Path:
+    """A copy of the small home that the tests of this module take from night to night, in their order."""
+    return copy_home(small_home, tmp_path_factory.mktemp("nights") / "home")
+
+
+def test_a_night_publishes_what_arrived_up_to_its_day(small_home):
+    manifest = current(small_home)
+    assert manifest["data_through"] == "2026-11-19"
+    assert set(manifest["marts"]) == {"mart_funnel__entry", "mart_retention__cohort", "mart_ltv__cohort"}
+    assert manifest["left_out"] == {}
+    assert manifest["gate"]["passed"]
+    assert manifest["gate"]["evaluated"] == manifest["gate"]["declared"] > 100
+    assert manifest["sources"]["events"]["last_dt"] == "2026-11-19"
+    assert manifest["sources"]["tickets"]["partitions"] == 0
+    published = ask(small_home, "select release_id, data_through::varchar, marts from marts._publication")
+    listed = [{"mart": mart, "row_count": record["rows"]} for mart, record in manifest["marts"].items()]
+    assert published == [(manifest["release_id"], "2026-11-19", listed)]
+    assert (small_home / "published" / "marts.duckdb").is_symlink()
+    folder = small_home / "published" / "releases" / manifest["release_id"]
+    assert "<table" in (folder / "data_docs" / "index.html").read_text()
+    for mart, record in manifest["marts"].items():
+        assert ask(small_home, f"select count(*) from '{folder}/parquet/{mart}.parquet'") == [(record["rows"],)]
+
+
+def test_the_rows_of_the_landing_zone_are_all_accounted_for(small_home):
+    partitions = [json.loads(path.read_text()) for path in (small_home / "lake").glob("*/dt=*/manifest.json")]
+    assert partitions
+    for partition in partitions:
+        assert sum(file["rows"] for file in partition["landed"]) == partition["accepted"] + partition["quarantined"]
+    accepted = sum(part["accepted"] for part in partitions if part["source"] == "events")
+    facts, duplicates = look(
+        small_home, "select (select count(*) from core.fct_events), (select count(*) from intermediate.int_events__duplicates)"
+    )[0]
+    assert duplicates > 0
+    assert facts + duplicates == accepted
+
+
+def test_descriptions_reach_the_reader(small_home):
+    undescribed = ask(
+        small_home,
+        "select table_name, column_name from duckdb_columns() where database_name = 'marts' and comment is null"
+        " and not starts_with(table_name, '_')",
+    )
+    assert undescribed == []
+    tables = ask(small_home, "select comment from duckdb_tables() where database_name = 'marts' and table_name <> '_publication'")
+    assert len(tables) == 3
+    assert all(comment.startswith("One row per ") for (comment,) in tables)
+
+
+def test_one_more_day_touches_only_what_it_touches(home, northstar):
+    before = digests(home)
+    night = northstar(home, "nightly")
+    assert night.returncode == 0, night.stdout + night.stderr
+    stages = dict(re.findall(r"^(\w+)\s.*?\d s   (.*)$", night.stdout, re.MULTILINE))
+    assert stages["ingest"].startswith("1 arrival days")
+    affected = int(re.match(r"(\d+) event days affected", stages["plan"])[1])
+    assert 1 <= affected <= 31  # its own day, and the days of its late events
+    assert "everything is built" not in stages["plan"]
+    assert "data through" in night.stdout
+    assert current(home)["data_through"] == "2026-11-20"
+    assert current(home)["previous_release_id"] is not None
+    assert digests(home).keys() == before.keys()
+    assert digests(home) != before
+
+
+def test_running_again_changes_nothing(home, northstar):
+    before = digests(home)
+    night = northstar(home, "backfill", "--from", "2026-11-01", "--to", "2026-11-07")
+    assert night.returncode == 0, night.stdout + night.stderr
+    assert "7 arrival days" in night.stdout
+    assert digests(home) == before
+
+
+def test_the_warehouse_rebuilt_from_the_lake_is_the_same(home, northstar):
+    before = digests(home)
+    night = northstar(home, "rebuild", TZ="America/New_York")
+    assert night.returncode == 0, night.stdout + night.stderr
+    assert "everything is built (first night)" in night.stdout
+    assert digests(home) == before
+
+
+def test_a_corrected_file_replaces_the_old_one_and_can_be_taken_back(home, northstar):
+    before, events = digests(home), look(home, "select count(*) from core.fct_events")
+    landed = next((home / "landing" / "events" / "dt=2026-11-12").iterdir())
+    original = landed.read_bytes()
+    with duckdb.connect() as connection:
+        connection.execute(f"copy (select * from '{landed}' where event_id not like '%7') to '{landed}.new' (format parquet)")
+    Path(f"{landed}.new").replace(landed)
+    shorter = northstar(home, "nightly")
+    assert shorter.returncode == 0, shorter.stdout + shorter.stderr
+    assert "1 arrival days" in shorter.stdout
+    assert look(home, "select count(*) from core.fct_events") < events
+    assert digests(home) != before
+    landed.write_bytes(original)
+    restored = northstar(home, "nightly")
+    assert restored.returncode == 0, restored.stdout + restored.stderr
+    assert digests(home) == before
+
+
+def test_a_gate_that_refuses_leaves_the_last_release(home, northstar):
+    before = current(home)
+    # A night as of a month ago has lost most of its rows: below the bound on the last release's count.
+    night = northstar(home, "nightly", "--as-of", "2026-10-12")
+    assert night.returncode == 1
+    assert "Traceback" not in night.stderr
+    message = night.stderr
+    assert message.startswith(f"the night failed, release {before['release_id']} stands:\nGate refused: release ")
+    assert re.search(r"failed: row_count\S* .*", message) or "row_count" in message
+    assert current(home) == before
+    assert ask(home, "select release_id from marts._publication") == [(before["release_id"],)]
+    report = json.loads((home / "gate" / "latest.json").read_text())
+    assert report["passed"] is False
+    again = northstar(home, "nightly")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert digests(home) == {mart: record["digest"] for mart, record in before["marts"].items()}
+
+
+def test_input_beyond_repair_fails_the_night_in_one_readable_block(home, northstar):
+    before = current(home)
+    folder = home / "landing" / "payments" / "dt=2026-11-21"
+    folder.mkdir()
+    rows = [{"payment_id": f"p{i}", "paid_at": "soon", "amount": -1, "currency": "yuan", "status": "lost"} for i in range(5)]
+    with gzip.open(folder / "broken.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    night = northstar(home, "nightly")
+    assert night.returncode == 1
+    assert "Traceback" not in night.stderr
+    assert f"the night failed, release {before['release_id']} stands" in night.stderr
+    assert "payments" in night.stderr
+    assert "broken.jsonl.gz" in night.stderr
+    assert "paid_at" in night.stderr
+    assert current(home) == before
+    assert ask(home, "select count(*) from marts.mart_ltv__cohort") == [(before["marts"]["mart_ltv__cohort"]["rows"],)]
+    (folder / "broken.jsonl.gz").unlink()
+    folder.rmdir()
+
+
+def test_an_amount_without_a_rate_fails_the_night_and_is_not_taken_for_dollars(home, northstar):
+    before = current(home)
+    folder = home / "landing" / "orders" / "dt=2026-11-21"
+    folder.mkdir()
+    (folder / "orders.csv").write_text(
+        "order_id,user_id,ordered_at,amount,currency\nodd-1,u_000001,2026-11-21T01:00:00Z,10,CHF\n", encoding="utf-8"
+    )
+    night = northstar(home, "nightly")
+    assert night.returncode == 1
+    assert "every_order_amount_has_a_rate: 1 rows are wrong" in night.stderr
+    assert "Traceback" not in night.stderr
+    assert current(home) == before
+    (folder / "orders.csv").write_text(
+        "order_id,user_id,ordered_at,amount,currency\nodd-1,u_000001,2026-11-21T01:00:00Z,10,USD\n", encoding="utf-8"
+    )
+    night = northstar(home, "nightly")
+    assert night.returncode == 0, night.stdout + night.stderr
+    assert current(home)["data_through"] == "2026-11-21"
+
+
+def test_a_second_night_at_the_same_time_says_so_and_leaves(home, northstar):
+    from orchestration.publishing.lock import WriterLock
+
+    before = current(home)
+    with WriterLock(home, "a test"):
+        night = northstar(home, "nightly")
+    assert night.returncode == 1
+    assert "is being written to by process" in night.stderr
+    assert "(a test)" in night.stderr
+    assert current(home) == before
+
+
+def test_releases_can_be_listed_compared_queried_and_rolled_back(home, northstar):
+    newest = current(home)
+    listed = northstar(home, "releases")
+    ids = re.findall(r"\d{8}T\d{6}Z-[0-9a-f]{6}", listed.stdout)
+    assert ids[0] == newest["release_id"]
+    assert len(ids) == len(set(ids)) >= 5
+    compared = northstar(home, "diff", ids[-1], ids[0])
+    assert compared.returncode == 0
+    assert "mart_retention__cohort" in compared.stdout
+    back = northstar(home, "rollback", ids[1])
+    assert back.returncode == 0, back.stderr
+    assert ask(home, "select release_id from marts._publication") == [(ids[1],)]
+    assert northstar(home, "rollback", ids[0]).returncode == 0
+    unknown = northstar(home, "rollback", "20260101T000000Z-abcdef")
+    assert unknown.returncode == 2
+    assert ids[0] in unknown.stderr or "there is no release" in unknown.stderr
+    answered = northstar(home, "query", "select count(*) as n from marts.mart_ltv__cohort")
+    assert str(newest["marts"]["mart_ltv__cohort"]["rows"]) in answered.stdout
+    refused = northstar(home, "query", "delete from marts.mart_ltv__cohort")
+    assert refused.returncode == 2
+
+
+def test_status_complains_about_an_old_release(home, northstar):
+    assert northstar(home, "status").returncode == 0
+    (home / "northstar.toml").write_text('max_release_age = "1s"\n')
+    stale = northstar(home, "status")
+    (home / "northstar.toml").unlink()
+    assert stale.returncode == 1
+    assert "limit 1s" in stale.stdout

@@ -1,0 +1,50 @@
+"""The dbt manifest and the settings that laws are checked on: one parse per session, in a home of its own."""
+
+import copy
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration import settings, transform
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the project."""
+    return settings.PROJECT
+
+
+@pytest.fixture(scope="session")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> settings.Settings:
+    """Default settings over a home whose manifest is prepared; the environment that dbt needs is taken back at once."""
+    folder = tmp_path_factory.mktemp("laws")
+    found = settings.load({"NORTHSTAR_HOME": str(folder / "home")}, directory=folder)
+    before = dict(os.environ)
+    try:
+        transform.prepare(found)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return found
+
+
+@pytest.fixture(scope="session")
+def manifest(configured: settings.Settings) -> Mapping[str, Any]:
+    """The nodes and sources of the real project."""
+    whole = transform.read_manifest(configured)
+    return {"nodes": whole["nodes"], "sources": whole["sources"]}
+
+
+@pytest.fixture
+def broken(manifest: Mapping[str, Any]) -> Callable[[str], tuple[dict[str, Any], dict[str, Any]]]:
+    """A manifest to break: called with a node's unique_id it gives a copy of the manifest and that node within the copy."""
+
+    def copied(unique_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        kind = "sources" if unique_id.startswith("source.") else "nodes"
+        node = copy.deepcopy(manifest[kind][unique_id])
+        return {**manifest, kind: {**manifest[kind], unique_id: node}}, node
+
+    return copied

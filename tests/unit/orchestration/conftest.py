@@ -1,0 +1,55 @@
+"""Homes below the test's folder, and the dbt project parsed and compiled once for the session."""
+
+import shutil
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration import transform
+from tests.unit.orchestration.harness import BOT_EVENTS, FUNNELS, CompiledChain, Home, environment_restored, event
+
+
+@pytest.fixture
+def make_home(tmp_path: Path) -> Callable[..., Home]:
+    """Homes below the test's folder, by name."""
+
+    def make(name: str = "one", **config: Any) -> Home:
+        return Home(tmp_path / name, **config)
+
+    return make
+
+
+@pytest.fixture
+def folding_home(make_home: Callable[..., Home]) -> Callable[..., Home]:
+    """Homes with the configuration under which the chain was compiled."""
+    return lambda name="one": make_home(name, bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
+
+
+@pytest.fixture(scope="session")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The dbt project parsed once for the whole session."""
+    home = Home(tmp_path_factory.mktemp("parsed"), bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
+    with environment_restored():
+        manifest = transform.prepare(home.settings)
+    yield manifest
+    shutil.rmtree(home.root)
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory: pytest.TempPathFactory, parsed: Any) -> CompiledChain:
+    """The chain compiled by a real build of one event."""
+    home = Home(tmp_path_factory.mktemp("template"), bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
+    home.put(date(2024, 3, 5), [event("e1", "2024-03-05T01:00:00Z")])
+    with environment_restored():
+        home.night(parsed)
+    return CompiledChain(home)
+
+
+@pytest.fixture(autouse=True)
+def _same_environment():
+    """Settings export what the libraries read; no test leaves that behind."""
+    with environment_restored():
+        yield

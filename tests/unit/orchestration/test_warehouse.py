@@ -1,0 +1,341 @@
+"""The plan of a night on small lakes: what changed, which event days are replaced, what dbt gets to see, and why all is built anew."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration import warehouse
+from orchestration.errors import NorthstarError, UserError
+from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
+from tests.unit.orchestration.harness import CompiledChain, Home, event
+
+DAYS = [date(2024, 3, 10) + timedelta(days=shift) for shift in range(5)]
+ORDER = {"order_id": "o1", "user_id": "u1", "ordered_at": "2024-03-10T01:00:00Z", "amount": "1", "currency": "USD"}
+MakeHome = Callable[..., Home]
+
+
+def at(day: date, time: str = "01:00:00") -> str:
+    return f"{day}T{time}Z"
+
+
+@pytest.fixture
+def folded(folding_home: MakeHome, chain: CompiledChain) -> Home:
+    """Two arrival days folded in, the second with a late event of the first."""
+    home = folding_home()
+    home.put(DAYS[0], [event("e0", at(DAYS[0]))])
+    home.put(DAYS[1], [event("e1", at(DAYS[1])), event("late", at(DAYS[0]))])
+    chain.night(home)
+    return home
+
+
+def test_first_night_affects_every_event_day_and_its_neighbours(make_home: MakeHome) -> None:
+    home = make_home()
+    home.put(DAYS[0], [event("e0", at(DAYS[0])), event("old", at(DAYS[0] - timedelta(days=30)))])
+    home.ingest()
+    plan = home.plan()
+    assert (plan.rebuild_reason, plan.is_rebuild, plan.changed) == ("first night", True, {"events": 1})
+    assert plan.data_through == DAYS[0]
+    near = {day + timedelta(days=shift) for day in (DAYS[0], DAYS[0] - timedelta(days=30)) for shift in (-1, 0, 1)}
+    assert set(home.affected_days()) == near
+    assert plan.affected_days == len(near)
+    assert home.query("select * from control.run") == [(DAYS[0], True)]
+    assert home.query("select event_id from control.events_to_fold order by 1") == [("e0",), ("old",)]
+
+
+def test_nothing_new_affects_nothing(folded: Home) -> None:
+    plan = folded.plan()
+    assert (plan.changed, plan.affected_days, plan.rebuild_reason) == ({}, 0, None)
+    assert folded.query("select count(*) from control.events_to_fold") == [(0,)]
+    assert folded.query("select * from control.run") == [(DAYS[1], False)]
+    assert folded.query("select count(*) from lake.events") == [(3,)]
+
+
+def test_one_new_day_affects_its_own_days_alone(folded: Home) -> None:
+    folded.put(DAYS[2], [event("e2", at(DAYS[2])), event("evening", at(DAYS[1], "16:00:00"))])  # midnight of the next day
+    folded.ingest()
+    plan = folded.plan()
+    assert (plan.changed, plan.rebuild_reason, plan.data_through) == ({"events": 1}, None, DAYS[2])
+    assert folded.affected_days() == [DAYS[2]]
+
+
+def test_late_rows_affect_the_day_on_which_they_happened(folded: Home) -> None:
+    folded.put(DAYS[3], [event("e3", at(DAYS[0])), event("older", at(DAYS[0] - timedelta(days=9)))])
+    folded.ingest()
+    folded.plan()
+    assert folded.affected_days() == [DAYS[0] - timedelta(days=9), DAYS[0]]
+    # All rows of those days have to be there, whatever file they lie in.
+    assert {("e0",), ("late",), ("e3",), ("older",)} <= set(folded.query("select event_id from control.events_to_fold"))
+
+
+def test_a_replaced_file_affects_its_old_and_its_new_days(folded: Home) -> None:
+    folded.put(DAYS[1], [event("other", at(DAYS[1] - timedelta(days=5)))])
+    folded.ingest()
+    plan = folded.plan()
+    assert plan.changed == {"events": 1}
+    assert folded.affected_days() == [DAYS[1] - timedelta(days=5), DAYS[0], DAYS[1]]
+
+
+def test_a_file_that_landed_again_unchanged_affects_nothing(folded: Home) -> None:
+    folded.put(DAYS[1], [event("e1", at(DAYS[1])), event("late", at(DAYS[0]))])
+    folded.ingest()
+    assert folded.plan().changed == {}
+
+
+def test_an_earlier_horizon_withdraws_partitions(folded: Home) -> None:
+    plan = folded.plan(DAYS[0])
+    assert (plan.data_through, plan.changed) == (DAYS[0], {"events": 1})
+    assert folded.affected_days() == [DAYS[0], DAYS[1]]
+    assert folded.query("select event_id from lake.events") == [("e0",)]
+
+
+def test_an_event_drags_in_the_days_of_its_other_copies(folding_home: MakeHome, chain: CompiledChain) -> None:
+    """The new copy lies on day 3; the copy that is held, on day 0; an event that has copies on days 0 and 2 joins both."""
+    home = folding_home()
+    home.put(DAYS[0], [event("e", at(DAYS[0])), event("bridge", at(DAYS[0]))])
+    home.put(DAYS[2], [event("bridge", at(DAYS[2])), event("alone", at(DAYS[1]))])
+    chain.night(home)
+    home.put(DAYS[3], [event("e", at(DAYS[3]))])
+    home.ingest()
+    home.plan()
+    assert home.affected_days() == [DAYS[0], DAYS[2], DAYS[3]]
+
+
+def test_events_to_fold_spare_the_files_of_other_days(folding_home: MakeHome, chain: CompiledChain) -> None:
+    home = folding_home()
+    for number in range(4):
+        day = DAYS[0] + timedelta(days=10 * number)
+        home.put(day, [event(f"e{number}", at(day))])
+    chain.night(home)
+    home.put(DAYS[1], [event("new", at(DAYS[0]))])
+    home.ingest()
+    home.plan()
+    assert home.query("select event_id from control.events_to_fold order by 1") == [("e0",), ("new",)]
+    assert home.query("select count(*) from lake.events") == [(5,)]
+
+
+def test_until_it_is_folded_the_next_plan_contains_the_last(folded: Home) -> None:
+    folded.put(DAYS[2], [event("e2", at(DAYS[2]))])
+    folded.ingest()
+    first = folded.plan()
+    folded.put(DAYS[3], [event("e3", at(DAYS[3]))])
+    folded.ingest()
+    second = folded.plan()
+    assert (first.changed, second.changed) == ({"events": 1}, {"events": 2})
+    assert folded.affected_days() == [DAYS[2], DAYS[3]]
+    folded.warehouse.mark_folded()
+    assert folded.plan().affected_days == 0
+
+
+def test_a_first_night_that_was_killed_is_a_first_night_again(make_home: MakeHome) -> None:
+    home = make_home()
+    home.put(DAYS[0], [event("e0", at(DAYS[0]))])
+    home.ingest()
+    assert home.plan().rebuild_reason == home.plan().rebuild_reason == "first night"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"reporting_timezone": "UTC"},
+        {"bot_events_per_day": 5},
+        {"event_names": {"look": "page_viewed"}},
+        {"funnels": ()},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_change_of_what_is_folded_rebuilds_until_it_is_folded(folded: Home, change: dict) -> None:
+    same = folded.settings.config.model_dump()
+    folded.configure(**{**same, **change})
+    for _ in range(2):
+        plan = folded.plan()
+        assert plan.rebuild_reason == "configuration changed"
+        assert plan.changed == {"events": 2}
+    folded.warehouse.mark_folded()
+    assert folded.plan().rebuild_reason is None
+
+
+def test_a_change_of_what_is_not_folded_rebuilds_nothing(folded: Home) -> None:
+    same = folded.settings.config.model_dump()
+    folded.configure(**{**same, "gross_margin": "0.5", "week_start": "sunday", "keep_releases": 3, "reporting_currency": "EUR"})
+    assert folded.plan().rebuild_reason is None
+
+
+@pytest.mark.parametrize(
+    ("file", "rebuilds"),
+    [
+        ("models/core/fct_events.sql", True),
+        ("models/staging/events/stg_events.sql", True),
+        ("macros/engine/dates.sql", True),
+        ("seeds/funnels.csv", True),
+        ("models/marts/retention/mart_retention__cohort.sql", False),
+    ],
+)
+def test_a_change_of_incremental_code_rebuilds(
+    folded: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, rebuilds: bool
+) -> None:
+    project = tmp_path / "project"
+    for path in warehouse.DBT_PROJECT.rglob("*"):
+        if path.suffix in {".sql", ".csv"} and "target" not in path.relative_to(warehouse.DBT_PROJECT).parts:
+            copy = project / path.relative_to(warehouse.DBT_PROJECT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    monkeypatch.setattr(warehouse, "DBT_PROJECT", project)
+    assert folded.plan().rebuild_reason is None
+    with (project / file).open("a") as changed:
+        changed.write("\n-- changed\n")
+    assert folded.plan().rebuild_reason == ("code changed" if rebuilds else None)
+
+
+def test_required_sources_bound_what_is_complete(make_home: MakeHome) -> None:
+    home = make_home(required_sources=["events", "orders"])
+    home.put(DAYS[3], [event("e0", at(DAYS[3]))])
+    home.put(DAYS[1], [ORDER], source="orders")
+    home.put(DAYS[4], [{"user_id": "u1", "requested_at": at(DAYS[4])}], source="erasures")
+    home.ingest()
+    assert home.plan().data_through == DAYS[1]
+    home.configure()
+    assert home.plan().data_through == DAYS[4]
+    assert home.plan(DAYS[3]).data_through == DAYS[3]
+    home.configure(required_sources=["users"])
+    with pytest.raises(UserError, match=r"required_sources names users, of which nothing has landed in .*landing"):
+        home.plan()
+
+
+def test_nothing_landed_says_what_to_do(make_home: MakeHome) -> None:
+    home = make_home()
+    with pytest.raises(UserError, match=r"neither events nor orders have landed in .*northstar simulate"):
+        home.plan()
+    assert not home.settings.warehouse.exists()
+    home.put(DAYS[2], [event("e0", at(DAYS[2]))])
+    home.ingest()
+    with pytest.raises(UserError, match="up to 2024-03-11"):
+        home.plan(DAYS[1])
+
+
+def test_orders_alone_are_enough(make_home: MakeHome) -> None:
+    home = make_home()
+    home.put(DAYS[0], [ORDER], source="orders")
+    home.ingest()
+    plan = home.plan()
+    assert (plan.changed, plan.affected_days) == ({"orders": 1}, 0)
+    assert home.warehouse.landed_sources() == {"orders"}
+
+
+def test_absent_sources_are_empty_views_of_the_contract_s_types(make_home: MakeHome) -> None:
+    home = make_home()
+    home.put(DAYS[0], [event("e0", at(DAYS[0]))])
+    home.ingest()
+    home.plan()
+    assert home.warehouse.landed_sources() == {"events"}
+    for source in CONTRACT.values():
+        described = [(name, type_) for name, type_, *_ in home.query(f"describe lake.{source.name}")]
+        expected = [(column.name, column.type.sql) for column in source.columns] + [(name, type_) for name, type_, _ in LAKE_COLUMNS]
+        assert described == expected
+        assert home.query(f"select count(*) from lake.{source.name}") == [(source.name == "events",)]
+
+
+def test_a_partition_of_refused_rows_alone_is_there_and_empty(make_home: MakeHome) -> None:
+    home = make_home(max_quarantine_ratio=1)
+    home.put(DAYS[0], [event("e0", "yesterday")])
+    home.put(DAYS[0], [ORDER], source="orders")
+    home.ingest()
+    plan = home.plan()
+    assert plan.changed == {"events": 1, "orders": 1}
+    assert home.query("select count(*) from lake.events") == [(0,)]
+
+
+@pytest.mark.parametrize("folder", ["o'brien", 'quo"ted', "a b; drop", "star*", "brackets[1]", "maybe?", "{curly}", "ünïcode"])
+def test_a_home_may_have_any_name(make_home: MakeHome, folder: str) -> None:
+    home = make_home(folder)
+    home.put(DAYS[0], [event("e0", at(DAYS[0]))], name="it's.jsonl")
+    home.ingest()
+    home.plan()
+    assert home.query("select event_id, landed_file from control.events_to_fold") == [("e0", "it's.jsonl")]
+
+
+def test_a_folder_above_the_home_is_no_column(make_home: MakeHome) -> None:
+    """`country=CN` in a path reads like a partition of Parquet files, and it would overwrite what the rows say."""
+    home = make_home("country=CN")
+    home.put(DAYS[0], [event("e0", at(DAYS[0]), country="US")])
+    home.ingest()
+    home.plan()
+    assert home.query("select country from lake.events") == [("US",)]
+
+
+def test_configuration_reaches_dbt_as_tables(make_home: MakeHome) -> None:
+    steps = [
+        {"step": "look", "event": "page_viewed", "where": "feature in ('a', 'it''s') and value >= 0.5"},
+        {"step": "buy", "event": "order_placed", "where": "user_id is not null"},
+    ]
+    home = make_home(event_names={"bought": "order_placed"}, funnels=[{"name": "shop", "window": "2h", "steps": steps}])
+    home.put(DAYS[0], [event("e0", at(DAYS[0]))])
+    home.ingest()
+    for _ in range(2):  # a second plan replaces, it does not add
+        home.plan()
+    assert home.query("select * from control.event_names") == [("bought", "order_placed")]
+    assert home.query("select * from control.funnel_steps order by step_number") == [
+        ("shop", 1, "look", "page_viewed", 7200),
+        ("shop", 2, "buy", "order_placed", 7200),
+    ]
+    conditions = home.query("select * exclude (funnel, literal_number), literal_number::varchar from control.funnel_conditions order by all")
+    assert conditions == [
+        (1, 1, "feature", "in", "a", None),
+        (1, 1, "feature", "in", "it's", None),
+        (1, 2, "value", ">=", "0.5", "0.500000"),
+        (2, 1, "user_id", "is not null", None, None),
+    ]
+
+
+@pytest.mark.parametrize("where", ["value > 1e33", "value > 0.0000001"])
+def test_a_number_that_the_tables_cannot_hold_is_refused_or_kept(make_home: MakeHome, where: str) -> None:
+    """A literal is compared as it was written; one that cannot be is the user's mistake, not an error of the database or another number."""
+    try:
+        home = make_home(funnels=[{"name": "f", "steps": [{"step": "a", "event": "x", "where": where}, {"step": "b", "event": "y"}]}])
+    except ValueError:
+        return
+    home.put(DAYS[0], [event("e0", at(DAYS[0]))])
+    home.ingest()
+    home.plan()
+    text, number = home.query("select literal_text, literal_number from control.funnel_conditions")[0]
+    assert number == duckdb.execute("select ?::decimal(38, 20)", [text]).fetchone()[0]
+
+
+def test_row_counts_are_exact_after_days_were_replaced(folded: Home, chain: CompiledChain) -> None:
+    for number in range(3):
+        folded.put(DAYS[2], [event(f"n{number}", at(DAYS[2]))])
+        chain.night(folded)
+    relations = [("core", "fct_events"), ("intermediate", "int_activity__visitor_day"), ("staging", "stg_events"), ("core", "absent")]
+    counts = folded.warehouse.row_counts(relations)
+    assert counts == {
+        relation: folded.query(f"select count(*) from {'.'.join(relation)}")[0][0] for relation in relations[:2]
+    }
+
+
+def test_a_file_that_is_no_database_is_a_clear_failure(make_home: MakeHome) -> None:
+    home = make_home()
+    home.put(DAYS[0], [event("e0", at(DAYS[0]))])
+    home.ingest()
+    home.settings.warehouse.write_bytes(b"not a database, whatever its name says" * 200)
+    with pytest.raises(NorthstarError, match=r"warehouse.duckdb cannot be opened"):
+        home.plan()
+
+
+def test_a_second_process_is_a_clear_failure(folded: Home) -> None:
+    held = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", held, str(folded.settings.warehouse)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout.readline() == "open\n"
+        with pytest.raises(NorthstarError, match=r"warehouse.duckdb cannot be opened.*lock"):
+            folded.plan()
+    finally:
+        process.communicate("")
+    assert folded.plan().changed == {}
+
+
