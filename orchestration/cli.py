@@ -131,7 +131,7 @@ def _in_words(values: Mapping[str, Any]) -> str:
 @click.option("--as-of", type=_DAY, default=None, help="Build what arrived up to this day.  [default: the newest]")
 def nightly(as_of: date | None) -> None:
     """Build and publish everything that landed and is not built yet."""
-    from orchestration.defs.ingest.assets import AS_OF_TAG
+    from orchestration.night import AS_OF_TAG
 
     _run_night({AS_OF_TAG: as_of.isoformat()} if as_of else {})
 
@@ -141,7 +141,7 @@ def nightly(as_of: date | None) -> None:
 @click.option("--to", "last", type=_DAY, required=True, help="Last arrival day to run again.")
 def backfill(first: date, last: date) -> None:
     """Ingest arrival days again and build and publish what follows from them."""
-    from orchestration.defs.ingest.assets import FROM_TAG, TO_TAG
+    from orchestration.night import FROM_TAG, TO_TAG
 
     if first > last:
         raise UserError(f"--from {first} lies after --to {last}")
@@ -151,7 +151,7 @@ def backfill(first: date, last: date) -> None:
 @cli.command()
 def rebuild() -> None:
     """Build the warehouse from the lake, from nothing, and publish."""
-    from orchestration.defs.ingest.assets import REBUILD_TAG
+    from orchestration.night import REBUILD_TAG
 
     _run_night({REBUILD_TAG: "true"})
 
@@ -285,9 +285,9 @@ def _execute(settings: Settings, tags: Mapping[str, str]) -> None:
     import dagster as dg
 
     from orchestration.definitions import build
-    from orchestration.defs.jobs import NIGHTLY
+    from orchestration.night import JOB
 
-    job = build(settings).resolve_job_def(NIGHTLY)
+    job = build(settings).resolve_job_def(JOB)
     with dg.DagsterInstance.get() as instance:
         try:
             result = job.execute_in_process(

@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("northstar.night")
 
+JOB = "nightly"
+# Tags by which a run of the job is narrowed: facts that arrived up to a day; arrival days again; the warehouse from nothing.
+AS_OF_TAG = "northstar/as_of"
+FROM_TAG = "northstar/from"
+TO_TAG = "northstar/to"
+REBUILD_TAG = "northstar/rebuild"
+
 LABEL_WINDOW_DAYS = 30
 # Churned accounts that each slice of time needs. At 15 the standard error of an AUC is near 0.07: enough to see whether the model
 # beats the base rate, which decides its promotion, and few enough for a company with some two hundred paying accounts.

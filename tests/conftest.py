@@ -47,7 +47,7 @@ Northstar = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="session")
 def northstar() -> Northstar:
-    """Run the command line in a process of its own, as a person would: northstar(home, *arguments, TZ=…, …)."""
+    """Give the command line in a process of its own, as a person has it: a home, arguments, and environment by name."""
 
     def run(home: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NORTHSTAR_", "DAGSTER_", "DBT_"))}

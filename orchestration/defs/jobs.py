@@ -2,14 +2,14 @@
 
 import dagster as dg
 
-NIGHTLY = "nightly"
+from orchestration.night import JOB
 
 # Longer than any night has taken, short of the next one: a run that hangs frees its slot.
 _MAX_RUNTIME_SECONDS = 6 * 60 * 60
 
 
 nightly = dg.define_asset_job(
-    NIGHTLY,
+    JOB,
     selection=dg.AssetSelection.all(),
     description="Everything that landed and is not built yet, from the landing zone to the published marts.",
     tags={"dagster/max_runtime": str(_MAX_RUNTIME_SECONDS)},

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from orchestration.defs.jobs import NIGHTLY
+from orchestration.night import JOB
 from orchestration.settings import Settings
 
 
@@ -10,7 +10,7 @@ def nightly(settings: Settings) -> dg.ScheduleDefinition:
     """03:30 in the reporting time zone: clocks change between 00:00 and 03:00, so that this hour exists once on every day."""
     return dg.ScheduleDefinition(
         name="nightly_at_0330",
-        job_name=NIGHTLY,
+        job_name=JOB,
         cron_schedule="30 3 * * *",
         execution_timezone=settings.config.reporting_timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,

@@ -68,16 +68,16 @@ def test_what_arrives_later_leaves_earlier_features_as_they_were(company_home, t
     folder.mkdir(parents=True)
     written = {
         "events": """
-            select 'late-' || account_id || '-' || day as event_id, 'feature_used' as event, user_id, account_id, 'match' as feature,
-              date '2026-11-20' - day::integer as occurred_at
+            select 'late-' || account_id || '-' || day as event_id, 'feature_used' as event, user_id, account_id,
+              'match' as feature, date '2026-11-20' - day::integer as occurred_at
             from users cross join range(1, 60) as days (day)""",
         "payments": """
             select 'late-' || account_id || '-' || day as payment_id, account_id, 'subscription' as kind, 10 as amount,
               'USD' as currency, 'failed' as status, date '2026-11-20' - day::integer as paid_at
             from users cross join range(1, 60, 7) as days (day)""",
         "subscriptions": """
-            select 'late-' || account_id as subscription_id, account_id, timestamp '2026-10-01' as changed_at, 'enterprise' as plan,
-              4999 as mrr, 'USD' as currency, 'past_due' as status, 50 as seats
+            select 'late-' || account_id as subscription_id, account_id, timestamp '2026-10-01' as changed_at,
+              'enterprise' as plan, 4999 as mrr, 'USD' as currency, 'past_due' as status, 50 as seats
             from users""",
     }[late]
     with duckdb.connect() as connection:

@@ -1,4 +1,4 @@
-"""Nights of a small company, from the command line: what they publish, what they refuse, and that running again changes nothing."""
+"""Nights of a small company, from the command line: what they publish, what they refuse, and that a rerun changes nothing."""
 
 import gzip
 import json

@@ -11,19 +11,13 @@ import dagster as dg
 
 from orchestration.defs.owners import Owner
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
-from orchestration.night import Ingested, Night
+from orchestration.night import AS_OF_TAG, FROM_TAG, REBUILD_TAG, TO_TAG, Ingested, Night
 from orchestration.partitions import arrival_days
 from orchestration.resources import WAREHOUSE_POOL
 from orchestration.settings import Settings
 
 ARRIVALS = dg.AssetKey(["lake", "arrivals"])
 PLAN = dg.AssetKey(["control", "plan"])
-
-# A run's tags that narrow it: facts that arrived up to this day; these arrival days again; the warehouse from nothing.
-AS_OF_TAG = "northstar/as_of"
-FROM_TAG = "northstar/from"
-TO_TAG = "northstar/to"
-REBUILD_TAG = "northstar/rebuild"
 
 
 def source_key(source: str) -> dg.AssetKey:

@@ -1,0 +1,299 @@
+"""The command line: exit codes and one clear line, never a stack trace, for what a user gets wrong."""
+
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from orchestration import cli
+from orchestration.publishing.lock import WriterLock
+from orchestration.publishing.manifest import GateRecord
+from orchestration.publishing.release import ReleaseStore, Verdict
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NORTHSTAR_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NORTHSTAR_LANDING", raising=False)
+    monkeypatch.delenv("NORTHSTAR_CONFIG", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def run(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run `northstar` in this process; returns exit code, standard output and standard error."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["northstar", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in out + err
+        return ended.value.code, out, err
+
+    return call
+
+
+def publish(home: Path, sql: str, *, published_at: datetime) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
+        connection.execute(f"create schema if not exists marts; create or replace table marts.mart_x as {sql}")
+    store = ReleaseStore(home)
+    candidate = store.build(
+        home / "warehouse.duckdb", ["mart_x"], data_through=date(2026, 11, 20), code_version="1", model_version=None, now=published_at
+    )
+    manifest = candidate.manifest(
+        previous_release_id=None,
+        config_digest="c" * 64,
+        dbt_manifest_digest="d" * 64,
+        sources={},
+        left_out={},
+        gate=GateRecord(passed=True, declared=1, evaluated=1, failed=0, warnings=0),
+        timings={},
+    )
+    with WriterLock(home) as lock:
+        store.promote(candidate, Verdict(passed=True, marts_sha256=candidate.marts_sha256, reason="passed"), manifest, lock)
+
+
+def one_line(text: str) -> str:
+    lines = text.splitlines()
+    assert len(lines) == 1, text
+    return lines[0]
+
+
+def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
+    heavy = ("dagster", "dbt", "duckdb", "pandas", "numpy", "sklearn", "great_expectations", "sqlglot", "pyarrow")
+    script = (
+        "import sys; sys.argv = ['northstar', '--help']\nfrom orchestration.cli import main\ntry: main()\n"
+        f"except SystemExit as ended: print(ended.code, [name for name in {heavy} if name in sys.modules], file=sys.stderr)"
+    )
+    taken = []
+    for _ in range(3):
+        started = time.monotonic()
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        taken.append(time.monotonic() - started)
+    assert done.stderr.strip() == "0 []"
+    for command in ("nightly", "backfill", "rebuild", "simulate", "import", "releases", "rollback", "diff", "status", "query", "ui"):
+        assert f"  {command} " in done.stdout
+    assert min(taken) < 2
+
+
+@pytest.mark.parametrize("command", sorted(cli.cli.commands))
+def test_every_command_explains_itself(run, command: str) -> None:
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert f"northstar {command}" in out or f"cli {command}" in out or command in out.splitlines()[0]
+    assert cli.cli.commands[command].help.split("\n")[0][:30] in out
+
+
+def test_version(run) -> None:
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.split()[-1][0].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nihgtly"], "nihgtly"),
+        (["nightly", "--as-of", "yesterday"], "'yesterday' is no day; write it as 2026-11-21"),
+        (["nightly", "--as-of", "2026-02-30"], "'2026-02-30' is no day"),
+        (["backfill", "--from", "2026-02-03"], "--to"),
+        (["backfill", "--from", "2026-02-03", "--to", "2026-13-01"], "'2026-13-01' is no day"),
+        (["simulate", "--days", "0"], "--days"),
+        (["simulate", "--end", "soon"], "'soon' is no day"),
+        (["import", "shopify"], "FILES"),
+        (["ui", "--port", "99999"], "--port"),
+        (["rollback"], "RELEASE_ID"),
+    ],
+)
+def test_a_wrong_argument_is_the_user_s_mistake(run, arguments: list[str], said: str) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
+def test_days_in_the_wrong_order(run, home: Path) -> None:
+    code, out, err = run("backfill", "--from", "2026-02-03", "--to", "2026-02-01")
+    assert (code, out) == (2, "")
+    assert one_line(err) == "--from 2026-02-03 lies after --to 2026-02-01"
+    assert not home.exists()
+
+
+def test_unknown_adapter_names_the_known_ones(run, home: Path) -> None:
+    code, out, err = run("import", "shopify", "orders.csv")
+    assert (code, out) == (2, "")
+    assert one_line(err).startswith("there is no adapter 'shopify'; there are ")
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["query", "select 1"]])
+def test_no_release_yet(run, arguments: list[str]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert one_line(err) == "there is no release yet; run `northstar nightly`"
+
+
+def test_releases_before_the_first_is_an_empty_list(run) -> None:
+    code, out, err = run("releases")
+    assert (code, err) == (0, "")
+    assert "data through" in out
+
+
+@pytest.mark.parametrize("arguments", [["rollback", "nothing"], ["diff", "a", "b"]])
+def test_a_release_that_is_not_there(run, arguments: list[str]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert arguments[1] in one_line(err)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('report_currency = "USD"', "unknown key 'report_currency'; did you mean 'reporting_currency'?"),
+        ('reporting_timezone = "Asia/Shanghay"', "'Asia/Shanghay' is no time zone; did you mean 'Asia/Shanghai'?"),
+        ("keep_releases = ", "not valid TOML"),
+    ],
+)
+@pytest.mark.parametrize("command", ["status", "releases", "nightly"])
+def test_a_wrong_configuration(run, tmp_path: Path, command: str, text: str, said: str) -> None:
+    (tmp_path / "northstar.toml").write_text(text)
+    code, out, err = run(command)
+    assert (code, out) == (2, "")
+    assert one_line(err).startswith(f"{tmp_path / 'northstar.toml'}: ")
+    assert said in err
+
+
+def test_a_configuration_file_that_is_not_there(run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NORTHSTAR_CONFIG", "missing.toml")
+    code, _, err = run("status")
+    assert code == 2
+    assert one_line(err) == f"NORTHSTAR_CONFIG names {tmp_path / 'missing.toml'}, which does not exist"
+
+
+def test_status_says_the_age_and_exits_by_it(run, home: Path) -> None:
+    publish(home, "select 1 as one", published_at=datetime.now(UTC) - timedelta(hours=2, minutes=5))
+    code, out, err = run("status")
+    assert (code, err) == (0, "")
+    assert "data through 2026-11-20, published 2 h 5 min ago (limit 36h)" in one_line(out)
+    (home / "northstar.toml").write_text('max_release_age = "2h"')
+    code, out, _ = run("status")
+    assert code == 1
+    assert "(limit 2h)" in one_line(out)
+
+
+def test_releases_lists_the_current_one(run, home: Path) -> None:
+    publish(home, "select 1 as one", published_at=datetime(2026, 11, 21, 3, 4, 5, tzinfo=UTC))
+    code, out, _ = run("releases")
+    assert code == 0
+    assert "(current)" in out
+    assert "2026-11-21 03:04:05 UTC" in out
+
+
+@pytest.mark.parametrize("text", ["plain", "[bold]not markup", "[/red]", "a [1, 2] list", ":smile:", "comma, 'quote'"])
+def test_query_prints_what_the_rows_hold(run, home: Path, text: str) -> None:
+    """Values are data: what looks like the console's markup is printed as it is."""
+    publish(home, f"select '{text.replace(chr(39), chr(39) * 2)}' as name, null as nothing", published_at=datetime.now(UTC))
+    code, out, err = run("query", "select name, nothing from mart_x")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1].strip() == text
+
+
+def test_query_keeps_the_names_of_its_columns(run, home: Path) -> None:
+    publish(home, "select 1 as one", published_at=datetime.now(UTC))
+    code, out, _ = run("query", 'select one as "[red]", one as "a [b]" from mart_x')
+    assert code == 0
+    assert out.splitlines()[0].split("  ")[0].strip() == "[red]"
+    assert "a [b]" in out.splitlines()[0]
+
+
+@pytest.mark.parametrize("sql", ["drop table mart_x", "select nope from mart_x", "select 1; select 2", "", "selec 1"])
+def test_a_wrong_query_is_the_user_s_mistake(run, home: Path, sql: str) -> None:
+    publish(home, "select 1 as one", published_at=datetime.now(UTC))
+    code, out, err = run("query", sql)
+    assert (code, out) == (2, "")
+    assert err.startswith(("a query is one SELECT statement", "the query failed: "))
+
+
+def test_simulate_if_empty_leaves_what_landed(run, home: Path) -> None:
+    (home / "landing" / "events").mkdir(parents=True)
+    code, out, err = run("simulate", "--if-empty")
+    assert (code, out, err) == (0, "", "")
+    assert [path.name for path in (home / "landing").iterdir()] == ["events"]
+
+
+# Nights, by the command itself and in a process of its own: dbt and Dagster start, so that they share one prepared home.
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("nights")
+    done = northstar(root, "prepare")
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+def northstar(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("NORTHSTAR_", "DAGSTER_", "DBT_"))}
+    return subprocess.run(
+        [sys.executable, "-c", "from orchestration.cli import main; main()", *arguments],
+        cwd=root,
+        env=environment | {"NORTHSTAR_HOME": str(root / "home"), "PYTHONPATH": str(Path(cli.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def land(root: Path, name: str, text: str) -> Path:
+    path = root / "home" / "landing" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def assert_failed(done: subprocess.CompletedProcess[str], code: int, *said: str) -> None:
+    assert "Traceback" not in done.stderr + done.stdout, done.stderr[-1500:]
+    assert done.returncode == code, done.stderr
+    for words in ("the night failed, there is no release", *said):
+        assert words in done.stderr
+
+
+def test_a_night_without_a_landing_zone(prepared: Path) -> None:
+    assert_failed(northstar(prepared, "nightly"), 2, "the landing zone", "does not exist")
+
+
+def test_a_night_over_a_folder_that_is_no_source(prepared: Path) -> None:
+    path = land(prepared, "event/dt=2024-03-10/a.csv", "event_id\n")
+    assert_failed(northstar(prepared, "nightly"), 2, "holds one folder per source; did you mean events?")
+    path.unlink()
+    path.parent.rmdir()
+    path.parent.parent.rmdir()
+
+
+def test_a_night_over_a_file_without_a_required_column(prepared: Path) -> None:
+    path = land(prepared, "events/dt=2024-03-10/a.csv", "event_id,event\ne1,page_viewed\n")
+    assert_failed(
+        northstar(prepared, "nightly"), 1, "events: 1 partition was refused", "a.csv: required column occurred_at is missing"
+    )
+    path.unlink()
+
+
+def test_a_night_up_to_a_day_before_anything_landed(prepared: Path) -> None:
+    path = land(
+        prepared, "events/dt=2024-03-10/a.csv", "event_id,event,occurred_at,user_id\ne1,page_viewed,2024-03-10T01:00:00Z,u1\n"
+    )
+    assert_failed(northstar(prepared, "nightly", "--as-of", "2024-03-09"), 2, "nothing to build", "up to 2024-03-09")
+    path.unlink()
+
+
+def test_a_night_while_another_writes(prepared: Path) -> None:
+    with WriterLock(prepared / "home", "test"):
+        assert_failed(northstar(prepared, "nightly"), 1, f"process {os.getpid()}", "(test)")
