@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from orchestration.errors import NorthstarError, UserError
 from orchestration.settings import Settings, load
@@ -201,7 +202,7 @@ def diff(before: str, after: str) -> None:
     table = Table("mart", "added", "removed", "unchanged", "columns", box=None)
     for mart in _store(load()).diff(before, after):
         changes = "; ".join(change.detail for change in mart.schema)
-        table.add_row(mart.mart, f"{mart.added:,}", f"{mart.removed:,}", f"{mart.common:,}", changes or "same")
+        table.add_row(mart.mart, f"{mart.added:,}", f"{mart.removed:,}", f"{mart.common:,}", Text(changes or "same"))
     _wide.print(table)
 
 
@@ -229,10 +230,13 @@ def query(sql: str) -> None:
     connection = _store(load()).query(sql)
     try:
         names = [str(column[0]) for column in connection.description]
-        table = Table(*names, box=None)
+        table = Table(box=None)
+        for name in names:
+            table.add_column(Text(name))
         while rows := connection.fetchmany(1_000):
             for row in rows:
-                table.add_row(*("" if value is None else str(value) for value in row))
+                # As plain text: what a table holds is data, and may look like markup.
+                table.add_row(*(Text("" if value is None else str(value)) for value in row))
     finally:
         connection.close()
     _wide.print(table)
@@ -275,7 +279,8 @@ def _run_night(tags: Mapping[str, str]) -> None:
             _execute(settings, tags)
         except NorthstarError as error:
             stands = f"release {before.release_id} stands" if before else "there is no release"
-            raise type(error)(f"the night failed, {stands}:\n{error}") from error
+            kind = UserError if isinstance(error, UserError) else NorthstarError
+            raise kind(f"the night failed, {stands}:\n{error}") from error
     current = _store(settings).current()
     assert current is not None  # noqa: S101  (the night has just published)
     _report(current, datetime.now(UTC) - started)

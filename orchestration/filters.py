@@ -13,6 +13,10 @@ from orchestration.landing.contract import CONTRACT
 if TYPE_CHECKING:
     from sqlglot import exp
 
+# What `control.funnel_conditions` can hold: a literal that would be rounded or cut is refused instead.
+_MOST_DIGITS, _MOST_DECIMALS = 31, 6
+_LONGEST = 2_000
+
 _COLUMNS = tuple(column.name for column in CONTRACT["events"].columns if column.name != "properties")
 
 
@@ -38,9 +42,11 @@ def parse_filter(text: str) -> tuple[Condition, ...]:
     import sqlglot
     from sqlglot import errors, exp
 
+    if len(text) > _LONGEST:
+        raise FilterError(f"filter {text[:40]!r}… is longer than {_LONGEST} characters")
     try:
         tree = sqlglot.parse_one(text, dialect="duckdb", into=exp.Condition)
-    except errors.SqlglotError as error:
+    except (errors.SqlglotError, RecursionError) as error:
         raise FilterError(f"filter {text!r} cannot be read") from error
     parts = list(tree.flatten()) if isinstance(tree, exp.And) else [tree]
     return tuple(_condition(part, text) for part in parts)
@@ -80,7 +86,8 @@ def _attribute(node: "exp.Expr", text: str) -> str:
         path = [part.name for part in node.parts]
         if len(path) == 1 and path[0] in _COLUMNS:
             return path[0]
-        if len(path) == 2 and path[0] == "properties":
+        # The name becomes a quoted member of a JSON path: these characters would end the quotes, escape, or match every member.
+        if len(path) == 2 and path[0] == "properties" and path[1] and not set('"\\*') & set(path[1]):
             return f"properties.{path[1]}"
     raise FilterError(
         f"filter {text!r}: {node.sql()!r} is no event column; known are {', '.join(_COLUMNS)} and properties.<name>"
@@ -90,15 +97,20 @@ def _attribute(node: "exp.Expr", text: str) -> str:
 def _literal(node: "exp.Expr", text: str) -> Decimal | str:
     from sqlglot import exp
 
-    sign = -1 if isinstance(node, exp.Neg) else 1
-    node = node.this if isinstance(node, exp.Neg) else node
     if isinstance(node, exp.Boolean):
         return "true" if node.this else "false"
-    if not isinstance(node, exp.Literal):
-        raise FilterError(f"filter {text!r}: {node.sql()!r} is no text or number")
-    if node.is_string:
+    if isinstance(node, exp.Literal) and node.is_string:
         return str(node.this)
+    digits = node.this if isinstance(node, exp.Neg) else node
+    if not isinstance(digits, exp.Literal) or digits.is_string:
+        raise FilterError(f"filter {text!r}: {node.sql()!r} is no text or number")
     try:
-        return sign * Decimal(str(node.this))
+        number = Decimal(str(digits.this))
     except InvalidOperation as error:
         raise FilterError(f"filter {text!r}: {node.sql()!r} is no number") from error
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -_MOST_DECIMALS or number.adjusted() >= _MOST_DIGITS:
+        raise FilterError(
+            f"filter {text!r}: {node.sql()!r} has more than {_MOST_DIGITS} digits or {_MOST_DECIMALS} decimal places"
+        )
+    return number.copy_negate() if isinstance(node, exp.Neg) else number

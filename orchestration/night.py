@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from orchestration import transform
-from orchestration.errors import NorthstarError
+from orchestration.errors import NorthstarError, UserError
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition
 from orchestration.model_store import ModelStore, StoredModel
@@ -157,6 +157,8 @@ class Night:
             else:
                 there = ingest.landed(settings.landing)
                 wanted = {source: [day for day in found if day in set(days)] for source, found in there.items()}
+                if not any(wanted.values()):
+                    raise UserError(f"nothing has landed from {min(days)} to {max(days)} in {settings.landing}")
             partitions: dict[str, list[Partition]] = {}
             for source, found in wanted.items():
                 if found:
@@ -177,27 +179,31 @@ class Night:
     def plan(self, *, as_of: date | None = None, anew: bool = False) -> FoldPlan:
         """Decide what the night folds in; `anew` throws the build file away first."""
         with self.stage("plan") as stage:
-            if anew:
-                for path in (self.warehouse.path, self.warehouse.path.with_suffix(".duckdb.wal")):
-                    path.unlink(missing_ok=True)
             self._as_of = as_of
-            self._plan = self.warehouse.plan(as_of)
+            self._plan = self.warehouse.plan(as_of, anew=anew)
             stage.detail = f"{self._plan.affected_days:,} event days affected"
             if self._plan.rebuild_reason:
                 stage.detail += f", everything is built ({self._plan.rebuild_reason})"
         return self._plan
 
-    def build(self, on_result: Callable[[transform.NodeResult], None] | None = None) -> list[transform.NodeResult]:
-        """Run dbt on the plan; when all of it succeeded, the plan counts as folded in. Failures are in the results."""
+    def build(
+        self, selection: Sequence[str] = (), on_result: Callable[[transform.NodeResult], None] | None = None
+    ) -> list[transform.NodeResult]:
+        """Run dbt on the plan, all of it or the models and seeds named. Failures are in the results.
+
+        Only when everything was built and nothing failed does the plan count as folded in.
+        """
         plan = self._planned
         with self.stage("build") as stage:
             parsed = transform.prepare(self.settings)
-            results = transform.build(self.settings, full_refresh=plan.is_rebuild, parsed=parsed, on_result=on_result)
+            results = transform.build(
+                self.settings, full_refresh=plan.is_rebuild, parsed=parsed, selection=selection, on_result=on_result
+            )
             stage.rows = sum(self.row_counts.values())
             models = sum(result.resource_type == "model" for result in results)
             tests = sum(result.resource_type == "test" for result in results)
             stage.detail = f"{models} models, {tests} tests"
-        if not any(result.is_failure for result in results):
+        if not selection and not any(result.is_failure for result in results):
             self.warehouse.mark_folded()
         return results
 
@@ -342,20 +348,24 @@ class Night:
             (documents / "index.html").write_text(render(report), encoding="utf-8")
             (candidate.path / "gate.json").write_text(report.to_json(), encoding="utf-8")
             self._report = report
+            self._store_report(report)
             stage.rows = sum(record.rows for record in candidate.marts.values())
             stage.detail = f"{sum(mart.evaluated for mart in report.marts)} checks"
         return report
 
-    def publish(self) -> Release:
-        """Promote the candidate on the gate's verdict, and prune. Raises GateRefused when it did not pass."""
-        candidate, report = self._built, self._report
-        if report is None:
-            raise NorthstarError("nothing is published: the gate has not judged a candidate in this run")
-        self._store_report(report)
-        if not report.passed:
-            from expectations.report import summary_lines
+    def require_passed(self) -> "GateReport":
+        """The gate's report on this run's candidate. Raises GateRefused, with all that failed in words, when it did not pass."""
+        from expectations.report import summary_lines
 
-            raise GateRefused("\n".join(summary_lines(report)))
+        if self._report is None:
+            raise NorthstarError("nothing is published: the gate has not judged a candidate in this run")
+        if not self._report.passed:
+            raise GateRefused("\n".join(summary_lines(self._report)))
+        return self._report
+
+    def publish(self) -> Release:
+        """Promote the candidate on the gate's verdict about its very bytes, and prune. Raises GateRefused when it did not pass."""
+        candidate, report = self._built, self.require_passed()
         with self.stage("release") as stage:
             current = self.releases.current()
             checks = list(report.checks)
@@ -406,9 +416,8 @@ class Night:
 
     @property
     def _planned(self) -> FoldPlan:
-        if self._plan is None:
-            raise NorthstarError("the lake is not planned in this run; start from the sources, or run the whole job")
-        return self._plan
+        # A run that someone started below the plan, for one model, say, has none yet.
+        return self._plan or self.plan()
 
     @property
     def _built(self) -> Candidate:

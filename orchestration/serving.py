@@ -30,7 +30,7 @@ def serve(port: int) -> int:
         ["dagster_webserver", "--host", "127.0.0.1", "--port", str(port), "--workspace", workspace],
         ["dagster._daemon", "run", "--workspace", workspace],
     ]
-    processes = [subprocess.Popen([sys.executable, "-m", *command], cwd=PROJECT) for command in commands]  # noqa: S603 (own arguments)
+    processes = [subprocess.Popen([sys.executable, "-m", *command]) for command in commands]  # noqa: S603 (own arguments)
     stopping = False
 
     def stop(*_: object) -> None:

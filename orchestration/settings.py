@@ -37,8 +37,9 @@ _TELEMETRY_OFF = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
 }
 
-_WINDOW = re.compile(r"(?P<count>[1-9]\d*)(?P<unit>[smhdw])")
+_DURATION = re.compile(r"(?P<count>[1-9]\d{0,8})(?P<unit>[smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_LONGEST_DURATION = timedelta(days=36_525)  # a century: what is longer is a slip of the pen
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
@@ -84,8 +85,8 @@ class Funnel(_Frozen):
     @field_validator("window")
     @classmethod
     def _is_window(cls, value: str | None) -> str | None:
-        if value is not None and not _WINDOW.fullmatch(value):
-            raise ValueError(f"{value!r} is no window; write a number and one of s, m, h, d, w, such as '7d'")
+        if value is not None:
+            _duration(value)
         return value
 
     @model_validator(mode="after")
@@ -98,11 +99,7 @@ class Funnel(_Frozen):
     @property
     def window_seconds(self) -> int | None:
         """Length of the window in seconds; None means no limit."""
-        if self.window is None:
-            return None
-        match = _WINDOW.fullmatch(self.window)
-        assert match is not None  # noqa: S101  (checked when it was read)
-        return int(timedelta(**{_UNITS[match["unit"]]: int(match["count"])}).total_seconds())
+        return None if self.window is None else int(_duration(self.window).total_seconds())
 
 
 class Config(_Frozen):
@@ -121,22 +118,37 @@ class Config(_Frozen):
     max_quarantine_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="share of bad rows above which a file fails its arrival day"
     )
-    bot_events_per_day: Annotated[int, Field(ge=1)] = Field(
+    bot_events_per_day: Annotated[int, Field(ge=1, strict=True)] = Field(
         3_000, description="events of one visitor on one day above which that day counts as a bot's"
     )
-    keep_releases: Annotated[int, Field(ge=1)] = Field(14, description="releases kept besides the current one")
+    keep_releases: Annotated[int, Field(ge=1, strict=True)] = Field(14, description="releases kept besides the current one")
     max_release_age: str = Field("36h", description="age above which `northstar status` complains")
     memory_limit: Annotated[str, Field(pattern=r"^[1-9]\d*(MB|GB|TB)$")] = Field(
         "8GB", description="memory of DuckDB; beyond it spills"
     )
-    event_names: Mapping[Name, Name] = Field({}, description="a customer's own event names → the core's")
+    event_names: Mapping[Annotated[str, Field(min_length=1, max_length=200)], Name] = Field(
+        {}, description="a customer's own event names → the core's"
+    )
     funnels: tuple[Funnel, ...] = Field((), description="added to the shipped funnels, or replacing one by name")
 
     @field_validator("reporting_timezone")
     @classmethod
     def _is_timezone(cls, value: str) -> str:
-        if value not in available_timezones():
+        # The machine's own zone is none that DuckDB knows, and would differ from machine to machine.
+        if value not in available_timezones() - {"localtime"}:
             raise ValueError(f"{value!r} is no time zone{_nearest(value, available_timezones())}")
+        return value
+
+    @field_validator("gross_margin")
+    @classmethod
+    def _is_plain(cls, value: Decimal) -> Decimal:
+        return value.normalize()  # 0.8 and 0.80 are one margin, and one digest
+
+    @field_validator("partition_start", mode="before")
+    @classmethod
+    def _is_day(cls, value: object) -> object:
+        if not isinstance(value, date | str):
+            raise ValueError("write a day, such as '2010-01-01'")
         return value
 
     @field_validator("required_sources")
@@ -150,8 +162,7 @@ class Config(_Frozen):
     @field_validator("max_release_age")
     @classmethod
     def _is_age(cls, value: str) -> str:
-        if not _WINDOW.fullmatch(value):
-            raise ValueError(f"{value!r} is no age; write a number and one of s, m, h, d, w, such as '36h'")
+        _duration(value)
         return value
 
     @model_validator(mode="after")
@@ -193,9 +204,7 @@ class Settings(_Frozen):
     @property
     def max_release_age(self) -> timedelta:
         """Age above which a release counts as stale."""
-        match = _WINDOW.fullmatch(self.config.max_release_age)
-        assert match is not None  # noqa: S101  (checked when it was read)
-        return timedelta(**{_UNITS[match["unit"]]: int(match["count"])})
+        return _duration(self.config.max_release_age)
 
     @cached_property
     def digest(self) -> str:
@@ -229,15 +238,15 @@ class Settings(_Frozen):
             DBT_TARGET_PATH=str(self.dbt_target),
             DBT_LOG_PATH=str(self.home / "dbt" / "logs"),
         )
-        if self.config_file is not None:
-            os.environ["NORTHSTAR_CONFIG"] = str(self.config_file)
+        # Empty means no file: a process that is started elsewhere must not find another one there.
+        os.environ["NORTHSTAR_CONFIG"] = "" if self.config_file is None else str(self.config_file)
 
 
 def load(environment: Mapping[str, str] | None = None, *, directory: Path | None = None) -> Settings:
     """Settings from the environment and the configuration file it names.
 
     NORTHSTAR_HOME (default `.northstar` beside the project), NORTHSTAR_LANDING (default `<home>/landing`), NORTHSTAR_CONFIG
-    (default `northstar.toml` in the directory, else in the home). Raises SettingsError for a file, key or value that it does
+    (default `northstar.toml` in the directory, else in the home; empty: none). Raises SettingsError for a file, key or value that it does
     not understand.
     """
     environment = os.environ if environment is None else environment
@@ -290,7 +299,9 @@ def _folder(environment: Mapping[str, str], variable: str, default: Path, direct
 
 
 def _config_file(environment: Mapping[str, str], home: Path, directory: Path) -> Path | None:
-    if environment.get("NORTHSTAR_CONFIG"):
+    if environment.get("NORTHSTAR_CONFIG") == "":
+        return None
+    if "NORTHSTAR_CONFIG" in environment:
         named = (directory / environment["NORTHSTAR_CONFIG"]).resolve()
         if not named.is_file():
             raise SettingsError(f"NORTHSTAR_CONFIG names {named}, which does not exist")
@@ -308,7 +319,24 @@ def _read(path: Path | None) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise SettingsError("\n".join(f"{path}: {_explain(item)}" for item in error.errors(include_url=False))) from error
+        found = error.errors(include_url=False)
+        deepest = [
+            item
+            for item in found
+            # A list whose member is wrong counts as too short as well: the member's own fault says it all.
+            if item["type"] != "too_short"
+            or not any(other["loc"][: len(item["loc"])] == item["loc"] for other in found if other is not item)
+        ]
+        raise SettingsError("\n".join(f"{path}: {_explain(item)}" for item in deepest)) from error
+
+
+def _duration(text: str) -> timedelta:
+    """A duration such as `7d`; ValueError when it is none or longer than a century."""
+    match = _DURATION.fullmatch(text)
+    duration = timedelta(**{_UNITS[match["unit"]]: int(match["count"])}) if match else None
+    if duration is None or duration > _LONGEST_DURATION:
+        raise ValueError(f"{text!r} is no duration; write a number and one of s, m, h, d, w, such as '7d', up to a century")
+    return duration
 
 
 def _explain(error: Any) -> str:

@@ -160,7 +160,9 @@ def _from_result(result: Any) -> NodeResult:
 
 def _fingerprint(settings: Settings) -> str:
     digest = hashlib.sha256(json.dumps(settings.dbt_vars(), sort_keys=True).encode())
-    files = sorted(path for pattern in _SOURCES for path in DBT_PROJECT.glob(pattern) if "target" not in path.parts)
+    files = sorted(
+        path for pattern in _SOURCES for path in DBT_PROJECT.glob(pattern) if "target" not in path.relative_to(DBT_PROJECT).parts
+    )
     for path in files:
         digest.update(path.relative_to(DBT_PROJECT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -23,6 +23,10 @@ from orchestration.settings import DBT_PROJECT, Settings
 if TYPE_CHECKING:
     import duckdb
 
+# A lake's manifest cuts days in the time zone that held when the file was ingested: two days on either side cover any other zone,
+# since local times lie up to 26 hours apart.
+_ZONE_SHIFTS = range(-2, 3)
+
 # Of these a night needs at least one: without them there is neither activity nor revenue to speak of.
 _NEEDED = ("events", "orders")
 
@@ -31,6 +35,7 @@ create schema if not exists lake;
 create schema if not exists control;
 create table if not exists control.folded (source varchar, arrived_date date, digest varchar, primary key (source, arrived_date));
 create table if not exists control.digests (name varchar primary key, digest varchar);
+create or replace table control.planned_digests (name varchar, digest varchar);
 create table if not exists control.affected_days (event_date date primary key);
 create or replace table control.run (data_through date, is_rebuild boolean);
 create or replace table control.landed_sources (source varchar, is_landed boolean);
@@ -43,7 +48,7 @@ create or replace table control.funnel_conditions (
   literal_number decimal(38, 6)
 );
 create or replace temp table target (source varchar, arrived_date date, digest varchar);
-create or replace temp table happened (source varchar, arrived_date date, event_date date);
+create or replace temp table happened (arrived_date date, event_date date);
 create or replace temp table changed as select source, arrived_date from target limit 0;
 """
 
@@ -73,7 +78,7 @@ touched_ids as (
   select event_id from held where landed_date in (from changed_events)
 ),
 touched_days as (
-  select event_date from happened where source = 'events' and arrived_date in (from changed_events)
+  select event_date from arrived
   union
   select event_date from held where landed_date in (from changed_events)
   union
@@ -146,11 +151,11 @@ class Warehouse:
         finally:
             connection.close()
 
-    def plan(self, as_of: date | None = None) -> FoldPlan:
+    def plan(self, as_of: date | None = None, *, anew: bool = False) -> FoldPlan:
         """Show the lake up to a day (default: all of it) to dbt and decide which event days the night replaces.
 
-        Nothing is folded yet: `mark_folded` records that, and until then the next plan contains this one. Raises UserError when
-        neither events nor orders have landed.
+        anew: throw the build file away first. Nothing is folded yet: `mark_folded` records that, and until then the next plan
+        contains this one. Raises UserError when neither events nor orders have landed.
         """
         partitions = {
             source: {day: partition for day, partition in self._lake.partitions(source).items() if as_of is None or day <= as_of}
@@ -163,12 +168,16 @@ class Warehouse:
             )
         data_through = self._data_through(partitions)
         self._settings.home.mkdir(parents=True, exist_ok=True)
+        if anew:
+            for path in (self.path, self.path.with_suffix(".duckdb.wal")):
+                path.unlink(missing_ok=True)
         with self.connect() as connection:
             connection.execute("begin")
             connection.execute(_CONTROL_TABLES)
             rebuild_reason = self._rebuild_reason(connection)
             if rebuild_reason is not None:
                 connection.execute("delete from control.folded; delete from control.affected_days")
+            _insert(connection, "control.planned_digests", list(self._digests().items()))
             self._write_configuration(connection)
             self._write_targets(connection, partitions)
             connection.execute(_CHANGED)
@@ -197,7 +206,7 @@ class Warehouse:
             connection.execute("delete from control.affected_days")
             connection.execute("delete from control.folded")
             connection.execute("insert into control.folded select source, arrived_date, digest from control.target")
-            connection.executemany("insert or replace into control.digests values (?, ?)", list(self._digests().items()))
+            connection.execute("insert or replace into control.digests select name, digest from control.planned_digests")
             connection.execute("commit")
 
     def landed_sources(self) -> frozenset[str]:
@@ -249,7 +258,16 @@ class Warehouse:
             connection,
             "control.funnel_conditions",
             [
-                (funnel.name, step_number, condition_number, condition.attribute, condition.operator, text, number)
+                # As text: DuckDB takes a bound Decimal with a positive exponent (1E+3) for another number.
+                (
+                    funnel.name,
+                    step_number,
+                    condition_number,
+                    condition.attribute,
+                    condition.operator,
+                    text,
+                    None if number is None else format(number, "f"),
+                )
                 for funnel in config.funnels
                 for step_number, step in enumerate(funnel.steps, start=1)
                 for condition_number, condition in enumerate(step.conditions, start=1)
@@ -271,7 +289,7 @@ class Warehouse:
             connection,
             "happened",
             [
-                ("events", day, date.fromisoformat(event_day))
+                (day, date.fromisoformat(event_day))
                 for day, partition in partitions["events"].items()
                 for event_day in partition.happened
             ],
@@ -280,25 +298,24 @@ class Warehouse:
 
     def _write_affected_days(self, connection: "duckdb.DuckDBPyConnection", *, is_rebuild: bool) -> None:
         if is_rebuild:
-            # Days were cut in the time zone that held when a file was ingested; a day on either side covers any other.
-            connection.execute(
-                "insert or ignore into control.affected_days "
-                "select unnest([event_date - 1, event_date, event_date + 1]) from happened"
-            )
+            shifts = ", ".join(f"event_date + ({shift})" for shift in _ZONE_SHIFTS)
+            connection.execute(f"insert or ignore into control.affected_days select unnest([{shifts}]) from happened")
             return
         days = [day for (day,) in connection.execute("select arrived_date from changed where source = 'events'").fetchall()]
         if not days:
             return
         files = self._lake.files("events", days)
         connection.execute(
-            f"create or replace temp view arrived as select event_id from ({_scan(CONTRACT['events'], files)}) "
-            "where arrived_date in (select arrived_date from target where source = 'events')"
+            "create or replace temp view arrived as select event_id,"
+            f" cast(occurred_at at time zone 'UTC' at time zone {_literal(self._settings.config.reporting_timezone)} as date)"
+            f" as event_date from ({_scan(CONTRACT['events'], files)})"
+            " where arrived_date in (select arrived_date from target where source = 'events')"
         )
         connection.execute(_AFFECTED)
 
     def _files_to_fold(self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[date, Partition]) -> list[Path]:
         affected = {day for (day,) in connection.execute("select event_date from control.affected_days").fetchall()}
-        near = {day + timedelta(days=shift) for day in affected for shift in (-1, 0, 1)}
+        near = {day + timedelta(days=shift) for day in affected for shift in _ZONE_SHIFTS}
         near_texts = {day.isoformat() for day in near}
         days = [day for day, partition in partitions.items() if not near_texts.isdisjoint(partition.happened)]
         return self._lake.files("events", days)
@@ -310,7 +327,8 @@ def _scan(source: Source, files: Sequence[Path]) -> str:
     if not files:
         return "select " + ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in columns) + " limit 0"
     names = ", ".join(f'"{name}"' for name, _ in columns)
-    return f"select {names} from read_parquet([{', '.join(_literal(str(path)) for path in files)}])"
+    paths = ", ".join(_literal(str(path)) for path in files)
+    return f"select {names} from read_parquet([{paths}], hive_partitioning = false)"
 
 
 def _incremental_code_digest(project: Path) -> str:

@@ -13,6 +13,6 @@ left join {{ ref("int_revenue__fx_daily") }} as reporting_rate
 {% macro in_reporting_currency(amount, currency) -%}
   cast(case
     when {{ currency }} = '{{ var("reporting_currency") }}' then {{ amount }}
-    else cast({{ amount }} as decimal(24, 4)) * cast(fact_rate.usd_rate / reporting_rate.usd_rate as decimal(14, 10))
+    else {{ amount }} * cast(fact_rate.usd_rate / reporting_rate.usd_rate as decimal(20, 10))
   end as decimal(18, 4))
 {%- endmacro %}

@@ -1,11 +1,11 @@
 """Who answers for which assets."""
 
-from enum import StrEnum
+from typing import Final
 
 
-class Owner(StrEnum):
-    """Owners as Dagster knows them: an address."""
+class Owner:
+    """Owners as Dagster knows them: an address, as plain text, since it stores no enums of others."""
 
-    PLATFORM = "data-platform@northstar.example"
-    GROWTH = "growth-data@northstar.example"
-    SCIENCE = "data-science@northstar.example"
+    PLATFORM: Final = "data-platform@northstar.example"
+    GROWTH: Final = "growth-data@northstar.example"
+    SCIENCE: Final = "data-science@northstar.example"

@@ -579,8 +579,8 @@ def _copy_marts(
 ) -> list[dict[str, str | int]]:
     """Copy as tables (a view would keep naming the build file); returns each mart with its row count.
 
-    They lie in the file's schema `main`: opened, `marts.duckdb` is the catalog `marts`, so that `marts.mart_x` finds them. In a schema
-    `marts` of that catalog the same name would be ambiguous to DuckDB (tried with 1.5.5), and no reader could write it.
+    They lie in the file's schema `main`: opened, `marts.duckdb` is the catalog `marts`, so that `marts.mart_x` finds them. In
+    a schema `marts` of that catalog the same name would be ambiguous to DuckDB (tried with 1.5.5).
     """
     counts: list[dict[str, str | int]] = []
     for mart in marts:

@@ -23,7 +23,11 @@ def assert_same(got: Iterable[Mapping[str, Any]], key: Sequence[str], expected: 
         if found[where].keys() != row.keys() or not all(is_same(found[where][name], value) for name, value in row.items())
     }
     where, (have, want) = next(iter(sorted(wrong.items(), key=lambda item: str(item[0]))), (None, ({}, {})))
-    differing = {name: (have.get(name), want.get(name)) for name in have.keys() | want.keys() if not is_same(have.get(name), want.get(name))}
+    differing = {
+        name: (have.get(name), want.get(name))
+        for name in have.keys() | want.keys()
+        if not is_same(have.get(name), want.get(name))
+    }
     assert not wrong, f"{len(wrong)} of {len(expected)} rows differ, first {where}: (got, expected) {differing}"
 
 

@@ -1,8 +1,8 @@
-"""The dbt project on small inputs: compiled once, then run as plain SQL in an in-memory DuckDB, a mart with its ancestors at a time.
+"""The dbt project on small inputs: compiled once, then run as plain SQL in an in-memory DuckDB, one mart with its ancestors.
 
-Belongs here: compiling, filling the relations that dbt reads (`lake`, `control`, seeds) from Python rows, and creating the models by
-their compiled SQL as dbt would, contracts included. Does not belong here: what the models should give (`tests.oracles`), inputs
-(`tests.dbt.facts`), or the build of a real home.
+Belongs here: compiling, filling the relations that dbt reads (`lake`, `control`, seeds) from Python rows, and creating the models
+by their compiled SQL as dbt would, contracts included. Does not belong here: what the models should give (`tests.oracles`), their
+inputs (`tests.dbt.facts`), or the build of a real home.
 """
 
 import csv
@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -99,7 +98,9 @@ class DbtProject:
         connection.execute("insert into control.run values (?, true)", [reporting.data_through])
         for source in CONTRACT:
             connection.execute("insert into control.landed_sources values (?, ?)", [source, bool(facts.get(source))])
-        days = sorted({row["occurred_at"].date() + timedelta(days=shift) for row in facts.get("events", ()) for shift in (-2, -1, 0, 1, 2)})
+        days = sorted(
+            {row["occurred_at"].date() + timedelta(days=shift) for row in facts.get("events", ()) for shift in (-2, -1, 0, 1, 2)}
+        )
         connection.execute("delete from control.affected_days")
         connection.execute("insert into control.affected_days select unnest(?::date[])", [days])
         connection.execute("create or replace view control.events_to_fold as select * from lake.events")
@@ -122,7 +123,15 @@ class DbtProject:
             from dbt.cli.main import dbtRunner
 
             (self._home / "tmp").mkdir(parents=True, exist_ok=True)
-            arguments = ["compile", "--select", "resource_type:model", "--no-populate-cache", "--quiet", "--log-level-file", "none"]
+            arguments = [
+                "compile",
+                "--select",
+                "resource_type:model",
+                "--no-populate-cache",
+                "--quiet",
+                "--log-level-file",
+                "none",
+            ]
             try:
                 outcome = dbtRunner().invoke([*arguments, "--vars", json.dumps(settings.dbt_vars())])
             finally:
@@ -202,16 +211,12 @@ class DbtProject:
                 unexpected = {name for row in rows for name in row} - types.keys()
                 if unexpected:
                     raise ValueError(f"no column of {source.name}: {sorted(unexpected)}")
-                table = pa.table({name: pa.array([_exact(row.get(name)) for row in rows], _ARROW[type_]) for name, type_ in types.items()})
+                table = pa.table(
+                    {name: pa.array([row.get(name) for row in rows], _ARROW[type_]) for name, type_ in types.items()}
+                )
                 self._connection.register("landed", table)
                 self._connection.execute(f"insert into lake.{source.name} from landed")
                 self._connection.unregister("landed")
-
-
-def _exact(value: Any) -> Any:
-    if isinstance(value, float):
-        raise TypeError("a landed number is a Decimal or an integer")
-    return Decimal(value) if isinstance(value, Decimal) else value
 
 
 @contextmanager

@@ -1,14 +1,15 @@
 """mart_ltv__cohort against its oracle, on random customers and on directed edges."""
+# ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import MIDNIGHTS, accounts, event, events, fx_rates, landed, last_day, orders, payments, users
+from tests.dbt.facts import MIDNIGHTS, RANDOM, accounts, event, events, fx_rates, landed, last_day, orders, payments, users
 from tests.dbt.harness import DbtProject
 from tests.oracles.ltv import ltv_cohorts
 
@@ -39,13 +40,13 @@ def compare(project: DbtProject, data: st.DataObject) -> None:
     check(project, facts, data_through)
 
 
-@settings(derandomize=True, deadline=None, max_examples=35, phases=(Phase.generate,))
+@settings(RANDOM, max_examples=30)
 @given(data=st.data())
 def test_cohorts_of_random_customers(shanghai: DbtProject, data: st.DataObject) -> None:
     compare(shanghai, data)
 
 
-@settings(derandomize=True, deadline=None, max_examples=12, phases=(Phase.generate,))
+@settings(RANDOM, max_examples=12)
 @given(data=st.data())
 def test_cohorts_in_renminbi(new_york: DbtProject, data: st.DataObject) -> None:
     compare(new_york, data)
@@ -130,7 +131,9 @@ def test_an_account_of_staff_alone_is_left_out(shanghai: DbtProject) -> None:
     members = [("u1", "c1", True), ("u2", "c2", True), ("u3", "c2", False), ("u4", None, True)]
     facts = {
         "users": [
-            landed({"user_id": user, "account_id": account, "is_internal": internal, "signed_up_at": signed_up_at}, number, JANUARY)
+            landed(
+                {"user_id": user, "account_id": account, "is_internal": internal, "signed_up_at": signed_up_at}, number, JANUARY
+            )
             for number, (user, account, internal) in enumerate(members)
         ],
         "payments": [
@@ -152,7 +155,9 @@ def test_facts_may_be_older_than_the_first_arrival_day(shanghai: DbtProject) -> 
             order(2, "u1", date(2023, 5, 3), "10"),
             order(3, "u1", date(2023, 6, 3), "1"),
         ],
-        "fx_rates": [landed({"rate_date": date(2023, 4, 1), "currency": "CNY", "usd_rate": Decimal("0.14")}, 1, date(2023, 6, 1))],
+        "fx_rates": [
+            landed({"rate_date": date(2023, 4, 1), "currency": "CNY", "usd_rate": Decimal("0.14")}, 1, date(2023, 6, 1))
+        ],
     }
     expected = check(shanghai, facts, date(2023, 6, 30))
     assert revenue(expected, date(2023, 4, 1)) == [Decimal("14.00"), Decimal("10.00"), Decimal("1.00")]
@@ -161,7 +166,9 @@ def test_facts_may_be_older_than_the_first_arrival_day(shanghai: DbtProject) -> 
 def test_a_rate_from_before_the_first_arrival_day_holds_on(shanghai: DbtProject) -> None:
     facts = {
         "orders": [order(1, "u1", date(2023, 6, 3), "100", currency="CNY")],
-        "fx_rates": [landed({"rate_date": date(2023, 5, 31), "currency": "CNY", "usd_rate": Decimal("0.14")}, 1, date(2023, 6, 1))],
+        "fx_rates": [
+            landed({"rate_date": date(2023, 5, 31), "currency": "CNY", "usd_rate": Decimal("0.14")}, 1, date(2023, 6, 1))
+        ],
     }
     assert revenue(check(shanghai, facts, date(2023, 6, 30)), date(2023, 6, 1)) == [Decimal("14.00")]
 
@@ -204,7 +211,15 @@ def test_an_account_comes_by_the_channel_of_its_first_member(shanghai: DbtProjec
     touches = {"u1": ("google", "cpc"), "u2": ("newsletter", None)}
     facts = {
         "events": [
-            event(number, "x", datetime(2024, 1, 1, 4) + timedelta(days=number), user_id=user, referrer=None, utm_source=source, utm_medium=medium)
+            event(
+                number,
+                "x",
+                datetime(2024, 1, 1, 4) + timedelta(days=number),
+                user_id=user,
+                referrer=None,
+                utm_source=source,
+                utm_medium=medium,
+            )
             for number, (user, (source, medium)) in enumerate(touches.items())
         ],
         "users": [
@@ -215,3 +230,22 @@ def test_an_account_comes_by_the_channel_of_its_first_member(shanghai: DbtProjec
     }
     expected = check(shanghai, facts, date(2024, 1, 31))
     assert {key[2] for key in expected if key[1] == "channel"} == {"email"}
+
+
+@pytest.mark.parametrize("amount", ["99.9999", "70000", "80000", "12345678.9"])
+def test_large_amounts_are_converted(shanghai: DbtProject, amount: str) -> None:
+    facts = {
+        "orders": [order(1, "u1", date(2024, 1, 3), amount, currency="CNY")],
+        "fx_rates": [landed({"rate_date": JANUARY, "currency": "CNY", "usd_rate": Decimal("0.13947312")}, 1, JANUARY)],
+    }
+    expected = check(shanghai, facts, date(2024, 1, 31))
+    assert revenue(expected, JANUARY)[0] == pytest.approx(Decimal(amount) * Decimal("0.13947312"), abs=Decimal("0.01"))
+
+
+def test_a_reporting_currency_may_be_of_small_units(new_york: DbtProject) -> None:
+    """A dong is worth 0.0000394 dollars: a dollar is 25,380.71 of them."""
+    facts = {
+        "orders": [order(1, "u1", date(2024, 1, 3), "2000", currency="USD")],
+        "fx_rates": [landed({"rate_date": JANUARY, "currency": "CNY", "usd_rate": Decimal("0.0000394")}, 1, JANUARY)],
+    }
+    assert revenue(check(new_york, facts, date(2024, 1, 31)), JANUARY) == [Decimal("50761421.32")]

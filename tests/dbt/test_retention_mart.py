@@ -1,14 +1,15 @@
 """mart_retention__cohort against its oracle, on random visitors and on directed edges."""
+# ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import MIDNIGHTS, event, events, landed, last_day, moments, orders, users, utc
+from tests.dbt.facts import MIDNIGHTS, RANDOM, event, events, landed, last_day, moments, orders, users, utc
 from tests.dbt.harness import DbtProject
 from tests.oracles.retention import retention_cohorts
 
@@ -36,18 +37,20 @@ def compare(project: DbtProject, data: st.DataObject) -> None:
         for number, ((anonymous_id, user_id), at) in enumerate(visited)
     ]
     facts = {"events": rows, "users": data.draw(users(zone)), "orders": data.draw(orders(zone, FAR))}
-    facts["orders"] = [{**row, "currency": "USD"} for row in facts["orders"]] if project.config.reporting_currency == "USD" else []
+    facts["orders"] = (
+        [{**row, "currency": "USD"} for row in facts["orders"]] if project.config.reporting_currency == "USD" else []
+    )
     data_through = last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((0, 0, 1, 2, 6, 13, 30, 91, 400))))
     check(project, facts, data_through)
 
 
-@settings(derandomize=True, deadline=None, max_examples=25, phases=(Phase.generate,))
+@settings(RANDOM, max_examples=25)
 @given(data=st.data())
 def test_retention_of_random_persons(shanghai: DbtProject, data: st.DataObject) -> None:
     compare(shanghai, data)
 
 
-@settings(derandomize=True, deadline=None, max_examples=8, phases=(Phase.generate,))
+@settings(RANDOM, max_examples=8)
 @given(data=st.data())
 def test_retention_where_days_have_23_hours_and_weeks_begin_on_sunday(new_york: DbtProject, data: st.DataObject) -> None:
     compare(new_york, data)
@@ -118,5 +121,22 @@ def test_only_orders_that_stand_are_returns_of_those_who_ordered(shanghai: DbtPr
         ],
     }
     expected = check(shanghai, facts, date(2024, 3, 10))
-    assert [cell(expected, "first_order", "exact", "day", start, day) for day in (0, 2, 3)] == [(1, 1, True), (1, 0, True), (1, 1, True)]
+    assert [cell(expected, "first_order", "exact", "day", start, day) for day in (0, 2, 3)] == [
+        (1, 1, True),
+        (1, 0, True),
+        (1, 1, True),
+    ]
     assert cell(expected, "first_seen", "exact", "day", start + timedelta(days=2), 0) == (1, 1, True)
+
+
+def test_weeks_may_begin_on_sunday(new_york: DbtProject) -> None:
+    """A return a week later is one of period 1."""
+    sunday = date(2024, 2, 25)
+    rows = [event(days, "x", on(new_york, sunday + timedelta(days=days), 12), anonymous_id="a") for days in (6, 7, 20)]
+    expected = check(new_york, {"events": rows}, date(2024, 3, 31))
+    assert [cell(expected, "first_seen", "exact", "week", sunday, week) for week in (0, 1, 2, 3)] == [
+        (1, 1, True),
+        (1, 1, True),
+        (1, 1, True),
+        (1, 0, True),
+    ]

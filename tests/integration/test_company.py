@@ -13,7 +13,7 @@ from tests.integration.conftest import copy_home, current, look
 
 def test_the_night_reports_each_stage_and_the_release(company_home):
     text = (company_home / "night.txt").read_text()
-    stages = [line.split()[0] for line in text.splitlines() if re.search(r"\d s   ", line)]
+    stages = [line.split()[0] for line in text.splitlines() if re.match(r"\w+ .*\d s   ", line)]
     assert stages == ["ingest", "plan", "build", "train", "score", "candidate", "gate", "release"]
     assert "data through" in text
     assert re.search(r"gate\s+passed, (\d+) of \1 checks", text)
@@ -81,9 +81,9 @@ def test_what_arrives_later_leaves_earlier_features_as_they_were(company_home, t
             from users""",
     }[late]
     with duckdb.connect() as connection:
-        connection.execute(f"attach '{home}/warehouse.duckdb' as w (read_only)")
+        connection.execute(f"attach '{home}/warehouse.duckdb' as warehouse (read_only)")
         connection.execute(
-            "create table users as select account_id, min(user_id) as user_id from w.staging.stg_users"
+            "create table users as select account_id, min(user_id) as user_id from warehouse.staging.stg_users"
             " where account_id is not null group by account_id"
         )
         connection.execute(f"copy ({written}) to '{folder}/late.parquet' (format parquet)")

@@ -109,7 +109,7 @@ def test_partitions_are_arrival_days_of_the_reporting_time_zone(defs):
 def test_a_range_of_partitions_is_ingested_in_one_run(small_home, tmp_path):
     home = copy_home(small_home, tmp_path / "home")
     settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
-    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         job = build(settings).resolve_job_def("nightly")
         result = job.execute_in_process(
             instance=instance,
@@ -124,11 +124,38 @@ def test_a_range_of_partitions_is_ingested_in_one_run(small_home, tmp_path):
         }
 
 
+def test_what_follows_a_backfill_is_one_run_without_partitions(small_home, tmp_path):
+    """Launched on everything for some arrival days, Dagster runs the ingest of those days, and then all the rest once."""
+    home = copy_home(small_home, tmp_path / "home")
+    settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
+    defs = build(settings)
+    graph = defs.resolve_asset_graph()
+    rest = graph.get_all_asset_keys() - {dg.AssetKey(["lake", "arrivals"])}
+    roots = [key for key in rest if graph.get(key).parent_keys <= {dg.AssetKey(["lake", "arrivals"])}]
+    assert {key.path[0] for key in roots} == {"lake", "control"}  # nothing that could run before the ingest is over
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        result = defs.resolve_job_def("nightly").execute_in_process(instance=instance, asset_selection=list(rest))
+        assert result.success
+    assert current(home)["release_id"] != current(small_home)["release_id"]
+
+
+def test_one_model_can_be_built_alone(small_home, tmp_path):
+    home = copy_home(small_home, tmp_path / "home")
+    settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
+    key = dg.AssetKey(["marts", "mart_ltv__cohort"])
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        result = build(settings).resolve_job_def("nightly").execute_in_process(instance=instance, asset_selection=[key])
+        assert result.success
+        assert [event.asset_key for event in result.get_asset_materialization_events()] == [key]
+        assert {check.asset_key for check in result.get_asset_check_evaluations()} == {key}
+    assert current(home) == current(small_home)
+
+
 def test_publishing_alone_publishes_nothing(small_home, tmp_path):
     home = copy_home(small_home, tmp_path / "home")
     before = current(home)
     settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
-    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         job = build(settings).resolve_job_def("nightly")
         with pytest.raises(NorthstarError, match="no candidate was built in this run"):
             job.execute_in_process(

@@ -2,6 +2,7 @@
 
 Belongs here: chains, entry periods, rates, times, maturity of funnels. Does not belong here: who the persons are (`persons`).
 """
+# ruff: noqa: DTZ901 - timestamps of the lake are naive UTC
 
 import math
 from collections import defaultdict
@@ -11,8 +12,8 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from tests.oracles.persons import Person, Row, first_landed, people
-from tests.oracles.reporting import Facts, Reporting
+from tests.oracles.persons import Person, first_landed, people
+from tests.oracles.reporting import Facts, Reporting, Row
 
 GRAINS = ("day", "week", "month", "all")
 Key = tuple[str, str, date, str, str, int]

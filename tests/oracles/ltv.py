@@ -11,8 +11,8 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
-from tests.oracles.persons import NO_PURCHASE, People, Person, Row, first_landed, latest_state, people
-from tests.oracles.reporting import Facts, Reporting
+from tests.oracles.persons import NO_PURCHASE, People, Person, first_landed, latest_state, people
+from tests.oracles.reporting import Facts, Reporting, Row
 
 DIMENSIONS = ("channel", "country")
 Key = tuple[date, str, str, int]
@@ -117,7 +117,7 @@ class Rates:
 
     def usd(self, currency: str, day: date) -> Decimal:
         """Rate on a day; ValueError when none is known yet."""
-        return Decimal(1) if currency == "USD" else max((rate for rate in self._rates[currency] if rate[0] <= day))[1]
+        return Decimal(1) if currency == "USD" else max(rate for rate in self._rates[currency] if rate[0] <= day)[1]
 
     def convert(self, amount: Decimal | None, currency: str, day: date) -> Decimal | None:
         """An amount in the reporting currency, four decimals."""
@@ -130,14 +130,16 @@ class Rates:
 def _owner(payment: Row, found: People) -> str | None:
     """An account pays; a user without one pays for itself."""
     user_id = payment.get("user_id")
-    account_id = payment.get("account_id") or (found.users.get(user_id) or {}).get("account_id") if user_id else payment.get("account_id")
+    account_id = payment.get("account_id")
+    if user_id and not account_id:
+        account_id = found.users.get(user_id, {}).get("account_id")
     if account_id:
         return f"c:{account_id}"
     return f"u:{user_id}" if user_id else None
 
 
 def _customer(customer_id: str, facts: Facts, found: People) -> Person:
-    """Where a customer came from: a person by its own first touch, an account by its first member's; its own country comes first."""
+    """Where a customer came from: a person by its first touch, an account by its first member's; its own country comes first."""
     if customer_id.startswith("u:"):
         return found.persons.get(customer_id, Person(customer_id))
     account_id = customer_id.removeprefix("c:")

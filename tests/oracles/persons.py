@@ -2,6 +2,7 @@
 
 Belongs here: what the funnel, retention and revenue oracles all start from. Does not belong here: what they count.
 """
+# ruff: noqa: DTZ901 - timestamps of the lake are naive UTC
 
 import csv
 import re
@@ -115,7 +116,9 @@ def people(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | 
     shoppers = {f"u:{row['user_id']}" for row in first_landed(facts.get("orders", ()), ["order_id"])}
     person_ids = first_events.keys() | {f"u:{user_id}" for user_id in users} | shoppers
     persons = {
-        person_id: _person(person_id, first_events.get(person_id), users.get(person_id.removeprefix("u:")) if person_id[0] == "u" else None)
+        person_id: _person(
+            person_id, first_events.get(person_id), users.get(person_id.removeprefix("u:")) if person_id[0] == "u" else None
+        )
         for person_id in person_ids
     }
     return People(persons, counted, users)

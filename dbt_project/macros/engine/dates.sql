@@ -10,7 +10,7 @@
 {% macro period_start(grain, day) %}{{ return(adapter.dispatch("period_start")(grain, day)) }}{% endmacro %}
 {% macro duckdb__period_start(grain, day) -%}
   {%- if grain == "day" -%} {{ day }}
-  {%- elif grain == "week" and var("week_start") == "sunday" -%} cast(date_trunc('week', {{ day }} + 1) as date) - 1
+  {%- elif grain == "week" and var("week_start") == "sunday" -%} (cast(date_trunc('week', {{ day }} + 1) as date) - 1)
   {%- else -%} cast(date_trunc('{{ grain }}', {{ day }}) as date)
   {%- endif -%}
 {%- endmacro %}

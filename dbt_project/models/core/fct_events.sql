@@ -22,7 +22,7 @@ unique_events as (
   select
     events.*,
     least(events.arrived_date, first_arrivals.arrived_date) as known_date,
-    coalesce(events.user_id, events.anonymous_id) as visitor_id
+    coalesce('u:' || events.user_id, 'a:' || events.anonymous_id) as visitor_id
   from events
   left join duplicates
     on

@@ -2,21 +2,21 @@ with payments as (
   select * from {{ ref("stg_payments") }}
 ),
 
--- A refund belongs to the month of the payment that it gives back.
-refunded as (
-  select payment_id, paid_date
+-- A refund belongs to the month of the payment that it gives back, and to whom and what that was for where it does not say so.
+originals as (
+  select payment_id, account_id, user_id, kind, paid_date
   from payments
   where status = 'succeeded'
 )
 
 select
   payments.payment_id,
-  payments.account_id,
-  payments.user_id,
+  case when payments.account_id is null and payments.user_id is null then originals.account_id else payments.account_id end as account_id,
+  case when payments.account_id is null and payments.user_id is null then originals.user_id else payments.user_id end as user_id,
   payments.paid_at,
   payments.paid_date,
-  coalesce(refunded.paid_date, payments.paid_date) as original_paid_date,
-  coalesce(payments.kind, 'subscription') as kind,
+  coalesce(originals.paid_date, payments.paid_date) as original_paid_date,
+  coalesce(payments.kind, originals.kind, 'subscription') as kind,
   payments.currency as landed_currency,
   payments.amount as landed_amount,
   {{ in_reporting_currency("payments.amount", "payments.currency") }} as amount,
@@ -24,5 +24,5 @@ select
   payments.refund_of,
   payments.arrived_date
 from payments
-left join refunded on payments.status = 'refunded' and payments.refund_of = refunded.payment_id
+left join originals on payments.status = 'refunded' and payments.refund_of = originals.payment_id
 {{ fx_joins("payments.currency", "payments.paid_date") }}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
 from orchestration import transform
 from orchestration.defs.ingest.assets import PLAN
@@ -36,6 +36,11 @@ class Translator(DagsterDbtTranslator):
         """Schema of the warehouse."""
         return str(dbt_resource_props["schema"])
 
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
+        """Spec of a model or seed; seeds follow the plan, so that a backfill leaves one run for what has no partitions."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        return spec.merge_attributes(deps=[PLAN]) if unique_id.startswith("seed.") else spec
+
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """Description from the model's YAML; the SQL is in the project."""
         return str(dbt_resource_props.get("description") or "")
@@ -54,7 +59,10 @@ def build(settings: Settings) -> dg.AssetsDefinition:
     def dbt(
         context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        results = night.build(lambda result: context.log.info(f"{result.status}: {result.name} ({result.seconds:.2f} s)"))
+        selection = [key.path[-1] for key in sorted(context.selected_asset_keys)] if context.is_subset else []
+        results = night.build(
+            selection, lambda result: context.log.info(f"{result.status}: {result.name} ({result.seconds:.2f} s)")
+        )
         yield from events(context.assets_def, results, night.row_counts)
         failures = [result for result in results if result.is_failure]
         if failures:
@@ -81,5 +89,6 @@ def events(
                 asset_key=key.asset_key,
                 check_name=key.name,
                 passed=result.status == "pass",
+                severity=dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR,
                 metadata={"wrong rows": result.failures or 0, "expected": 0, "message": result.message},
             )

@@ -1,4 +1,4 @@
-"""Homes to orchestrate: landed rows, a real ingest, a real build file, and the incremental chain by dbt or by the SQL it compiled.
+"""Homes to orchestrate: landed rows, a real ingest, a real build file, the incremental chain by dbt or by the SQL it compiled.
 
 Belongs here: making and comparing homes. Does not belong here: what they should hold (the tests).
 """
@@ -160,7 +160,9 @@ def differences(left: Home, right: Home) -> dict[str, tuple[list[Any], list[Any]
             connection.execute(f"attach '{path}' as {alias} (read_only)")
         for schema, name in INCREMENTAL:
             only = [
-                connection.execute(f"select * from {one}.{schema}.{name} except all select * from {other}.{schema}.{name}").fetchall()
+                connection.execute(
+                    f"select * from {one}.{schema}.{name} except all select * from {other}.{schema}.{name}"
+                ).fetchall()
                 for one, other in (("a", "b"), ("b", "a"))
             ]
             if any(only):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.release import ReleaseStore, Verdict
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty home in an empty working folder."""
     monkeypatch.chdir(tmp_path)
@@ -27,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def run(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Run `northstar` in this process; returns exit code, standard output and standard error."""
 
     def call(*arguments: str) -> tuple[int, str, str]:
@@ -47,8 +48,9 @@ def publish(home: Path, sql: str, *, published_at: datetime) -> None:
         connection.execute(f"create schema if not exists marts; create or replace table marts.mart_x as {sql}")
     store = ReleaseStore(home)
     candidate = store.build(
-        home / "warehouse.duckdb", ["mart_x"], data_through=date(2026, 11, 20), code_version="1", model_version=None, now=published_at
+        home / "warehouse.duckdb", ["mart_x"], data_through=date(2026, 11, 20), code_version="1", model_version=None
     )
+    candidate = replace(candidate, published_at=published_at)
     manifest = candidate.manifest(
         previous_release_id=None,
         config_digest="c" * 64,
@@ -80,7 +82,19 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         taken.append(time.monotonic() - started)
     assert done.stderr.strip() == "0 []"
-    for command in ("nightly", "backfill", "rebuild", "simulate", "import", "releases", "rollback", "diff", "status", "query", "ui"):
+    for command in (
+        "nightly",
+        "backfill",
+        "rebuild",
+        "simulate",
+        "import",
+        "releases",
+        "rollback",
+        "diff",
+        "status",
+        "query",
+        "ui",
+    ):
         assert f"  {command} " in done.stdout
     assert min(taken) < 2
 
@@ -148,7 +162,8 @@ def test_releases_before_the_first_is_an_empty_list(run) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["rollback", "nothing"], ["diff", "a", "b"]])
-def test_a_release_that_is_not_there(run, arguments: list[str]) -> None:
+def test_a_release_that_is_not_there(run, home: Path, arguments: list[str]) -> None:
+    publish(home, "select 1 as one", published_at=datetime.now(UTC))
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert arguments[1] in one_line(err)

@@ -1,16 +1,21 @@
 -- Revenue and margin of every customer by the day they belong to. A shop customer is a person, a paying customer an account; an
 -- account's payment without an account belongs to its user.
-with orders as (
+with net_orders as (
   select
-    'u:' || orders.user_id as customer_id,
-    orders.ordered_date as revenue_date,
-    orders.is_purchase as is_payment,
-    orders.amount - orders.refunded_amount as revenue,
-    case
-      when orders.cost is null then (orders.amount - orders.refunded_amount) * {{ var("gross_margin") }}
-      else orders.amount - orders.refunded_amount - orders.cost
-    end as margin
-  from {{ ref("fct_orders") }} as orders
+    *,
+    -- What was canceled earned nothing, whether or not the refund is written down; a return gives back what an order before it paid.
+    case when is_purchase then amount - refunded_amount else least(amount - refunded_amount, 0) end as revenue
+  from {{ ref("fct_orders") }}
+),
+
+orders as (
+  select
+    'u:' || user_id as customer_id,
+    ordered_date as revenue_date,
+    is_purchase as is_payment,
+    revenue,
+    case when cost is null then revenue * {{ var("gross_margin") }} else revenue - cost end as margin
+  from net_orders
 ),
 
 payments as (

@@ -1,0 +1,60 @@
+"""The harness and the comparison themselves: what they refuse, and what counts as equal."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from tests.dbt.comparison import assert_same, is_same
+from tests.dbt.facts import landed
+from tests.dbt.harness import DbtProject
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "same"),
+    [
+        (0.1 + 0.2, 0.3, True),
+        (0.3, 0.3001, False),
+        (1, 1, True),
+        (True, 1, False),
+        (None, 0, False),
+        (0.0, None, False),
+        (Decimal("1.0000"), Decimal(1), True),
+        (Decimal("0.3333"), Decimal(1) / 3, True),
+        (Decimal("0.3334"), Decimal(1) / 3, False),
+        (Decimal("0.10"), Decimal("0.11"), False),
+    ],
+)
+def test_what_counts_as_equal(got, expected, same) -> None:
+    assert is_same(got, expected) is same
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"key": 1, "value": 2}, {"key": 1, "value": 2}], "twice"),
+        ([], "missing"),
+        ([{"key": 1, "value": 2}, {"key": 3, "value": 2}], "only in the mart"),
+        ([{"key": 1, "value": 3}], r"\(3, 2\)"),
+        ([{"key": 1, "value": 2, "other": 0}], "other"),
+    ],
+)
+def test_a_difference_is_named(rows, message) -> None:
+    assert_same([{"key": 1, "value": 2}], ["key"], {(1,): {"value": 2}})
+    with pytest.raises(AssertionError, match=message):
+        assert_same(rows, ["key"], {(1,): {"value": 2}})
+
+
+def test_only_sources_and_columns_of_the_contract_are_landed(shanghai: DbtProject) -> None:
+    reporting = shanghai.reporting(date(2024, 3, 1))
+    with pytest.raises(ValueError, match=r"no source of the contract: .*visits"):
+        shanghai.run("stg_users", {"visits": []}, reporting)
+    with pytest.raises(ValueError, match=r"no column of users: .*name"):
+        shanghai.run("stg_users", {"users": [landed({"user_id": "u", "name": "x"}, 1, date(2024, 3, 1))]}, reporting)
+
+
+def test_nothing_of_one_run_is_left_in_the_next(shanghai: DbtProject) -> None:
+    reporting = shanghai.reporting(date(2024, 3, 1))
+    users = [landed({"user_id": "u", "signed_up_at": None}, 1, date(2024, 3, 1))]
+    assert [row["user_id"] for row in shanghai.run("stg_users", {"users": users}, reporting)] == ["u"]
+    assert shanghai.run("stg_users", {}, reporting) == []

@@ -1,0 +1,109 @@
+"""The oracles' common ground against examples worked out by hand."""
+# ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.oracles.persons import channel_of, latest_state, people, unique_events
+from tests.oracles.reporting import Reporting
+
+SHANGHAI = Reporting(ZoneInfo("Asia/Shanghai"), date(2024, 3, 31), bot_events_per_day=2)
+NEW_YORK = Reporting(ZoneInfo("America/New_York"), date(2024, 3, 31), week_start="sunday")
+NOON = datetime(2024, 2, 29, 4)
+
+
+def event(event_id: str, at: datetime = NOON, **more) -> dict:
+    place = {"arrived_date": date(2024, 3, 1), "landed_file": "a", "landed_row": 1}
+    return {"event_id": event_id, "event": "x", "occurred_at": at, **place, **more}
+
+
+def test_days_weeks_and_months_of_the_reporting_zone() -> None:
+    assert SHANGHAI.day(datetime(2024, 2, 28, 15, 59, 59)) == date(2024, 2, 28)
+    assert SHANGHAI.day(datetime(2024, 2, 28, 16)) == date(2024, 2, 29)
+    assert [NEW_YORK.day(datetime(2024, 3, 10, hour)) for hour in (4, 5)] == [date(2024, 3, 9), date(2024, 3, 10)]
+    assert NEW_YORK.day(datetime(2024, 3, 11, 4)) == date(2024, 3, 11)
+    assert SHANGHAI.period("week", date(2024, 3, 3)) == date(2024, 2, 26)
+    assert NEW_YORK.period("week", date(2024, 3, 3)) == date(2024, 3, 3)
+    assert NEW_YORK.period("week", date(2024, 3, 2)) == date(2024, 2, 25)
+    assert SHANGHAI.shift("month", date(2023, 12, 1), 2) == date(2024, 2, 1)
+    assert SHANGHAI.index("month", date(2024, 1, 1), date(2024, 2, 29)) == 1
+    assert SHANGHAI.index("week", date(2024, 2, 26), date(2024, 2, 25)) == -1
+
+
+def test_the_earliest_received_copy_stays() -> None:
+    copies = [
+        event("e", received_at=None, landed_row=1),
+        event("e", received_at=NOON + timedelta(seconds=2), landed_row=2),
+        event("e", received_at=NOON + timedelta(seconds=1), landed_row=3, arrived_date=date(2024, 3, 9)),
+        event("e", received_at=NOON + timedelta(seconds=1), landed_row=4, landed_file="b"),
+    ]
+    assert [row["landed_row"] for row in unique_events(copies)] == [4]
+
+
+def test_the_latest_state_stays() -> None:
+    place = {"arrived_date": date(2024, 3, 1), "landed_file": "a"}
+    states = [
+        {"user_id": "u", "updated_at": NOON + timedelta(hours=hour), "landed_row": row, **place}
+        for hour, row in ((1, 1), (2, 2), (2, 3))
+    ]
+    assert [row["landed_row"] for row in latest_state(states, ["user_id"])] == [2]
+
+
+def test_an_anonymous_id_belongs_to_the_user_it_was_first_seen_with() -> None:
+    events = [
+        event("e1", NOON, anonymous_id="a"),
+        event("e2", NOON + timedelta(days=2), anonymous_id="a", user_id="u1"),
+        event("e3", NOON + timedelta(days=1), anonymous_id="a", user_id="u3"),
+        event("e4", NOON + timedelta(days=1), anonymous_id="a", user_id="u2"),
+        event("e5", NOON, anonymous_id="b"),
+    ]
+    found = people({"events": events}, SHANGHAI)
+    assert {one.row["event_id"]: one.person_id for one in found.events} == {
+        "e1": "u:u2",
+        "e2": "u:u1",
+        "e3": "u:u3",
+        "e4": "u:u2",
+        "e5": "a:b",
+    }
+
+
+def test_bots_and_staff_are_left_out() -> None:
+    events = [event(f"e{number}", NOON, anonymous_id="bot") for number in range(3)]
+    events += [event("e3", NOON + timedelta(days=1), anonymous_id="bot"), event("e4", NOON, user_id="staff")]
+    users = [{**event(""), "user_id": "staff", "is_internal": True, "signed_up_at": NOON}]
+    found = people({"events": events, "users": users}, SHANGHAI)
+    assert [one.row["event_id"] for one in found.events] == ["e3"]
+    assert found.persons["u:staff"].is_internal
+    assert found.persons["u:staff"].channel is None
+
+
+def test_segments_are_those_of_the_first_touch() -> None:
+    events = [
+        event("e1", NOON, anonymous_id="a", referrer="https://www.google.com.hk/search?q=x", country="CN"),
+        event("e2", NOON + timedelta(seconds=1), anonymous_id="a", device_type="mobile", utm_source="newsletter"),
+    ]
+    assert dict(people({"events": events}, SHANGHAI).persons["a:a"].segments()) == {
+        "all": "all",
+        "channel": "organic_search",
+        "device": "(none)",
+        "country": "CN",
+    }
+
+
+@pytest.mark.parametrize(
+    ("source", "medium", "referrer", "channel"),
+    [
+        ("Google", "cpc", None, "paid_search"),
+        (" weibo ", None, None, "organic_social"),
+        (None, None, "https://user@www.baidu.com:443/s?wd=x", "organic_search"),
+        (None, None, "https://notgoogle.example/", "referral"),
+        (None, None, None, "direct"),
+        (None, "none", None, "direct"),
+        ("mystery", "banner", None, "display"),
+        ("mystery", None, None, "other"),
+    ],
+)
+def test_the_first_rule_that_matches_names_the_channel(source, medium, referrer, channel) -> None:
+    assert channel_of(source, medium, referrer) == channel

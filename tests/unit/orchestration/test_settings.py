@@ -1,0 +1,353 @@
+"""Settings: every default, what a bad value is told, where the file is found, what is exported, adopted and digested."""
+
+import os
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from orchestration.settings import PROJECT, Config, Settings, SettingsError, adopt, differing, load
+
+STEPS = 'steps = [{ step = "view", event = "product_viewed" }, { step = "buy", event = "order_placed", where = "value > 0" }]'
+FUNNEL = {"name": "f", "steps": [{"step": "a", "event": "x"}, {"step": "b", "event": "y"}]}
+
+
+def read(folder: Path, text: str) -> Settings:
+    (folder / "northstar.toml").write_text(text, encoding="utf-8")
+    return load({}, directory=folder)
+
+
+def settings(folder: Path, **config: Any) -> Settings:
+    return Settings(home=folder, landing=folder / "landing", config_file=None, config=Config(**config))
+
+
+def test_defaults(tmp_path: Path) -> None:
+    found = load({}, directory=tmp_path)
+    config = found.config
+    assert (config.reporting_timezone, config.reporting_currency, config.week_start) == ("Asia/Shanghai", "USD", "monday")
+    assert (config.gross_margin, config.partition_start, config.required_sources) == (Decimal("0.8"), date(2010, 1, 1), ())
+    assert (config.max_quarantine_ratio, config.bot_events_per_day, config.keep_releases) == (0.01, 3000, 14)
+    assert (config.max_release_age, config.memory_limit) == ("36h", "8GB")
+    assert (config.event_names, config.funnels) == ({}, ())
+    assert found.config_file is None
+    assert found.home == PROJECT / ".northstar"
+    assert found.landing == found.home / "landing"
+    assert (found.warehouse, found.dagster_home) == (found.home / "warehouse.duckdb", found.home / "dagster")
+    assert found.dbt_target == found.home / "dbt" / "target"
+    assert found.max_release_age == timedelta(hours=36)
+    assert str(found.timezone) == "Asia/Shanghai"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('reporting_timezone = "America/New_York"', "America/New_York"),
+        ('reporting_currency = "CNY"', "CNY"),
+        ('week_start = "sunday"', "sunday"),
+        ("gross_margin = 0.1", Decimal("0.1")),
+        ("gross_margin = 1", Decimal(1)),
+        ("partition_start = 2020-02-29", date(2020, 2, 29)),
+        ('partition_start = "2020-02-29"', date(2020, 2, 29)),
+        ('required_sources = ["events", "orders"]', ("events", "orders")),
+        ("max_quarantine_ratio = 0", 0.0),
+        ("bot_events_per_day = 1", 1),
+        ("keep_releases = 1", 1),
+        ('max_release_age = "2w"', "2w"),
+        ('memory_limit = "512MB"', "512MB"),
+        ('event_names = { product_view = "product_viewed" }', {"product_view": "product_viewed"}),
+    ],
+)
+def test_a_good_value(tmp_path: Path, text: str, expected: object) -> None:
+    assert getattr(read(tmp_path, text).config, text.split(" ")[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('report_currency = "USD"', "unknown key 'report_currency'; did you mean 'reporting_currency'?"),
+        ("zzz = 1", "unknown key 'zzz'"),
+        (
+            'reporting_timezone = "Asia/Shanghay"',
+            "reporting_timezone: 'Asia/Shanghay' is no time zone; did you mean 'Asia/Shanghai'?",
+        ),
+        ('reporting_timezone = "localtime"', "reporting_timezone: 'localtime' is no time zone"),
+        ("reporting_timezone = 8", "reporting_timezone: Input should be a valid string"),
+        ('reporting_currency = "usd"', "reporting_currency: String should match pattern '^[A-Z]{3}$'"),
+        ('reporting_currency = "DOLLAR"', "reporting_currency: String should match pattern"),
+        ('week_start = "tuesday"', "week_start: Input should be 'monday' or 'sunday'"),
+        ("gross_margin = 1.01", "gross_margin: Input should be less than or equal to 1"),
+        ("gross_margin = -0.1", "gross_margin: Input should be greater than or equal to 0"),
+        ("gross_margin = nan", "gross_margin: Input should be a finite number"),
+        ('partition_start = "2010-13-01"', "partition_start: Input should be a valid date"),
+        ("partition_start = 20100101", "partition_start: "),
+        ("partition_start = 0", "partition_start: "),
+        ('required_sources = ["event"]', "required_sources: 'event' is no source; did you mean 'events'?"),
+        ("max_quarantine_ratio = 2", "max_quarantine_ratio: Input should be less than or equal to 1"),
+        ("max_quarantine_ratio = nan", "max_quarantine_ratio: "),
+        ("bot_events_per_day = 0", "bot_events_per_day: Input should be greater than or equal to 1"),
+        ("bot_events_per_day = 2.5", "bot_events_per_day: Input should be a valid integer"),
+        ("keep_releases = 0", "keep_releases: Input should be greater than or equal to 1"),
+        ("keep_releases = true", "keep_releases: "),
+        ('max_release_age = "1y"', "max_release_age: '1y' is no duration; write a number and one of s, m, h, d, w"),
+        ('max_release_age = "99999999999w"', "max_release_age: "),
+        ('memory_limit = "8G"', "memory_limit: String should match pattern"),
+        ('memory_limit = "0GB"', "memory_limit: String should match pattern"),
+        ("event_names = 3", "event_names: Input should be a valid dictionary"),
+        ('event_names = { a = "Not A Name" }', "event_names.a: String should match pattern"),
+        ("funnels = 3", "funnels: Input should be a valid"),
+        (f'[[funnels]]\nname = "Two words"\n{STEPS}', "funnels.0.name: String should match pattern"),
+        (
+            f'[[funnels]]\nname = "f"\nwindow = "7x"\n{STEPS}',
+            "funnels.0.window: '7x' is no duration; write a number and one of s, m, h, d, w",
+        ),
+        (f'[[funnels]]\nname = "f"\nwindow = "0d"\n{STEPS}', "funnels.0.window: '0d' is no duration"),
+        (f'[[funnels]]\nname = "f"\nwindow = "999999999999d"\n{STEPS}', "funnels.0.window: "),
+        (f'[[funnels]]\nname = "f"\nwindw = "7d"\n{STEPS}', "unknown key 'funnels.0.windw'; did you mean 'window'?"),
+        ('[[funnels]]\nname = "f"\nsteps = [{ step = "a", event = "x" }]', "funnels.0.steps: Tuple should have at least 2 items"),
+        (
+            '[[funnels]]\nname = "f"\nsteps = [{ step = "a", event = "x" }, { step = "a", event = "y" }]',
+            "funnels.0: the steps of funnel 'f' need different names",
+        ),
+        (f'[[funnels]]\nname = "f"\n{STEPS}\n[[funnels]]\nname = "f"\n{STEPS}', "two funnels have the same name"),
+        ("[targets]\ncac = 500", "unknown key 'targets'"),
+    ],
+)
+def test_a_bad_value_is_told_by_its_key(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, text)
+    message = str(refused.value)
+    assert message.startswith(f"{tmp_path / 'northstar.toml'}: ")
+    assert said in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ('{ step = "b", event = "y", where = "value >" }', "funnels.0.steps.1.where: filter 'value >' cannot be read"),
+        (
+            '{ step = "b", event = "y", where = "nope = 1" }',
+            "funnels.0.steps.1.where: filter 'nope = 1': 'nope' is no event column",
+        ),
+        ('{ step = "b", event = "y", wher = "value > 1" }', "unknown key 'funnels.0.steps.1.wher'; did you mean 'where'?"),
+        ('{ step = "b", event = "" }', "funnels.0.steps.1.event: String should have at least 1 character"),
+    ],
+)
+def test_a_bad_step_is_one_message(tmp_path: Path, step: str, said: str) -> None:
+    """The other steps are as they should be; nothing is said of their number."""
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, f'[[funnels]]\nname = "f"\nsteps = [{{ step = "a", event = "x" }}, {step}]')
+    assert said in str(refused.value)
+    assert len(str(refused.value).splitlines()) == 1, str(refused.value)
+
+
+def test_several_mistakes_are_told_together(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read(tmp_path, "keep_releases = 0\ngross_margin = 2\nnope = 1")
+    assert len(str(refused.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize("content", [b"keep_releases = ", b"\xff\xfe", b"a = 1\na = 2"])
+def test_a_file_that_is_no_toml(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "northstar.toml").write_bytes(content)
+    with pytest.raises(SettingsError, match=r"northstar.toml: not valid TOML: "):
+        load({}, directory=tmp_path)
+
+
+def test_where_the_file_is_found(tmp_path: Path) -> None:
+    """The named one, else that of the working folder, else that of the home."""
+    home, here, named = tmp_path / "home", tmp_path / "here", tmp_path / "named.toml"
+    for folder in (home, here):
+        folder.mkdir()
+    environment = {"NORTHSTAR_HOME": "../home"}
+    assert load(environment, directory=here).config_file is None
+    (home / "northstar.toml").write_text("keep_releases = 2")
+    assert load(environment, directory=here).config.keep_releases == 2
+    (here / "northstar.toml").write_text("keep_releases = 3")
+    assert load(environment, directory=here).config.keep_releases == 3
+    named.write_text("keep_releases = 4")
+    found = load({**environment, "NORTHSTAR_CONFIG": "../named.toml"}, directory=here)
+    assert (found.config.keep_releases, found.config_file, found.home) == (4, named, home)
+    assert load({**environment, "NORTHSTAR_CONFIG": ""}, directory=here).config.keep_releases == 3
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"NORTHSTAR_CONFIG names .*gone.toml, which does not exist"):
+        load({"NORTHSTAR_CONFIG": "gone.toml"}, directory=tmp_path)
+
+
+@pytest.mark.parametrize("variable", ["NORTHSTAR_HOME", "NORTHSTAR_LANDING"])
+def test_a_folder_must_not_be_a_file(tmp_path: Path, variable: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=rf"{variable} is .*file, which is not a folder"):
+        load({variable: "file"}, directory=tmp_path)
+
+
+def test_the_landing_zone_follows_the_home_unless_it_is_named(tmp_path: Path) -> None:
+    assert load({"NORTHSTAR_HOME": "h"}, directory=tmp_path).landing == tmp_path / "h" / "landing"
+    assert load({"NORTHSTAR_HOME": "h", "NORTHSTAR_LANDING": "l"}, directory=tmp_path).landing == tmp_path / "l"
+
+
+def test_settings_are_frozen(tmp_path: Path) -> None:
+    found = read(tmp_path, f'event_names = {{ a = "b" }}\n[[funnels]]\nname = "f"\n{STEPS}')
+    for thing, key in ((found, "home"), (found.config, "keep_releases"), (found.config.funnels[0], "window")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(thing, key, getattr(thing, key))
+
+
+def test_windows_in_seconds() -> None:
+    seconds = [Config(funnels=[{**FUNNEL, "window": text}]).funnels[0].window_seconds for text in ("1s", "2m", "3h", "4d", "5w")]
+    assert seconds == [1, 120, 10_800, 345_600, 3_024_000]
+    assert Config(funnels=[FUNNEL]).funnels[0].window_seconds is None
+
+
+def test_export_turns_telemetry_off_and_names_the_home(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    found = Settings(home=tmp_path, landing=tmp_path / "l", config_file=file, config=Config(memory_limit="1GB"))
+    found.export()
+    expected = {
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DBT_VERSION_CHECK": "false",
+        "DO_NOT_TRACK": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "NORTHSTAR_HOME": str(tmp_path),
+        "NORTHSTAR_LANDING": str(tmp_path / "l"),
+        "NORTHSTAR_CONFIG": str(file),
+        "NORTHSTAR_WAREHOUSE": str(tmp_path / "warehouse.duckdb"),
+        "NORTHSTAR_MEMORY_LIMIT": "1GB",
+        "NORTHSTAR_TEMP": str(tmp_path / "tmp"),
+        "DAGSTER_HOME": str(tmp_path / "dagster"),
+        "DBT_TARGET_PATH": str(tmp_path / "dbt" / "target"),
+        "DBT_PROFILES_DIR": str(PROJECT / "dbt_project"),
+    }
+    assert {key: os.environ.get(key) for key in expected} == expected
+
+
+def test_what_was_exported_loads_the_same_settings_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "northstar.toml").write_text("keep_releases = 3")
+    found = load({"NORTHSTAR_HOME": "home"}, directory=tmp_path)
+    found.export()
+    assert load(directory=Path("/")) == found
+
+
+def test_settings_without_a_file_load_the_same_elsewhere(tmp_path: Path) -> None:
+    """A service is started in another folder than the command that started it; a file that lies there must not count."""
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    here.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "northstar.toml").write_text("keep_releases = 3")
+    found = load({"NORTHSTAR_HOME": str(tmp_path / "home")}, directory=here)
+    found.export()
+    assert load(directory=elsewhere) == found
+
+
+CHANGES: dict[str, Any] = {
+    "reporting_timezone": "UTC",
+    "reporting_currency": "EUR",
+    "week_start": "sunday",
+    "gross_margin": "0.5",
+    "partition_start": "2011-01-01",
+    "required_sources": ["events"],
+    "max_quarantine_ratio": 0.5,
+    "bot_events_per_day": 9,
+    "keep_releases": 3,
+    "max_release_age": "1h",
+    "memory_limit": "1GB",
+    "event_names": {"a": "b"},
+    "funnels": [FUNNEL],
+}
+
+
+def test_every_key_is_covered_here() -> None:
+    assert set(CHANGES) == set(Config.model_fields)
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_the_digest_follows_the_values(tmp_path: Path, key: str) -> None:
+    default = settings(tmp_path)
+    changed = settings(tmp_path, **{key: CHANGES[key]})
+    spelled_out = settings(tmp_path / "elsewhere", **{key: Config().model_dump()[key]})
+    folds = key in {"reporting_timezone", "bot_events_per_day", "event_names", "funnels"}
+    assert changed.digest != default.digest == spelled_out.digest
+    assert (changed.folding_digest != default.folding_digest) == folds
+    assert spelled_out.folding_digest == default.folding_digest
+
+
+def test_an_equal_value_written_otherwise_is_no_change(tmp_path: Path) -> None:
+    assert settings(tmp_path, gross_margin="0.80").digest == settings(tmp_path, gross_margin="0.8").digest
+    ways = [{"a": "x", "b": "y"}, {"b": "y", "a": "x"}]
+    assert len({settings(tmp_path, event_names=names).digest for names in ways}) == 1
+
+
+def test_dbt_gets_texts(tmp_path: Path) -> None:
+    assert settings(tmp_path, gross_margin="0.5").dbt_vars() == {
+        "reporting_timezone": "Asia/Shanghai",
+        "reporting_currency": "USD",
+        "week_start": "monday",
+        "gross_margin": "0.5",
+        "partition_start": "2010-01-01",
+        "bot_events_per_day": "3000",
+    }
+
+
+# What an adapter suggests.
+
+
+def test_differing_names_what_nobody_has_set(tmp_path: Path) -> None:
+    found = read(tmp_path, 'reporting_currency = "EUR"\nweek_start = "monday"\n[event_names]\na = "mine"')
+    suggested = {
+        "reporting_currency": "CNY",  # set otherwise
+        "week_start": "sunday",  # set to the default: set all the same
+        "keep_releases": 14,  # the default already
+        "reporting_timezone": "UTC",
+        "event_names": {"a": "theirs", "b": "new"},
+    }
+    assert differing(found, suggested) == {"reporting_timezone": "UTC", "event_names": {"b": "new"}}
+    assert differing(found, {"event_names": {"a": "theirs"}}) == {}
+
+
+def test_adopt_keeps_what_stands_there(tmp_path: Path) -> None:
+    path = tmp_path / "northstar.toml"
+    path.write_text('# ours\nkeep_releases = 3  # few\n\n[event_names]\n# shop\na = "x"\n', encoding="utf-8")
+    found = load({"NORTHSTAR_HOME": str(tmp_path)}, directory=tmp_path)
+    assert adopt(found, "shop", {"reporting_currency": "CNY", "event_names": {"b": "y"}}) == path
+    text = path.read_text(encoding="utf-8")
+    for kept in ("# ours", "keep_releases = 3  # few", '# shop\na = "x"', "suggested by `northstar import shop`"):
+        assert kept in text
+    again = load({"NORTHSTAR_HOME": str(tmp_path)}, directory=tmp_path)
+    assert (again.config.keep_releases, again.config.reporting_currency) == (3, "CNY")
+    assert again.config.event_names == {"a": "x", "b": "y"}
+
+
+@pytest.mark.parametrize(
+    "before", [None, "", 'event_names = { a = "x" }\n', 'event_names.a = "x"\n', f'[[funnels]]\nname = "f"\n{STEPS}\n']
+)
+def test_adopt_into_any_file_and_again(tmp_path: Path, before: str | None) -> None:
+    home = tmp_path / "home"
+    if before is not None:
+        home.mkdir()
+        (home / "northstar.toml").write_text(before)
+    values = {"reporting_currency": "CNY", "required_sources": ["orders"], "event_names": {"b": "y"}}
+    environment = {"NORTHSTAR_HOME": str(home)}
+    path = adopt(load(environment, directory=tmp_path), "shop", values)
+    once = path.read_text()
+    found = load(environment, directory=tmp_path)
+    assert (found.config.reporting_currency, found.config.required_sources) == ("CNY", ("orders",))
+    assert found.config.event_names["b"] == "y"
+    assert len(found.config.funnels) == (before or "").count("[[funnels]]")
+    assert differing(found, values) == {}
+    adopt(found, "shop", values)
+    assert path.read_text() == once
+
+
+@pytest.mark.parametrize("values", [{"nope": 1}, {"keep_releases": 0}, {"event_names": {"b": "Not A Name"}}])
+def test_adopt_never_writes_a_file_that_cannot_be_read(tmp_path: Path, values: dict[str, Any]) -> None:
+    path = tmp_path / "northstar.toml"
+    path.write_text("keep_releases = 3\n")
+    with pytest.raises(ValueError, match="Config"):
+        adopt(load({"NORTHSTAR_HOME": str(tmp_path)}, directory=tmp_path), "shop", values)
+    assert path.read_text() == "keep_releases = 3\n"

@@ -1,0 +1,215 @@
+"""dbt in process: when its manifest is current, what is said of failures, and how results become Dagster's events."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orchestration import transform
+from orchestration.defs.transform.assets import events
+from orchestration.errors import NorthstarError
+from orchestration.settings import Config, Settings
+from orchestration.transform import NodeResult
+
+
+def result(
+    status: str, *, resource_type: str = "model", failures: int | None = None, message: str = "", name: str = "x"
+) -> NodeResult:
+    return NodeResult(f"{resource_type}.northstar.{name}", name, resource_type, status, 0.1234, failures, message)
+
+
+# When the manifest is current.
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A dbt project of one file of each kind."""
+    return small_project(tmp_path / "dbt_project", monkeypatch)
+
+
+def small_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("models/a.sql", "models/a.yml", "seeds/a.csv", "README.md", "target/compiled/a.sql"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("1")
+    monkeypatch.setattr(transform, "DBT_PROJECT", folder)
+    return folder
+
+
+def stamped(home: Path, **config) -> Settings:
+    settings = Settings(home=home, landing=home, config_file=None, config=Config(**config))
+    settings.dbt_target.mkdir(parents=True, exist_ok=True)
+    transform.manifest_path(settings).write_text('{"nodes": {}}')
+    (settings.dbt_target / "manifest.sha256").write_text(transform._fingerprint(settings))
+    return settings
+
+
+@pytest.mark.usefixtures("project")
+def test_a_stamped_manifest_is_current(tmp_path: Path) -> None:
+    settings = stamped(tmp_path / "home")
+    assert transform.is_prepared(settings)
+    assert transform.prepare(settings) is None
+    assert transform.read_manifest(settings) == {"nodes": {}}
+
+
+@pytest.mark.parametrize("name", ["models/a.sql", "models/a.yml", "seeds/a.csv", "models/new.sql"])
+def test_a_changed_or_new_file_makes_it_stale(project: Path, tmp_path: Path, name: str) -> None:
+    settings = stamped(tmp_path / "home")
+    (project / name).write_text("2")
+    assert not transform.is_prepared(settings)
+    with pytest.raises(NorthstarError, match=r"manifest.json is missing or older than dbt_project; run `northstar prepare`"):
+        transform.read_manifest(settings)
+
+
+def test_a_removed_or_renamed_file_makes_it_stale(project: Path, tmp_path: Path) -> None:
+    settings = stamped(tmp_path / "home")
+    (project / "models/a.sql").rename(project / "models/b.sql")
+    assert not transform.is_prepared(settings)
+
+
+def test_a_folder_above_the_project_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The `target` that dbt writes is skipped; one above the project is none of its business."""
+    project = small_project(tmp_path / "target" / "dbt_project", monkeypatch)
+    settings = stamped(tmp_path / "home")
+    (project / "models/a.sql").write_text("2")
+    assert not transform.is_prepared(settings)
+
+
+@pytest.mark.parametrize("name", ["README.md", "target/compiled/a.sql"])
+def test_what_dbt_does_not_read_or_wrote_itself_changes_nothing(project: Path, tmp_path: Path, name: str) -> None:
+    settings = stamped(tmp_path / "home")
+    (project / name).write_text("2")
+    assert transform.is_prepared(settings)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_variable_makes_it_stale(tmp_path: Path) -> None:
+    stamped(tmp_path / "home")
+    changed = Settings(home=tmp_path / "home", landing=tmp_path, config_file=None, config=Config(week_start="sunday"))
+    unchanged = Settings(home=tmp_path / "home", landing=tmp_path, config_file=None, config=Config(keep_releases=3))
+    assert not transform.is_prepared(changed)
+    assert transform.is_prepared(unchanged)
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.sha256"])
+def test_without_manifest_or_stamp_nothing_is_prepared(tmp_path: Path, name: str) -> None:
+    settings = stamped(tmp_path / "home")
+    (settings.dbt_target / name).unlink()
+    assert not transform.is_prepared(settings)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_manifest_that_was_made_again_is_read_again(tmp_path: Path) -> None:
+    settings = stamped(tmp_path / "home")
+    assert transform.read_manifest(settings) is transform.read_manifest(settings)
+    transform.manifest_path(settings).write_text(json.dumps({"nodes": {"a": 1}}))
+    assert transform.read_manifest(settings) == {"nodes": {"a": 1}}
+
+
+def test_a_project_that_does_not_parse_is_told_by_dbt_s_words(project: Path, tmp_path: Path) -> None:
+    (project / "dbt_project.yml").write_text("name: northstar\nprofile: northstar\nmodel-paths: [models]\nversion: 1.0.0\n")
+    (project / "models/a.sql").write_text("select * from {{ ref('nothing') }}")
+    (project / "models/a.yml").write_text("models: []\n")
+    (project / "profiles.yml").write_text("northstar: {target: d, outputs: {d: {type: duckdb, path: ':memory:'}}}\n")
+    settings = Settings(home=tmp_path / "home", landing=tmp_path, config_file=None, config=Config())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("orchestration.settings.DBT_PROJECT", project)
+        with pytest.raises(transform.BuildFailed, match=r"(?s)dbt parse could not run: .*nothing"):
+            transform.prepare(settings)
+    assert not transform.is_prepared(settings)
+
+
+# What is said of failures.
+
+
+@pytest.mark.parametrize(
+    ("status", "stops"),
+    [
+        ("success", False),
+        ("pass", False),
+        ("warn", False),
+        ("skipped", False),
+        ("fail", True),
+        ("error", True),
+        ("runtime error", True),
+    ],
+)
+def test_which_results_stop_a_night(status: str, stops: bool) -> None:
+    assert result(status).is_failure is stops
+
+
+def test_failures_are_explained_one_a_line() -> None:
+    text = transform.explain(
+        [
+            result(
+                "fail",
+                resource_type="test",
+                name="unique_x",
+                failures=1234,
+                message="Got 1234 results, configured to fail if != 0",
+            ),
+            result("error", name="fct_x", message="Runtime Error in model fct_x\n  Binder Error: no column y\n"),
+            result("error", name="silent"),
+        ]
+    )
+    assert text.splitlines() == [
+        "3 of the warehouse's models and tests failed:",
+        "  test unique_x: 1,234 rows are wrong",
+        "  model fct_x:   Binder Error: no column y",
+        "  model silent: ",
+    ]
+
+
+# Dagster's events.
+
+
+def translated(results: list[NodeResult], row_counts: dict[str, int] | None = None) -> list:
+    unique_id = "dagster_dbt/unique_id"
+
+    @dg.multi_asset(
+        specs=[dg.AssetSpec(["core", name], metadata={unique_id: f"model.northstar.{name}"}) for name in ("x", "y")],
+        check_specs=[dg.AssetCheckSpec("x_is_unique", asset=["core", "x"], metadata={unique_id: "test.northstar.x_is_unique"})],
+    )
+    def assets():
+        raise NotImplementedError
+
+    return list(events(assets, results, row_counts or {}))
+
+
+def test_a_built_model_is_a_materialization_with_its_rows() -> None:
+    (found,) = translated([result("success")], {"model.northstar.x": 7})
+    assert found.asset_key == dg.AssetKey(["core", "x"])
+    assert found.metadata == {"seconds": 0.123, "dagster/row_count": 7}
+
+
+def test_a_view_has_no_row_count() -> None:
+    (found,) = translated([result("success", name="y")])
+    assert found.metadata == {"seconds": 0.123}
+
+
+def test_what_was_not_built_or_is_no_asset_has_no_event() -> None:
+    results = [result("error"), result("skipped", name="y"), result("success", name="elsewhere")]
+    assert translated([*results, result("skipped", resource_type="test", name="x_is_unique")]) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "failures", "passed", "severity"),
+    [
+        ("pass", None, True, None),
+        ("fail", 3, False, dg.AssetCheckSeverity.ERROR),
+        ("error", None, False, dg.AssetCheckSeverity.ERROR),
+        ("warn", 2, False, dg.AssetCheckSeverity.WARN),
+    ],
+)
+def test_a_test_is_a_check_result(
+    status: str, failures: int | None, passed: bool, severity: dg.AssetCheckSeverity | None
+) -> None:
+    """A warning of dbt stops nothing, and is no error in Dagster either."""
+    (found,) = translated([result(status, resource_type="test", name="x_is_unique", failures=failures, message="said")])
+    assert (found.asset_key, found.check_name, found.passed) == (dg.AssetKey(["core", "x"]), "x_is_unique", passed)
+    assert found.metadata["wrong rows"].value == (failures or 0)
+    assert found.metadata["expected"].value == 0
+    assert found.metadata["message"].value == "said"
+    if severity is not None:
+        assert found.severity == severity
