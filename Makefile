@@ -27,7 +27,7 @@ nightly: $(STAMP)
 	$(BIN)/northstar nightly
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 ui: $(STAMP)
 	$(BIN)/northstar ui

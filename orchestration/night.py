@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -186,9 +186,7 @@ class Night:
                 stage.detail += f", everything is built ({self._plan.rebuild_reason})"
         return self._plan
 
-    def build(
-        self, selection: Sequence[str] = (), on_result: Callable[[transform.NodeResult], None] | None = None
-    ) -> list[transform.NodeResult]:
+    def build(self, selection: Sequence[str] = ()) -> list[transform.NodeResult]:
         """Run dbt on the plan, all of it or the models and seeds named. Failures are in the results.
 
         Only when everything was built and nothing failed does the plan count as folded in.
@@ -196,9 +194,7 @@ class Night:
         plan = self._planned
         with self.stage("build") as stage:
             parsed = transform.prepare(self.settings)
-            results = transform.build(
-                self.settings, full_refresh=plan.is_rebuild, parsed=parsed, selection=selection, on_result=on_result
-            )
+            results = transform.build(self.settings, full_refresh=plan.is_rebuild, parsed=parsed, selection=selection)
             stage.rows = sum(self.row_counts.values())
             models = sum(result.resource_type == "model" for result in results)
             tests = sum(result.resource_type == "test" for result in results)
@@ -364,7 +360,7 @@ class Night:
         return self._report
 
     def publish(self) -> Release:
-        """Promote the candidate on the gate's verdict about its very bytes, and prune. Raises GateRefused when it did not pass."""
+        """Promote the candidate on the gate's verdict about its very bytes, and prune. Raises GateRefused if it did not pass."""
         candidate, report = self._built, self.require_passed()
         with self.stage("release") as stage:
             current = self.releases.current()

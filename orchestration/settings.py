@@ -246,8 +246,8 @@ def load(environment: Mapping[str, str] | None = None, *, directory: Path | None
     """Settings from the environment and the configuration file it names.
 
     NORTHSTAR_HOME (default `.northstar` beside the project), NORTHSTAR_LANDING (default `<home>/landing`), NORTHSTAR_CONFIG
-    (default `northstar.toml` in the directory, else in the home; empty: none). Raises SettingsError for a file, key or value that it does
-    not understand.
+    (default `northstar.toml` in the directory, else in the home; empty: none).
+    Raises SettingsError for a file, key or value that it does not understand.
     """
     environment = os.environ if environment is None else environment
     directory = Path.cwd() if directory is None else directory

@@ -6,7 +6,7 @@ events (`defs.transform`). dbt is imported inside functions: the import alone ta
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -77,26 +77,15 @@ def build(
     full_refresh: bool,
     parsed: "Manifest | None" = None,
     selection: Sequence[str] = (),
-    on_result: Callable[[NodeResult], None] | None = None,
 ) -> list[NodeResult]:
     """Build seeds and models and run the data tests, in one invocation; unit tests belong to the project's own test suite.
 
-    on_result is called as each node finishes. Failures are in the results; BuildFailed is raised only when dbt itself could not
-    run.
+    Failures are in the results; BuildFailed is raised only when dbt itself could not run.
     """
     arguments = ["build", "--exclude-resource-type", "unit_test", *(["--full-refresh"] if full_refresh else [])]
     if selection:
         arguments += ["--select", *selection]
-    found: dict[str, NodeResult] = {}
-
-    def listen(event: Any) -> None:
-        if event.info.name == "NodeFinished":
-            result = _from_event(event)
-            found[result.unique_id] = result
-            if on_result is not None:
-                on_result(result)
-
-    outcome = _invoke(settings, arguments, parsed=parsed, listeners=[listen])
+    outcome = _invoke(settings, arguments, parsed=parsed)
     return [_from_result(result) for result in outcome.results]
 
 
@@ -109,13 +98,7 @@ def explain(failures: Sequence[NodeResult]) -> str:
     return "\n".join(lines)
 
 
-def _invoke(
-    settings: Settings,
-    arguments: Sequence[str],
-    *,
-    parsed: "Manifest | None" = None,
-    listeners: Sequence[Callable[[Any], None]] = (),
-) -> Any:
+def _invoke(settings: Settings, arguments: Sequence[str], *, parsed: "Manifest | None" = None) -> Any:
     settings.export()
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
@@ -123,26 +106,13 @@ def _invoke(
     # The variables are the same on every call: other ones would make dbt parse the whole project again.
     common = ["--vars", json.dumps(settings.dbt_vars()), "--log-level", "none", "--log-level-file", "none"]
     try:
-        result = dbtRunner(manifest=parsed, callbacks=list(listeners)).invoke([*arguments, *common])
+        result = dbtRunner(manifest=parsed).invoke([*arguments, *common])
     finally:
         # dbt keeps the build file locked for as long as the process lives.
         DuckDBConnectionManager.close_all_connections()
     if result.exception is not None:
         raise BuildFailed(f"dbt {arguments[0]} could not run: {result.exception}") from result.exception
     return result.result
-
-
-def _from_event(event: Any) -> NodeResult:
-    node, run = event.data.node_info, event.data.run_result
-    return NodeResult(
-        node.unique_id,
-        node.node_name,
-        node.resource_type,
-        str(run.status),
-        run.execution_time,
-        run.num_failures or None,
-        run.message,
-    )
 
 
 def _from_result(result: Any) -> NodeResult:

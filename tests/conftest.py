@@ -46,7 +46,7 @@ Northstar = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
-def northstar() -> Northstar:
+def northstar_process() -> Northstar:
     """Give the command line in a process of its own, as a person has it: a home, arguments, and environment by name."""
 
     def run(home: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

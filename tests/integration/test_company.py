@@ -3,12 +3,15 @@
 import json
 import re
 from datetime import date
+from pathlib import Path
 
 import duckdb
 import pytest
 
 from orchestration.settings import load
 from tests.integration.conftest import copy_home, current, look
+
+pytestmark = pytest.mark.xdist_group("large")
 
 
 def test_the_night_reports_each_stage_and_the_release(company_home):
@@ -52,59 +55,57 @@ def test_every_paying_account_is_scored(company_home):
     assert different > paying / 2
 
 
-@pytest.mark.parametrize("late", ["events", "payments", "subscriptions"])
-def test_what_arrives_later_leaves_earlier_features_as_they_were(company_home, tmp_path, late):
+def test_what_arrives_later_leaves_earlier_features_as_they_were(company_home, tmp_path):
     """Facts of the past that arrive tomorrow are not in yesterday's features, though they are in the facts."""
     from orchestration.night import Night
 
     home = copy_home(company_home, tmp_path / "home")
-    features = (
-        "select * from intermediate.int_churn__features where as_of_date <= date '2026-11-20' order by as_of_date, account_id"
-    )
+    features = "from intermediate.int_churn__features where as_of_date < date '2026-11-20' order by as_of_date, account_id"
+    facts = {"events": "core.fct_events", "payments": "core.fct_payments", "subscriptions": "staging.stg_subscriptions"}
+    counts = {source: look(home, f"select count(*) from {table}")[0][0] for source, table in facts.items()}
     before = look(home, features)
-    facts = {"events": "core.fct_events", "payments": "core.fct_payments", "subscriptions": "staging.stg_subscriptions"}[late]
-    rows_before = look(home, f"select count(*) from {facts}")[0][0]
-    folder = home / "landing" / late / "dt=2026-11-21"
-    folder.mkdir(parents=True)
-    written = {
-        "events": """
-            select 'late-' || account_id || '-' || day as event_id, 'feature_used' as event, user_id, account_id,
-              'match' as feature, date '2026-11-20' - day::integer as occurred_at
-            from users cross join range(1, 60) as days (day)""",
-        "payments": """
-            select 'late-' || account_id || '-' || day as payment_id, account_id, 'subscription' as kind, 10 as amount,
-              'USD' as currency, 'failed' as status, date '2026-11-20' - day::integer as paid_at
-            from users cross join range(1, 60, 7) as days (day)""",
-        "subscriptions": """
-            select 'late-' || account_id as subscription_id, account_id, timestamp '2026-10-01' as changed_at,
-              'enterprise' as plan, 4999 as mrr, 'USD' as currency, 'past_due' as status, 50 as seats
-            from users""",
-    }[late]
-    with duckdb.connect() as connection:
-        connection.execute(f"attach '{home}/warehouse.duckdb' as warehouse (read_only)")
-        connection.execute(
-            "create table users as select account_id, min(user_id) as user_id from warehouse.staging.stg_users"
-            " where account_id is not null group by account_id"
-        )
-        connection.execute(f"copy ({written}) to '{folder}/late.parquet' (format parquet)")
-        appended = connection.execute(f"select count(*) from '{folder}/late.parquet'").fetchone()[0]
+    appended = {source: _land_late(home, source, sql) for source, sql in LATE.items()}
     settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
     with Night(settings) as night:
         night.ingest()
         night.plan()
         failures = [result for result in night.build() if result.is_failure]
     assert failures == []
-    assert look(home, f"select count(*) from {facts}")[0][0] == rows_before + appended
-    kept = f"{features.split(' order by')[0]} and not is_current order by as_of_date, account_id"
-    names = [row[0] for row in look(home, "describe intermediate.int_churn__features")]
-    current_column = names.index("is_current")
-    earlier = [row for row in before if not row[current_column]]
-    assert look(home, kept) == earlier
-    assert len(earlier) > 1_000
+    for source, table in facts.items():
+        assert look(home, f"select count(*) from {table}") == [(counts[source] + appended[source],)]
+    assert len(before) > 1_000
+    assert look(home, features) == before
     # The new as-of date does see them.
-    seen = {
-        "events": "max(features_used_28d) > 0 and min(active_days_28d) >= 19",
-        "payments": "min(failed_payments_90d) >= 9",
-        "subscriptions": "min(is_past_due) = 1",
-    }[late]
-    assert look(home, f"select {seen} from intermediate.int_churn__features where as_of_date = date '2026-11-21'") == [(True,)]
+    seen = "max(features_used_28d) > 0 and min(active_days_28d) >= 19, min(failed_payments_90d) >= 9, min(is_past_due) = 1"
+    assert look(home, f"select {seen} from intermediate.int_churn__features where is_current") == [(True, True, True)]
+
+
+# Facts of the two months before, for every account.
+LATE = {
+    "events": """
+        select 'late-' || account_id || '-' || day as event_id, 'feature_used' as event, user_id, account_id, 'match' as feature,
+          date '2026-11-20' - day::integer as occurred_at
+        from users cross join range(1, 60) as days (day)""",
+    "payments": """
+        select 'late-' || account_id || '-' || day as payment_id, account_id, 'subscription' as kind, 10 as amount,
+          'USD' as currency, 'failed' as status, date '2026-11-20' - day::integer as paid_at
+        from users cross join range(1, 60, 7) as days (day)""",
+    "subscriptions": """
+        select 'late-' || account_id as subscription_id, account_id, timestamp '2026-10-01' as changed_at, 'enterprise' as plan,
+          4999 as mrr, 'USD' as currency, 'past_due' as status, 50 as seats
+        from users""",
+}
+
+
+def _land_late(home: Path, source: str, rows: str) -> int:
+    """Write rows, made from one user of each account, as what arrived on the day after the last; returns how many."""
+    folder = home / "landing" / source / "dt=2026-11-21"
+    folder.mkdir(parents=True)
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{home}/warehouse.duckdb' as warehouse (read_only)")
+        connection.execute(
+            "create table users as select account_id, min(user_id) as user_id from warehouse.staging.stg_users"
+            " where account_id is not null group by account_id"
+        )
+        connection.execute(f"copy ({rows}) to '{folder}/late.parquet' (format parquet)")
+        return connection.execute(f"select count(*) from '{folder}/late.parquet'").fetchone()[0]

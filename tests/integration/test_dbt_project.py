@@ -9,6 +9,8 @@ import pytest
 from orchestration.settings import load
 from tests.integration.conftest import copy_home
 
+pytestmark = pytest.mark.xdist_group("small")
+
 
 @pytest.fixture
 def unit_tests(small_home, tmp_path, monkeypatch):
@@ -16,7 +18,7 @@ def unit_tests(small_home, tmp_path, monkeypatch):
     home = copy_home(small_home, tmp_path / "home")
     settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
 
-    def run(*arguments: str, **variables: str) -> dict[str, str]:
+    def run(selection: str = "test_type:unit", **variables: str) -> dict[str, str]:
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
 
@@ -24,7 +26,7 @@ def unit_tests(small_home, tmp_path, monkeypatch):
         settings.export()
         try:
             outcome = dbtRunner().invoke(
-                ["test", "--select", "test_type:unit", *arguments, "--vars", json.dumps({**settings.dbt_vars(), **variables})]
+                ["test", "--select", selection, "--vars", json.dumps({**settings.dbt_vars(), **variables})]
             )
         finally:
             DuckDBConnectionManager.close_all_connections()
@@ -41,7 +43,7 @@ def test_unit_tests_of_the_branching_models_pass(unit_tests):
 
 
 def test_a_model_that_does_otherwise_fails_its_unit_test(unit_tests):
-    statuses = unit_tests("--select", "the_third_active_day_after_the_value_counts", reporting_timezone="Pacific/Kiritimati")
+    statuses = unit_tests("the_third_active_day_after_the_value_counts", reporting_timezone="Pacific/Kiritimati")
     assert statuses == {"the_third_active_day_after_the_value_counts": "fail"}
 
 

@@ -60,9 +60,7 @@ def build(settings: Settings) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         selection = [key.path[-1] for key in sorted(context.selected_asset_keys)] if context.is_subset else []
-        results = night.build(
-            selection, lambda result: context.log.info(f"{result.status}: {result.name} ({result.seconds:.2f} s)")
-        )
+        results = night.build(selection)
         yield from events(context.assets_def, results, night.row_counts)
         failures = [result for result in results if result.is_failure]
         if failures:
