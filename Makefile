@@ -27,7 +27,7 @@ nightly: $(STAMP)
 	$(BIN)/northstar nightly
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 ui: $(STAMP)
 	$(BIN)/northstar ui

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from unittest.mock import patch
 
 import duckdb
 import pytest
+from filelock import FileLock
 
 LAST_DAY = "2026-11-20"
 
@@ -82,32 +84,58 @@ def northstar():
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory, northstar) -> Path:
+def built_once(tmp_path_factory, worker_id) -> Callable[[str, Callable[[Path], None]], Path]:
+    """Build a home once for all workers of a test run: the first that asks builds it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def build(name: str, fill: Callable[[Path], None]) -> Path:
+        home = shared / name
+        with FileLock(shared / f"{name}.lock"):
+            if not (shared / f"{name}.done").exists():
+                shutil.rmtree(home, ignore_errors=True)
+                fill(home)
+                (shared / f"{name}.done").touch()
+        return home
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def prepared(built_once, northstar) -> Path:
     """A home with the dbt manifest and nothing else: copied, it spares its night the parse."""
-    home = tmp_path_factory.mktemp("prepared")
-    done = northstar(home, "prepare")
-    assert done.returncode == 0, done.stderr
-    return home
+
+    def fill(home: Path) -> None:
+        home.mkdir()
+        _succeed(northstar(home, "prepare"))
+
+    return built_once("prepared", fill)
 
 
 @pytest.fixture(scope="session")
-def small_home(prepared, tmp_path_factory, northstar) -> Path:
+def small_home(built_once, prepared, northstar) -> Path:
     """A company of 45 days, built up to the day before the last."""
-    home = copy_home(prepared, tmp_path_factory.mktemp("small") / "home")
-    simulated = northstar(home, "simulate", "--days", "45", "--users", "150", "--end", LAST_DAY)
-    assert simulated.returncode == 0, simulated.stderr
-    night = northstar(home, "nightly", "--as-of", "2026-11-19")
-    assert night.returncode == 0, night.stdout + night.stderr
-    return home
+
+    def fill(home: Path) -> None:
+        copy_home(prepared, home)
+        _succeed(northstar(home, "simulate", "--days", "45", "--users", "150", "--end", LAST_DAY))
+        _succeed(northstar(home, "nightly", "--as-of", "2026-11-19"))
+
+    return built_once("small", fill)
 
 
 @pytest.fixture(scope="session")
-def company_home(prepared, tmp_path_factory, northstar) -> Path:
+def company_home(built_once, prepared, northstar) -> Path:
     """The company that `make nightly` simulates, after its first night."""
-    home = copy_home(prepared, tmp_path_factory.mktemp("company") / "home")
-    simulated = northstar(home, "simulate", "--end", LAST_DAY)
-    assert simulated.returncode == 0, simulated.stderr
-    night = northstar(home, "nightly")
-    assert night.returncode == 0, night.stdout + night.stderr
-    (home / "night.txt").write_text(night.stdout)
-    return home
+
+    def fill(home: Path) -> None:
+        copy_home(prepared, home)
+        _succeed(northstar(home, "simulate", "--end", LAST_DAY))
+        (home / "night.txt").write_text(_succeed(northstar(home, "nightly")).stdout)
+
+    return built_once("company", fill)
+
+
+def _succeed(done: Done) -> Done:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done

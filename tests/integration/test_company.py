@@ -11,8 +11,6 @@ import pytest
 from orchestration.settings import load
 from tests.integration.conftest import copy_home, current, look
 
-pytestmark = pytest.mark.xdist_group("large")
-
 
 def test_the_night_reports_each_stage_and_the_release(company_home):
     text = (company_home / "night.txt").read_text()

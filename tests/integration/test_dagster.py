@@ -23,8 +23,6 @@ from tests.integration.conftest import copy_home, current
 
 SNAPSHOT = Path(__file__).with_name("assets.txt")
 
-pytestmark = pytest.mark.xdist_group("small")
-
 
 @pytest.fixture(scope="module")
 def defs(small_home) -> dg.Definitions:
