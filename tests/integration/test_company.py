@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
-import pytest
 
 from orchestration.settings import load
 from tests.integration.conftest import copy_home, current, look

@@ -68,7 +68,8 @@ def write_parquet(table: pa.Table, folder: Path) -> None:
     folder.mkdir(parents=True)
     # A dictionary pays where values repeat; for ids, which do not, building it costs more than it saves.
     repeating = [field.name for field in table.schema if not field.name.endswith("_at") and field.name not in _UNIQUE]
-    pq.write_table(table, folder / "part-0.parquet", compression="zstd", use_dictionary=repeating)
+    # Not zstd: it keeps its state from file to file, and the second simulation of a process came out in other bytes.
+    pq.write_table(table, folder / "part-0.parquet", compression="snappy", use_dictionary=repeating)
 
 
 def write_csv(text: pa.Table, folder: Path) -> None:

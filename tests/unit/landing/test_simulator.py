@@ -121,6 +121,7 @@ def within(count, total, share):
 
 
 def test_same_arguments_give_the_same_bytes_whatever_the_host(tmp_path):
+    simulate(tmp_path / "before", **SMALL)  # a second simulation of one process gives what a first one gives
     simulate(tmp_path / "here", **SMALL)
     script = (
         "from datetime import date; from pathlib import Path; from orchestration.landing.simulator import simulate; "

@@ -158,7 +158,7 @@ def test_a_file_that_is_no_toml(tmp_path: Path, content: bytes) -> None:
 
 
 def test_where_the_file_is_found(tmp_path: Path) -> None:
-    """The named one, else that of the working folder, else that of the home."""
+    """The named one, else that of the working folder, else that of the home; none where the name is empty."""
     home, here, named = tmp_path / "home", tmp_path / "here", tmp_path / "named.toml"
     for folder in (home, here):
         folder.mkdir()
@@ -171,7 +171,7 @@ def test_where_the_file_is_found(tmp_path: Path) -> None:
     named.write_text("keep_releases = 4")
     found = load({**environment, "NORTHSTAR_CONFIG": "../named.toml"}, directory=here)
     assert (found.config.keep_releases, found.config_file, found.home) == (4, named, home)
-    assert load({**environment, "NORTHSTAR_CONFIG": ""}, directory=here).config.keep_releases == 3
+    assert load({**environment, "NORTHSTAR_CONFIG": ""}, directory=here).config_file is None
 
 
 def test_a_named_file_must_exist(tmp_path: Path) -> None:
