@@ -68,8 +68,11 @@ def write_parquet(table: pa.Table, folder: Path) -> None:
     folder.mkdir(parents=True)
     # A dictionary pays where values repeat; for ids, which do not, building it costs more than it saves.
     repeating = [field.name for field in table.schema if not field.name.endswith("_at") and field.name not in _UNIQUE]
-    # Not zstd: it keeps its state from file to file, and the second simulation of a process came out in other bytes.
-    pq.write_table(table, folder / "part-0.parquet", compression="snappy", use_dictionary=repeating)
+    # Decoded first: from dictionary columns with NULLs the writer left memory it had not set in the page (pyarrow 26.0.1), and a
+    # second simulation of one process came out in other bytes.
+    decoded = [column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column for column in table.columns]
+    plain = pa.table(decoded, names=table.column_names)
+    pq.write_table(plain, folder / "part-0.parquet", compression="zstd", use_dictionary=repeating)
 
 
 def write_csv(text: pa.Table, folder: Path) -> None:

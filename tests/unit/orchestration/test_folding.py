@@ -181,7 +181,7 @@ def test_the_compiled_chain_does_what_dbt_does(folding_home: Callable[..., Home]
     assert all(by_dbt.query(f"select count(*) > 0 from {schema}.{name}") == [(True,)] for schema, name in INCREMENTAL)
 
 
-@pytest.mark.parametrize("seed", range(10, 13))
+@pytest.mark.parametrize("seed", range(10, 12))
 @pytest.mark.parametrize("order", ["by_day", "reversed"])
 def test_arrival_day_by_arrival_day(folding_home: Callable[..., Home], chain: CompiledChain, seed: int, order: str) -> None:
     home, fresh = folding_home("home"), folding_home("fresh")
@@ -193,7 +193,7 @@ def test_arrival_day_by_arrival_day(folding_home: Callable[..., Home], chain: Co
     assert differences(home, fresh) == {}
 
 
-@pytest.mark.parametrize("seed", range(20, 24))
+@pytest.mark.parametrize("seed", range(20, 22))
 def test_any_history_of_corrections_kills_and_horizons(
     folding_home: Callable[..., Home], chain: CompiledChain, seed: int
 ) -> None:
