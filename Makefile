@@ -9,14 +9,15 @@ UV := $(shell command -v uv 2>/dev/null)
 
 install: $(STAMP)
 
-# Bytecode is compiled at install: without it `import dbt` takes twice as long at every start.
+# Bytecode is compiled at install: without it `import dbt` takes twice as long at every start. The lock is complete, so pip need not
+# resolve again (and takes a pinned gql for another package than gql[requests] when it does).
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 ifdef UV
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 else
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --compile --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --compile --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 endif
 	$(BIN)/python -m compileall -q orchestration ml expectations
