@@ -69,7 +69,7 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--days", type=click.IntRange(1), default=240, show_default=True, help="Arrival days to write.")
-@click.option("--users", type=click.IntRange(1), default=1_000, show_default=True, help="Persons who sign up, about.")
+@click.option("--users", type=click.IntRange(1), default=2_000, show_default=True, help="Persons who sign up, about.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Same seed, same bytes.")
 @click.option("--end", type=_DAY, default=None, help="Last arrival day.  [default: yesterday]")
 @click.option("--out", type=_PATH, default=None, help="Folder to write.  [default: the landing zone]")

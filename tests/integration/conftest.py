@@ -126,11 +126,11 @@ def small_home(built_once, prepared, northstar) -> Path:
 
 @pytest.fixture(scope="session")
 def company_home(built_once, prepared, northstar) -> Path:
-    """The company that `make nightly` simulates, after its first night."""
+    """Half the company that `make nightly` simulates, after its first night."""
 
     def fill(home: Path) -> None:
         copy_home(prepared, home)
-        _succeed(northstar(home, "simulate", "--end", LAST_DAY))
+        _succeed(northstar(home, "simulate", "--users", "1000", "--end", LAST_DAY))
         (home / "night.txt").write_text(_succeed(northstar(home, "nightly")).stdout)
 
     return built_once("company", fill)

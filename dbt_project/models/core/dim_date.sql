@@ -1,5 +1,5 @@
 -- Facts and rates may be older than the first day on which anything arrived.
-with oldest as (
+with oldest as ( -- noqa: ST03
   select least(
     date '{{ var("partition_start") }}',
     (select min(signed_up_date) from {{ ref("stg_users") }}),
