@@ -21,6 +21,8 @@ from orchestration.errors import NorthstarError, UserError
 from orchestration.settings import Settings, load
 
 if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest as DbtManifest
+
     from orchestration.publishing.release import Release, ReleaseStore
 
 _out = Console(highlight=False, soft_wrap=True)
@@ -254,12 +256,13 @@ def ui(port: int) -> int:
     return serve(port)
 
 
-def _prepare(settings: Settings) -> None:
+def _prepare(settings: Settings) -> "DbtManifest | None":
+    """Make what a code location needs; returns the dbt project where it had to be parsed for that."""
     from orchestration import serving, transform
 
     settings.export()
-    transform.prepare(settings)
     serving.install(settings)
+    return transform.prepare(settings)
 
 
 def _store(settings: Settings) -> "ReleaseStore":
@@ -272,11 +275,11 @@ def _run_night(tags: Mapping[str, str]) -> None:
     """Run the nightly job of the code location against the instance that the UI shows, with progress."""
     started = datetime.now(UTC)
     settings = load()
-    _prepare(settings)
+    parsed = _prepare(settings)
     before = _store(settings).current()
     with _progress():
         try:
-            _execute(settings, tags)
+            _execute(settings, tags, parsed)
         except NorthstarError as error:
             stands = f"release {before.release_id} stands" if before else "there is no release"
             kind = UserError if isinstance(error, UserError) else NorthstarError
@@ -286,13 +289,13 @@ def _run_night(tags: Mapping[str, str]) -> None:
     _report(current, datetime.now(UTC) - started)
 
 
-def _execute(settings: Settings, tags: Mapping[str, str]) -> None:
+def _execute(settings: Settings, tags: Mapping[str, str], parsed: "DbtManifest | None") -> None:
     import dagster as dg
 
     from orchestration.definitions import build
     from orchestration.night import JOB
 
-    job = build(settings).resolve_job_def(JOB)
+    job = build(settings, parsed).resolve_job_def(JOB)
     with dg.DagsterInstance.get() as instance:
         try:
             result = job.execute_in_process(

@@ -4,6 +4,7 @@ Belongs here: what holds for all assets (the executor, the resource). Does not b
 """
 
 import warnings
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -17,9 +18,15 @@ from orchestration.defs.transform import assets as dbt
 from orchestration.resources import night as night_resource
 from orchestration.settings import Settings, load
 
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest as DbtManifest
 
-def build(settings: Settings) -> dg.Definitions:
-    """The definitions over one home; tests and the command line build the same graph. Needs a prepared dbt manifest."""
+
+def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definitions:
+    """The definitions over one home; tests and the command line build the same graph. Needs a prepared dbt manifest.
+
+    parsed: the dbt project where this process has just parsed it.
+    """
     marts = dict(sorted(night.marts(transform.read_manifest(settings)).items()))
     with warnings.catch_warnings():
         # Said of every backfill policy at every load; the pinned version is the one that the tests drive.
@@ -30,7 +37,7 @@ def build(settings: Settings) -> dg.Definitions:
         asset_checks=[gate.build(list(marts))],
         jobs=[jobs.nightly],
         schedules=[schedules.nightly(settings)],
-        resources={"night": night_resource(settings)},
+        resources={"night": night_resource(settings, parsed)},
         executor=dg.in_process_executor,
     )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MOST_DIGITS, _MOST_DECIMALS = 31, 6
 _LONGEST = 2_000
 
-_COLUMNS = tuple(column.name for column in CONTRACT["events"].columns if column.name != "properties")
+COLUMNS = tuple(column.name for column in CONTRACT["events"].columns if column.name != "properties")
 
 
 class FilterError(ValueError):
@@ -84,14 +84,12 @@ def _attribute(node: "exp.Expr", text: str) -> str:
 
     if isinstance(node, exp.Column):
         path = [part.name for part in node.parts]
-        if len(path) == 1 and path[0] in _COLUMNS:
+        if len(path) == 1 and path[0] in COLUMNS:
             return path[0]
         # The name becomes a quoted member of a JSON path: these characters would end the quotes, escape, or match every member.
         if len(path) == 2 and path[0] == "properties" and path[1] and not set('"\\*') & set(path[1]):
             return f"properties.{path[1]}"
-    raise FilterError(
-        f"filter {text!r}: {node.sql()!r} is no event column; known are {', '.join(_COLUMNS)} and properties.<name>"
-    )
+    raise FilterError(f"filter {text!r}: {node.sql()!r} is no event column; known are {', '.join(COLUMNS)} and properties.<name>")
 
 
 def _literal(node: "exp.Expr", text: str) -> Decimal | str:

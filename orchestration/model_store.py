@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestration.durable import replace_text, sync_tree
 from orchestration.errors import NorthstarError
-from orchestration.publishing.durable import replace_text, sync_tree
 
 
 @dataclass(frozen=True)

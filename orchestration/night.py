@@ -20,7 +20,7 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from orchestration import transform
+from orchestration import digests, transform
 from orchestration.errors import NorthstarError, UserError
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition
@@ -33,6 +33,7 @@ from orchestration.warehouse import FoldPlan, Warehouse
 
 if TYPE_CHECKING:
     import pandas as pd
+    from dbt.contracts.graph.manifest import Manifest as DbtManifest
 
     from expectations.report import GateReport
 
@@ -104,9 +105,12 @@ class Trained:
 
 
 class Night:
-    """One run over one home, from `with Night(...)` to its end. Stages are called in order; each builds on those before."""
+    """One run over one home, from `with Night(...)` to its end. Stages are called in order; each builds on those before.
 
-    def __init__(self, settings: Settings, *, purpose: str = "nightly") -> None:
+    parsed: the dbt project where this process has just parsed it, so that it is not parsed twice.
+    """
+
+    def __init__(self, settings: Settings, *, purpose: str = JOB, parsed: "DbtManifest | None" = None) -> None:
         self.settings = settings
         self.lake = Lake(settings.home)
         self.warehouse = Warehouse(settings, self.lake)
@@ -114,7 +118,8 @@ class Night:
         self.releases = ReleaseStore(settings.home, memory_limit=settings.config.memory_limit)
         self.lock = WriterLock(settings.home, purpose)
         self.timings: dict[str, float] = {}
-        self._parsed: Any = None
+        self.row_counts: dict[str, int] = {}
+        self._parsed = parsed
         self._plan: FoldPlan | None = None
         self._candidate: Candidate | None = None
         self._report: GateReport | None = None
@@ -187,14 +192,14 @@ class Night:
         return self._plan
 
     def build(self, selection: Sequence[str] = ()) -> list[transform.NodeResult]:
-        """Run dbt on the plan, all of it or the models and seeds named. Failures are in the results.
+        """Run dbt on the plan, all of it or the models and seeds named. Failures are in the results, rows in `row_counts`.
 
         Only when everything was built and nothing failed does the plan count as folded in.
         """
         plan = self._planned
         with self.stage("build") as stage:
-            parsed = transform.prepare(self.settings)
-            results = transform.build(self.settings, full_refresh=plan.is_rebuild, parsed=parsed, selection=selection)
+            results = transform.build(self.settings, full_refresh=plan.is_rebuild, parsed=self._parsed, selection=selection)
+            self.row_counts = self._count_rows()
             stage.rows = sum(self.row_counts.values())
             models = sum(result.resource_type == "model" for result in results)
             tests = sum(result.resource_type == "test" for result in results)
@@ -203,9 +208,8 @@ class Night:
             self.warehouse.mark_folded()
         return results
 
-    @property
-    def row_counts(self) -> dict[str, int]:
-        """Rows of every table that dbt built, by unique_id."""
+    def _count_rows(self) -> dict[str, int]:
+        """Rows of every table that dbt builds, by unique_id."""
         nodes = {
             unique_id: (node["schema"], node["alias"])
             for unique_id, node in self.manifest["nodes"].items()
@@ -368,7 +372,7 @@ class Night:
             manifest = candidate.manifest(
                 previous_release_id=None if current is None else current.release_id,
                 config_digest=self.settings.digest,
-                dbt_manifest_digest=hashlib.sha256(transform.manifest_path(self.settings).read_bytes()).hexdigest(),
+                dbt_manifest_digest=digests.of_file(transform.manifest_path(self.settings)),
                 sources=self._sources(),
                 left_out=self.left_out,
                 gate=GateRecord(
@@ -423,17 +427,10 @@ class Night:
 
     @property
     def _code_version(self) -> str:
-        digest = hashlib.sha256()
         packages = ("orchestration", "ml", "expectations", "dbt_project")
-        files = [
-            path
-            for package in packages
-            for suffix in ("py", "sql", "yml", "csv")
-            for path in (PROJECT / package).rglob(f"*.{suffix}")
-        ]
-        for path in sorted(files):
-            digest.update(path.relative_to(PROJECT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-        return f"{version('northstar')}+{digest.hexdigest()[:12]}"
+        suffixes = ("py", "sql", "yml", "csv")
+        files = [path for package in packages for suffix in suffixes for path in (PROJECT / package).rglob(f"*.{suffix}")]
+        return f"{version('northstar')}+{digests.of_files(PROJECT, files)[:12]}"
 
     def _sources(self) -> dict[str, SourceRecord]:
         records = {}

@@ -4,17 +4,21 @@ Belongs here: how a run gets its `Night`. Does not belong here: what a night doe
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from orchestration.night import Night
 from orchestration.settings import Settings
 
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest as DbtManifest
+
 # One writer for the warehouse, whatever the runs are: assets that touch it name this pool.
 WAREHOUSE_POOL = "warehouse"
 
 
-def night(settings: Settings) -> dg.ResourceDefinition:
+def night(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.ResourceDefinition:
     """The night of a run: the writer's lock is taken when the run starts and given back when it ends.
 
     The executor is in-process, so that all steps of a run share it. Runs from the command line pass Dagster's pools by;
@@ -23,7 +27,7 @@ def night(settings: Settings) -> dg.ResourceDefinition:
 
     @dg.resource(description="The stages of a night over one home, under the writer's lock.")
     def resource(context: dg.InitResourceContext) -> Iterator[Night]:
-        with Night(settings, purpose=f"run {context.run_id}") as opened:
+        with Night(settings, purpose=f"run {context.run_id}", parsed=parsed) as opened:
             yield opened
 
     return resource

@@ -4,7 +4,6 @@ Belongs here: everything that calls dbt. Does not belong here: what dbt computes
 events (`defs.transform`). dbt is imported inside functions: the import alone takes 3 s.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestration import digests
 from orchestration.errors import NorthstarError
 from orchestration.settings import DBT_PROJECT, Settings
 
@@ -129,13 +129,10 @@ def _from_result(result: Any) -> NodeResult:
 
 
 def _fingerprint(settings: Settings) -> str:
-    digest = hashlib.sha256(json.dumps(settings.dbt_vars(), sort_keys=True).encode())
-    files = sorted(
+    files = [
         path for pattern in _SOURCES for path in DBT_PROJECT.glob(pattern) if "target" not in path.relative_to(DBT_PROJECT).parts
-    )
-    for path in files:
-        digest.update(path.relative_to(DBT_PROJECT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+    ]
+    return digests.of_files(DBT_PROJECT, files, beside=json.dumps(settings.dbt_vars(), sort_keys=True))
 
 
 @cache

@@ -7,7 +7,6 @@ tables, the days that the night replaces, the partitions that are folded in). Do
 The file is disposable: everything in it is rebuilt from the lake.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +14,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestration import digests
 from orchestration.errors import NorthstarError, UserError
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
 from orchestration.landing.lake import Lake, Partition
 from orchestration.settings import DBT_PROJECT, Settings
+from orchestration.sql import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -47,16 +48,16 @@ create or replace table control.funnel_conditions (
   funnel varchar, step_number integer, condition_number integer, attribute varchar, operator varchar, literal_text varchar,
   literal_number decimal(38, 6)
 );
-create or replace temp table target (source varchar, arrived_date date, digest varchar);
+create or replace table control.target (source varchar, arrived_date date, digest varchar);
 create or replace temp table happened (arrived_date date, event_date date);
-create or replace temp table changed as select source, arrived_date from target limit 0;
+create or replace temp table changed as select source, arrived_date from control.target limit 0;
 """
 
 # A partition changed when the lake holds another version than is folded in, or no longer holds it within the night's horizon.
 _CHANGED = """
 insert into changed
 select coalesce(target.source, folded.source), coalesce(target.arrived_date, folded.arrived_date)
-from target
+from control.target as target
 full join control.folded as folded on target.source = folded.source and target.arrived_date = folded.arrived_date
 where target.digest is distinct from folded.digest
 """
@@ -145,8 +146,8 @@ class Warehouse:
             raise NorthstarError(f"{self.path} cannot be opened: {str(error).splitlines()[0]}") from error
         try:
             connection.execute("set TimeZone = 'UTC'")
-            connection.execute(f"set memory_limit = {_literal(self._settings.config.memory_limit)}")
-            connection.execute(f"set temp_directory = {_literal(str(temporary))}")
+            connection.execute(f"set memory_limit = {literal(self._settings.config.memory_limit)}")
+            connection.execute(f"set temp_directory = {literal(str(temporary))}")
             yield connection
         finally:
             connection.close()
@@ -182,11 +183,11 @@ class Warehouse:
             self._write_targets(connection, partitions)
             connection.execute(_CHANGED)
             for source in CONTRACT.values():
-                files = self._lake.files(source.name, partitions[source.name])
-                connection.execute(f"create or replace view lake.{source.name} as {_scan(source, files)}")
-            self._write_affected_days(connection, is_rebuild=rebuild_reason is not None)
-            files = self._files_to_fold(connection, partitions["events"])
-            connection.execute(f"create or replace view control.events_to_fold as {_scan(CONTRACT['events'], files)}")
+                scan = self._scan(source, partitions[source.name].values())
+                connection.execute(f"create or replace view lake.{source.name} as {scan}")
+            self._write_affected_days(connection, partitions["events"], is_rebuild=rebuild_reason is not None)
+            scan = self._scan(CONTRACT["events"], self._to_fold(connection, partitions["events"].values()))
+            connection.execute(f"create or replace view control.events_to_fold as {scan}")
             connection.execute("insert into control.run values (?, ?)", [data_through, rebuild_reason is not None])
             plan = FoldPlan(
                 data_through=data_through,
@@ -278,13 +279,11 @@ class Warehouse:
         )
 
     def _write_targets(self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[str, Mapping[date, Partition]]) -> None:
-        connection.execute("create or replace table control.target (source varchar, arrived_date date, digest varchar)")
         _insert(
             connection,
             "control.target",
             [(source, day, partition.digest) for source, days in partitions.items() for day, partition in days.items()],
         )
-        connection.execute("insert into target from control.target")
         _insert(
             connection,
             "happened",
@@ -296,7 +295,9 @@ class Warehouse:
         )
         _insert(connection, "control.landed_sources", [(source, bool(days)) for source, days in partitions.items()])
 
-    def _write_affected_days(self, connection: "duckdb.DuckDBPyConnection", *, is_rebuild: bool) -> None:
+    def _write_affected_days(
+        self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[date, Partition], *, is_rebuild: bool
+    ) -> None:
         if is_rebuild:
             shifts = ", ".join(f"event_date + ({shift})" for shift in _ZONE_SHIFTS)
             connection.execute(f"insert or ignore into control.affected_days select unnest([{shifts}]) from happened")
@@ -304,31 +305,29 @@ class Warehouse:
         days = [day for (day,) in connection.execute("select arrived_date from changed where source = 'events'").fetchall()]
         if not days:
             return
-        files = self._lake.files("events", days)
+        # A changed day that is not among the partitions was withdrawn: nothing of it arrived.
+        scan = self._scan(CONTRACT["events"], [partitions[day] for day in days if day in partitions])
         connection.execute(
             "create or replace temp view arrived as select event_id,"
-            f" cast(occurred_at at time zone 'UTC' at time zone {_literal(self._settings.config.reporting_timezone)} as date)"
-            f" as event_date from ({_scan(CONTRACT['events'], files)})"
-            " where arrived_date in (select arrived_date from target where source = 'events')"
+            f" cast(occurred_at at time zone 'UTC' at time zone {literal(self._settings.config.reporting_timezone)} as date)"
+            f" as event_date from ({scan})"
         )
         connection.execute(_AFFECTED)
 
-    def _files_to_fold(self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[date, Partition]) -> list[Path]:
-        affected = {day for (day,) in connection.execute("select event_date from control.affected_days").fetchall()}
-        near = {day + timedelta(days=shift) for day in affected for shift in _ZONE_SHIFTS}
-        near_texts = {day.isoformat() for day in near}
-        days = [day for day, partition in partitions.items() if not near_texts.isdisjoint(partition.happened)]
-        return self._lake.files("events", days)
+    def _to_fold(self, connection: "duckdb.DuckDBPyConnection", partitions: Iterable[Partition]) -> list[Partition]:
+        affected = [day for (day,) in connection.execute("select event_date from control.affected_days").fetchall()]
+        near = {(day + timedelta(days=shift)).isoformat() for day in affected for shift in _ZONE_SHIFTS}
+        return [partition for partition in partitions if not near.isdisjoint(partition.happened)]
 
-
-def _scan(source: Source, files: Sequence[Path]) -> str:
-    """A select over the files of a source; without files, one that returns no row of the same types."""
-    columns = [(column.name, column.type.sql) for column in source.columns] + [(name, type_) for name, type_, _ in LAKE_COLUMNS]
-    if not files:
-        return "select " + ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in columns) + " limit 0"
-    names = ", ".join(f'"{name}"' for name, _ in columns)
-    paths = ", ".join(_literal(str(path)) for path in files)
-    return f"select {names} from read_parquet([{paths}], hive_partitioning = false)"
+    def _scan(self, source: Source, partitions: Iterable[Partition]) -> str:
+        """A select over the files of partitions of a source; without files, one that returns no row of the same types."""
+        columns = {column.name: column.type.sql for column in source.columns} | {name: type_ for name, type_, _ in LAKE_COLUMNS}
+        files = [path for partition in partitions for path in self._lake.data_files(partition)]
+        if not files:
+            return "select " + ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in columns.items()) + " limit 0"
+        names = ", ".join(f'"{name}"' for name in columns)
+        paths = ", ".join(literal(str(path)) for path in files)
+        return f"select {names} from read_parquet([{paths}], hive_partitioning = false)"
 
 
 def _incremental_code_digest(project: Path) -> str:
@@ -340,10 +339,7 @@ def _incremental_code_digest(project: Path) -> str:
         project / "seeds/funnels.csv",
         *(project / "macros").rglob("*.sql"),
     ]
-    digest = hashlib.sha256()
-    for path in sorted({*models, *inputs}):
-        digest.update(path.relative_to(project).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return digests.of_files(project, [*models, *inputs])
 
 
 def _insert(connection: "duckdb.DuckDBPyConnection", table: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -359,7 +355,3 @@ def _scalar(connection: "duckdb.DuckDBPyConnection", query: str) -> Any:
     row = connection.execute(query).fetchone()
     assert row is not None  # noqa: S101  (an aggregate returns a row)
     return row[0]
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -37,9 +37,11 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
+from orchestration import digests
 from orchestration.errors import NorthstarError, UserError
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Column, Source, Type
-from orchestration.landing.lake import Lake, LandedFile, Partition, sha256
+from orchestration.landing.lake import Lake, LandedFile, Partition
+from orchestration.sql import identifier, literal
 
 FORMATS = (".parquet", ".csv", ".csv.gz", ".jsonl", ".jsonl.gz")
 _PREFIX = "dt="
@@ -139,9 +141,9 @@ def ingest(
     lake.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".ingest-", dir=lake.root) as spill, duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"SET temp_directory = {_literal(spill)}")
+        connection.execute(f"SET temp_directory = {literal(spill)}")
         if memory_limit is not None:
-            connection.execute(f"SET memory_limit = {_literal(memory_limit)}")
+            connection.execute(f"SET memory_limit = {literal(memory_limit)}")
         for batch in _batches(waiting):
             run = _Batch(connection, CONTRACT[source], zone, max_quarantine_ratio)
             entered += run.ingest(batch, lake)
@@ -240,7 +242,7 @@ class _Batch:
     def ingest(self, batch: dict[date, list[Path]], lake: Lake) -> list[Partition]:
         """Read, judge and write; what fails is in `failed` afterwards."""
         self.connection.execute("RESET threads")
-        columns = "".join(f"{_quoted(column.name)} {column.type.sql}, " for column in self.source.columns)
+        columns = "".join(f"{identifier(column.name)} {column.type.sql}, " for column in self.source.columns)
         self.connection.execute(
             f"CREATE OR REPLACE TABLE judged (day DATE, file VARCHAR, n BIGINT, {columns}extra JSON, reasons VARCHAR[], "
             "raw VARCHAR)"
@@ -275,7 +277,7 @@ class _Batch:
         try:
             _, size, mtime_ns = _identity(path)
             header = _parquet_header(path) if extension == ".parquet" else _csv_header(path) if "csv" in extension else ()
-            file = _File(path, day, extension, size, mtime_ns, sha256(path), header)
+            file = _File(path, day, extension, size, mtime_ns, digests.of_file(path), header)
             if header:
                 self._match(file, [name for name, _ in header])
         except _RefusedError as refused:
@@ -308,7 +310,7 @@ class _Batch:
     # --- readers: each leaves a relation of path, n, c0, c1, … and judges it
 
     def _read_parquet(self, group: list[_File]) -> None:
-        columns = ", ".join(f"{_quoted(name)} AS c{i}" for i, (name, _) in enumerate(group[0].header))
+        columns = ", ".join(f"{identifier(name)} AS c{i}" for i, (name, _) in enumerate(group[0].header))
         scan = (
             f"SELECT {columns}, filename AS path, file_row_number + 1 AS n FROM read_parquet({_paths(group)}, "
             "filename = true, file_row_number = true, binary_as_string = true, hive_partitioning = false)"
@@ -393,7 +395,7 @@ class _Batch:
         if not matched:
             return
         names = [(plain, name) for plain, spelled in keys.items() for name in spelled]
-        pointers = ", ".join(_literal("/" + name.replace("~", "~0").replace("/", "~1")) for _, name in names)
+        pointers = ", ".join(literal("/" + name.replace("~", "~0").replace("/", "~1")) for _, name in names)
         positions: dict[str, list[int]] = defaultdict(list)
         for position, (plain, _) in enumerate(names, start=1):
             positions[plain].append(position)
@@ -447,7 +449,7 @@ class _Batch:
             label = "both" if len(where) == 2 else "all"
             faults.append((" AND ".join(f"t{i} IS NULL" for i in where), f"{', '.join(self.source.one_of)}: {label} missing"))
         bad = " OR ".join(f"({condition})" for condition, _ in faults)
-        found = ", ".join(f"CASE WHEN {condition} THEN {_literal(reason)} END" for condition, reason in faults)
+        found = ", ".join(f"CASE WHEN {condition} THEN {literal(reason)} END" for condition, reason in faults)
         reasons = f"CASE WHEN {bad} THEN list_filter([{found}], reason -> reason IS NOT NULL) END"
         known = {column.name for column in columns}
         unknown = sorted((name, cell.text) for name, cell in cells.items() if name not in known)
@@ -485,7 +487,7 @@ class _Batch:
             yield f"{text} IS NOT NULL AND {value} IS NULL", f"{name}: not {_NOUNS[column.type]}"
         if column.allowed:
             yield (
-                f"{value} NOT IN ({', '.join(map(_literal, column.allowed))})",
+                f"{value} NOT IN ({', '.join(map(literal, column.allowed))})",
                 f"{name}: not one of {', '.join(column.allowed)}",
             )
         if column.minimum is not None:
@@ -503,7 +505,7 @@ class _Batch:
         """Table `files`: path, name, day, and the instant from which a fact would lie in the future (UTC)."""
         self.connection.execute("CREATE OR REPLACE TABLE files (path VARCHAR, name VARCHAR, day DATE, latest TIMESTAMP)")
         rows = ", ".join(
-            f"({_literal(str(file.path))}, {_literal(file.path.name)}, DATE '{file.day}', TIMESTAMP '{self._latest(file.day)}')"
+            f"({literal(str(file.path))}, {literal(file.path.name)}, DATE '{file.day}', TIMESTAMP '{self._latest(file.day)}')"
             for file in group
         )
         self.connection.execute(f"INSERT INTO files VALUES {rows}")
@@ -541,11 +543,11 @@ class _Batch:
         return "; ".join(f"{reason} ({rows}, first in row {first})" for reason, rows, first in found.fetchall())
 
     def _happened_sql(self) -> str:
-        column = _quoted(self.source.happened_at)
+        column = identifier(self.source.happened_at)
         if self.source.column(self.source.happened_at).type is Type.DATE:
             return f"SELECT day, {column}::VARCHAR, count(*) FROM judged WHERE reasons IS NULL GROUP BY ALL"
         # Converting an instant to a local day is dear and every offset is a multiple of 15 minutes: convert quarters of an hour.
-        local = f"timezone({_literal(self.zone.key)}, timezone('UTC', quarter))::DATE::VARCHAR"
+        local = f"timezone({literal(self.zone.key)}, timezone('UTC', quarter))::DATE::VARCHAR"
         return (
             f"SELECT day, {local}, sum(rows)::BIGINT FROM (SELECT day, time_bucket(INTERVAL 15 minutes, {column}) AS quarter, "
             "count(*) AS rows FROM judged WHERE reasons IS NULL GROUP BY ALL) GROUP BY ALL"
@@ -578,10 +580,10 @@ class _Batch:
         for path in (accepted, refused):
             path.unlink(missing_ok=True)
         if partition.accepted:
-            columns = ", ".join(_quoted(column.name) for column in self.source.columns)
+            columns = ", ".join(identifier(column.name) for column in self.source.columns)
             lake_columns = {"arrived_date": "day", "landed_file": "file", "landed_row": "n", "extra": "extra"}
             behind = ", ".join(f"{lake_columns[name]}::{kind} AS {name}" for name, kind, _ in LAKE_COLUMNS)
-            self._copy(f"{columns}, {behind}", day, "IS NULL", f"{_quoted(self.source.happened_at)}, file, n", accepted)
+            self._copy(f"{columns}, {behind}", day, "IS NULL", f"{identifier(self.source.happened_at)}, file, n", accepted)
         if partition.quarantined:
             columns = "file AS landed_file, n AS landed_row, array_to_string(reasons, '; ') AS reason, raw::JSON AS row"
             self._copy(columns, day, "IS NOT NULL", "file, n", refused)
@@ -591,7 +593,7 @@ class _Batch:
         rows = f"SELECT {columns} FROM judged WHERE day = DATE '{day}' AND reasons {reasons} ORDER BY {order}"
         target.parent.mkdir(parents=True, exist_ok=True)
         with self.connection.cursor() as cursor:
-            cursor.execute(f"COPY ({rows}) TO {_literal(str(target))} (FORMAT parquet, COMPRESSION zstd)")
+            cursor.execute(f"COPY ({rows}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)")
 
 
 # --- cells ---------------------------------------------------------------------------------------------------------------------
@@ -777,20 +779,12 @@ def _drained(waiting: deque[str]) -> Iterator[str]:
 # --- SQL -----------------------------------------------------------------------------------------------------------------------
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _paths(group: Iterable[_File]) -> str:
-    return f"[{', '.join(_literal(str(file.path)) for file in group)}]"
+    return f"[{', '.join(literal(str(file.path)) for file in group)}]"
 
 
 def _json_object(pairs: Iterable[tuple[str, str]]) -> str:
-    return f"json_object({', '.join(f'{_literal(name)}, {value}' for name, value in pairs)})"
+    return f"json_object({', '.join(f'{literal(name)}, {value}' for name, value in pairs)})"
 
 
 def _numbered(table: str) -> str:

@@ -13,13 +13,14 @@ the old partition or the new one, at worst with a stray file that the next repla
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from orchestration import digests
+from orchestration.durable import sync_path
 from orchestration.errors import NorthstarError
 
 MANIFEST = "manifest.json"
@@ -108,11 +109,11 @@ class Lake:
 
     def files(self, source: str, dts: Iterable[date] | None = None) -> list[Path]:
         """List the data files of a source, or of some of its arrival days, oldest first; absent days have none."""
-        return [
-            self.folder(source, day) / name
-            for day, partition in self._chosen(source, dts).items()
-            for name in partition.data_files
-        ]
+        return [path for partition in self._chosen(source, dts).values() for path in self.data_files(partition)]
+
+    def data_files(self, partition: Partition) -> list[Path]:
+        """List the data files of a partition that is in hand, without reading its manifest again."""
+        return [self.folder(partition.source, partition.arrived_date) / name for name in partition.data_files]
 
     def quarantine_files(self, source: str, dts: Iterable[date] | None = None) -> list[Path]:
         """List the files of refused rows of a source, or of some of its arrival days, oldest first."""
@@ -155,45 +156,31 @@ class Lake:
         return {day: partition for day, partition in found if partition is not None}
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _adopt(staged: Path) -> tuple[str, tuple[str, ...]]:
     """Give a staged file its content-addressed name; without one, the digest of nothing and no name."""
     if not staged.exists():
         return hashlib.sha256().hexdigest(), ()
-    digest = sha256(staged)
+    digest = digests.of_file(staged)
     final = staged.with_name(f"{digest[:_NAME_LENGTH]}.parquet")
-    if final.exists() and sha256(final) == digest:
+    if final.exists() and digests.of_file(final) == digest:
         staged.unlink()
     else:
-        _sync(staged)
+        sync_path(staged)
         staged.rename(final)
-        _sync(final.parent)  # before the manifest: it must never name a file that a power cut can lose
+        sync_path(final.parent)  # before the manifest: it must never name a file that a power cut can lose
     return digest, (final.name,)
 
 
 def _write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}")
     temporary.write_text(text, encoding="utf-8")
-    _sync(temporary)
+    sync_path(temporary)
     temporary.rename(path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove_others(folder: Path, keep: set[str]) -> None:
     if others := [path for path in folder.iterdir() if path.name not in keep]:
-        _sync(folder)  # a power cut must not undo the renames and yet remember the removals
+        sync_path(folder)  # a power cut must not undo the renames and yet remember the removals
         for path in others:
             path.unlink()
 

@@ -13,8 +13,8 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
+from orchestration.durable import replace_text
 from orchestration.errors import NorthstarError
-from orchestration.publishing.durable import replace_text
 
 
 class LockTaken(NorthstarError):  # noqa: N818 - says what happened

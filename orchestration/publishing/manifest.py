@@ -16,6 +16,7 @@ import duckdb
 from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
 
 from orchestration.errors import NorthstarError
+from orchestration.sql import identifier
 
 SCHEMA_VERSION = 1
 _STRICT = ConfigDict(extra="forbid")
@@ -146,7 +147,7 @@ def table_digest(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
 
 def _text(column: Column) -> str:
     # DuckDB writes ['a, b'] and ['a', 'b'] alike enough to confuse a reader; JSON quotes each element.
-    name = '"' + column.name.replace('"', '""') + '"'
+    name = identifier(column.name)
     nested = column.type.endswith("]") or column.type.startswith(("STRUCT(", "MAP(", "UNION("))
     return f"CAST(to_json({name}) AS VARCHAR)" if nested else f"CAST({name} AS VARCHAR)"
 

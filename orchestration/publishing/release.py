@@ -25,8 +25,9 @@ from pathlib import Path
 
 import duckdb
 
+from orchestration import digests
+from orchestration.durable import replace_link, replace_text, sync_path, sync_tree
 from orchestration.errors import NorthstarError, UserError
-from orchestration.publishing.durable import replace_link, replace_text, sync_path, sync_tree
 from orchestration.publishing.lock import StaleToken, WriterLock
 from orchestration.publishing.manifest import (
     GateRecord,
@@ -38,6 +39,7 @@ from orchestration.publishing.manifest import (
     schema_changes,
     table_digest,
 )
+from orchestration.sql import identifier, literal
 
 DATABASE = "marts.duckdb"
 STORAGE_VERSION = "v1.0.0"  # the oldest that DuckDB 1.x writes and every 1.x client opens
@@ -206,7 +208,7 @@ class ReleaseStore:
                 if isinstance(error, duckdb.Error):
                     raise NorthstarError(f"release {release_id} could not be built, nothing was published: {error}") from error
                 raise
-        sha256 = _sha256(path / DATABASE)
+        sha256 = digests.of_file(path / DATABASE)
         return Candidate(release_id, path, created_at, published_at, data_through, code_version, model_version, records, sha256)
 
     @contextmanager
@@ -226,9 +228,9 @@ class ReleaseStore:
     def _set_up(self, connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path]) -> None:
         connection.execute("SET TimeZone = 'UTC'")
         if self._memory_limit:
-            connection.execute(f"SET memory_limit = {_literal(self._memory_limit)}")
+            connection.execute(f"SET memory_limit = {literal(self._memory_limit)}")
         for name, file in files.items():
-            connection.execute(f"ATTACH {_literal(str(file))} AS {_quote(name)} (READ_ONLY)")
+            connection.execute(f"ATTACH {literal(str(file))} AS {identifier(name)} (READ_ONLY)")
 
     @staticmethod
     def _check_marts(
@@ -255,7 +257,7 @@ class ReleaseStore:
     def _check_space(self, connection: duckdb.DuckDBPyConnection, catalog: str, marts: Sequence[str]) -> None:
         cells = 0
         for mart in marts:
-            relation = f"{_quote(catalog)}.marts.{_quote(mart)}"
+            relation = f"{identifier(catalog)}.marts.{identifier(mart)}"
             rows = _count(connection, f"SELECT count(*) FROM {relation}")
             cells += rows * len(read_columns(connection, relation))
         # Twice: the DuckDB file and the Parquet files.
@@ -273,9 +275,9 @@ class ReleaseStore:
         records = {}
         with self._open({"candidate": path / DATABASE}) as connection:
             for mart in marts:
-                table = f"candidate.{_quote(mart)}"
+                table = f"candidate.{identifier(mart)}"
                 file = path / "parquet" / f"{mart}.parquet"
-                connection.execute(f"COPY (FROM {table}) TO {_literal(str(file))} (FORMAT parquet, COMPRESSION zstd)")
+                connection.execute(f"COPY (FROM {table}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd)")
                 records[mart] = MartRecord(
                     rows=_count(connection, f"SELECT count(*) FROM {table}"),
                     digest=table_digest(connection, table),
@@ -331,7 +333,7 @@ class ReleaseStore:
         reasons = []
         if not verdict.passed:
             reasons.append(f"the gate failed ({verdict.reason})")
-        sha256 = _sha256(candidate.database)
+        sha256 = digests.of_file(candidate.database)
         if sha256 != verdict.marts_sha256:
             reasons.append(f"{DATABASE} has SHA-256 {sha256[:12]}…, the gate judged {verdict.marts_sha256[:12]}…")
         previous = current.release_id if current else None
@@ -389,7 +391,7 @@ class ReleaseStore:
         release = self.release(release_id)
         if release.is_current:
             raise UserError(f"release {release_id} is the current one already")
-        if not release.database.is_file() or _sha256(release.database) != release.manifest.marts_sha256:
+        if not release.database.is_file() or digests.of_file(release.database) != release.manifest.marts_sha256:
             raise PublishRefused(f"{release.database} is not the file that was published; the current release stands")
         lock.check()
         self._point_to(release_id, release.manifest)
@@ -559,7 +561,7 @@ class ReleaseStore:
 def _attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[str]:
     """Attach a fresh file under a plain name; it is checkpointed at the end, and has no write-ahead log once it is closed."""
     target = "northstar_candidate"
-    connection.execute(f"ATTACH {_literal(str(file))} AS {target} (STORAGE_VERSION '{STORAGE_VERSION}')")
+    connection.execute(f"ATTACH {literal(str(file))} AS {target} (STORAGE_VERSION '{STORAGE_VERSION}')")
     try:
         yield target
         connection.execute(f"CHECKPOINT {target}")
@@ -584,15 +586,15 @@ def _copy_marts(
     """
     counts: list[dict[str, str | int]] = []
     for mart in marts:
-        table = f"{target}.{_quote(mart)}"
-        order = ", ".join(_quote(column) for column in order_by.get(mart, ()))
-        copy = f"CREATE TABLE {table} AS SELECT * FROM {_quote(catalog)}.marts.{_quote(mart)}"
+        table = f"{target}.{identifier(mart)}"
+        order = ", ".join(identifier(column) for column in order_by.get(mart, ()))
+        copy = f"CREATE TABLE {table} AS SELECT * FROM {identifier(catalog)}.marts.{identifier(mart)}"
         connection.execute(f"{copy} ORDER BY {order}" if order else copy)
         text, columns = comments.get(mart, ("", {}))
         if text:
-            connection.execute(f"COMMENT ON TABLE {table} IS {_literal(text)}")
+            connection.execute(f"COMMENT ON TABLE {table} IS {literal(text)}")
         for column, comment in columns.items():
-            connection.execute(f"COMMENT ON COLUMN {table}.{_quote(column)} IS {_literal(comment)}")
+            connection.execute(f"COMMENT ON COLUMN {table}.{identifier(column)} IS {literal(comment)}")
         counts.append({"mart": mart, "row_count": _count(connection, f"SELECT count(*) FROM {table}")})
     return counts
 
@@ -613,10 +615,10 @@ def _common_rows(connection: duckdb.DuckDBPyConnection, mart: str, left: MartRec
     if left.digest == right.digest:
         return left.rows
     types = {column.name: column.type for column in left.columns}
-    shared = [_quote(column.name) for column in right.columns if types.get(column.name) == column.type]
+    shared = [identifier(column.name) for column in right.columns if types.get(column.name) == column.type]
     if not shared:
         return 0
-    columns, name = ", ".join(shared), _quote(mart)
+    columns, name = ", ".join(shared), identifier(mart)
     lost = _count(
         connection,
         f"SELECT count(*) FROM (SELECT {columns} FROM before.{name} EXCEPT ALL SELECT {columns} FROM after.{name})",
@@ -626,16 +628,3 @@ def _common_rows(connection: duckdb.DuckDBPyConnection, mart: str, left: MartRec
 
 def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
     return int(connection.execute(sql).fetchall()[0][0])
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -17,6 +17,7 @@ import pytest
 from expectations.checks import Check, Context, Expectation, Query
 from expectations.registry import SUITES
 from expectations.suites import retention
+from orchestration.filters import COLUMNS as FILTER_COLUMNS
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
 from orchestration.night import marts
 
@@ -353,3 +354,20 @@ def test_a_bracket_of_the_seed_that_the_suite_lacks_is_seen(repository, tmp_path
     shipped = (repository / "dbt_project" / "seeds" / "retention_periods.csv").read_text(encoding="utf-8")
     seed.write_text(f"{shipped.rstrip()}\nbracket,day,91,180\n")
     assert bracket_bounds(seed) == {**retention._BRACKETS, 91: 180}
+
+
+def filtered_columns(macro: Path) -> list[str]:
+    loop = re.search(r"for column in \[(.*?)\]", macro.read_text(encoding="utf-8"), re.DOTALL)
+    assert loop is not None
+    return re.findall(r'"(\w+)"', loop[1])
+
+
+def test_every_column_that_a_filter_may_name_is_compared(repository):
+    """One that the macro lacks would be looked up among the properties, and never match."""
+    assert filtered_columns(repository / "dbt_project/macros/event_attribute.sql") == list(FILTER_COLUMNS)
+
+
+def test_a_column_that_the_macro_lacks_is_seen(repository, tmp_path):
+    macro = tmp_path / "event_attribute.sql"
+    macro.write_text((repository / "dbt_project/macros/event_attribute.sql").read_text().replace('"feature", ', ""))
+    assert filtered_columns(macro) == [name for name in FILTER_COLUMNS if name != "feature"]

@@ -5,10 +5,7 @@ with events as (
 ),
 
 duplicates as (
-  select duplicates.*
-  from {{ ref("int_events__duplicates") }} as duplicates
-  inner join {{ source("control", "affected_days") }} as affected
-    on duplicates.event_date = affected.event_date
+  {{ of_affected_days(ref("int_events__duplicates")) }}
 ),
 
 -- A fact is known from the first day on which any of its copies arrived.

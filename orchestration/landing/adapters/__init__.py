@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from orchestration.errors import UserError
+from orchestration.sql import literal
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def load(connection: duckdb.DuckDBPyConnection, reader: str, files: Sequence[Pat
         if not file.is_file():
             raise UserError(f"{file} does not exist")
     names = ", ".join(file.name for file in files)
-    quoted = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    quoted = ", ".join(literal(str(file)) for file in files)
     scan = reader.replace("$files", f"[{quoted}]")
     try:
         found = {str(row[0]) for row in connection.execute(f"DESCRIBE FROM {scan}").fetchall()}
@@ -93,9 +94,8 @@ def write_days(connection: duckdb.DuckDBPyConnection, table: str, key: str, sour
         target = out / source / f"dt={day.isoformat()}" / f"{name}.parquet"
         target.parent.mkdir(parents=True, exist_ok=True)
         staged = target.with_name(f".{target.name}")
-        path = str(staged).replace("'", "''")
         rows = f"SELECT * EXCLUDE (day) FROM {table} WHERE day = DATE '{day}' ORDER BY {key}"
-        connection.execute(f"COPY ({rows}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+        connection.execute(f"COPY ({rows}) TO {literal(str(staged))} (FORMAT parquet, COMPRESSION zstd)")
         if target.exists() and target.read_bytes() == staged.read_bytes():
             staged.unlink()
         else:

@@ -221,7 +221,7 @@ def test_a_take_over_while_the_candidate_is_checked_is_refused(published, monkey
             (published.path / "locks" / "fence").write_text("99\n")
             return candidate.marts_sha256
 
-        monkeypatch.setattr(release_module, "_sha256", slow)
+        monkeypatch.setattr(release_module.digests, "of_file", slow)
         refused(published, candidate, lock, "the latest is 99")
 
 
@@ -310,7 +310,7 @@ def is_whole(home, expected_versions) -> int:
     pointer = json.loads((home.path / "published" / "current.json").read_text())
     assert pointer["release_id"] == current.release_id
     assert pointer["path"] == f"releases/{current.release_id}"
-    assert release_module._sha256(current.database) == current.manifest.marts_sha256
+    assert release_module.digests.of_file(current.database) == current.manifest.marts_sha256
     version = home.answer()
     assert version in expected_versions
     leftovers = [path.name for path in (home.path / "published").iterdir() if path.name.startswith((".", "promoting"))]
@@ -597,7 +597,7 @@ def test_query_does_nothing_else(published, tmp_path, sql):
     with pytest.raises(UserError, match="query"):
         published.store.query(sql.format(file=file, release=release.database))
     assert not file.exists()
-    assert release_module._sha256(release.database) == release.manifest.marts_sha256
+    assert release_module.digests.of_file(release.database) == release.manifest.marts_sha256
 
 
 def test_age_counts_from_publication(published):

@@ -1,10 +1,7 @@
 {{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
 
 with events as (
-  select events.*
-  from {{ ref("fct_events") }} as events
-  inner join {{ source("control", "affected_days") }} as affected
-    on events.event_date = affected.event_date
+  {{ of_affected_days(ref("fct_events")) }}
 )
 
 select

@@ -29,7 +29,7 @@ select
   min(visitor_days.first_event_at) as first_event_at,
   max(visitor_days.last_event_at) as last_event_at,
   min(visitor_days.first_value_at) as first_value_at,
-  {% for column in ["utm_source", "utm_medium", "referrer", "device_type", "country", "city_tier"] %}
+  {% for column in first_touch_columns() %}
   {{ first_value_by("visitor_days." ~ column, first_touch_order) }} as {{ column }}{{ "," if not loop.last }}
   {% endfor %}
 from visitor_days

@@ -1,12 +1,7 @@
 {{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
 
-{%- set first_touch = ["utm_source", "utm_medium", "referrer", "device_type", "country", "city_tier"] %}
-
 with events as (
-  select events.*
-  from {{ ref("fct_events") }} as events
-  inner join {{ source("control", "affected_days") }} as affected
-    on events.event_date = affected.event_date
+  {{ of_affected_days(ref("fct_events")) }}
 )
 
 select
@@ -20,7 +15,7 @@ select
   min(occurred_at) as first_event_at,
   max(occurred_at) as last_event_at,
   min(case when event = 'value_achieved' then occurred_at end) as first_value_at,
-  {% for column in first_touch %}
+  {% for column in first_touch_columns() %}
   {{ first_value_by(column, ["occurred_at", "event_id"]) }} as {{ column }}{{ "," if not loop.last }}
   {% endfor %}
 from events

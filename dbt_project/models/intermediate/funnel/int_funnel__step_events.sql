@@ -1,11 +1,8 @@
 {{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
 
 with events as (
-  select events.*
-  from {{ ref("fct_events") }} as events
-  inner join {{ source("control", "affected_days") }} as affected
-    on events.event_date = affected.event_date
-  where not events.is_bot
+  {{ of_affected_days(ref("fct_events")) }}
+  where not kept.is_bot
 ),
 
 -- A step names an event by its core name or as it landed.

@@ -2,7 +2,7 @@ select
   person_id,
   min(event_date) as first_seen_date,
   min(first_event_at) as first_seen_at,
-  {% for column in ["utm_source", "utm_medium", "referrer", "device_type", "country", "city_tier"] %}
+  {% for column in first_touch_columns() %}
   {{ first_value_by(column, ["event_date"]) }} as {{ column }}{{ "," if not loop.last }}
   {% endfor %}
 from {{ ref("int_activity__person_day") }}

@@ -1,6 +1,6 @@
 """Writes that are whole or absent after a crash or a power cut.
 
-Belongs here: the two moves that every record in a release depends on. Does not belong here: what the records say.
+Belongs here: the moves that releases, models and the lake depend on. Does not belong here: what is written.
 """
 
 import os

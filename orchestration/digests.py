@@ -1,0 +1,22 @@
+"""SHA-256 of what lies on disk.
+
+Belongs here: hashing files. Does not belong here: what a digest is compared with, or hashes of rows (`publishing.manifest`).
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def of_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def of_files(root: Path, paths: Iterable[Path], *, beside: str = "") -> str:
+    """SHA-256 of files below a folder by their names and bytes, whatever their order, and of a text beside them; in hex."""
+    digest = hashlib.sha256(beside.encode())
+    for path in sorted(set(paths)):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
