@@ -221,14 +221,18 @@ class Night:
     # The churn model
 
     def train(self) -> Trained:
-        """Train a challenger when the month has changed since the champion's data, and promote it when it is the better one."""
+        """Train a challenger when a month has begun since the champion's data, and promote it when it is the better one.
+
+        A night as of an earlier day trains nothing: the past would replace what has learned from more.
+        """
         from ml.churn import artifact, training
 
         with self.stage("train") as stage:
             champion = self.models.champion()
             month = self._planned.data_through.strftime("%Y-%m")
-            if champion is not None and champion.card.get("trained_through", "")[:7] == month:
-                outcome = Trained(champion.model_id, "kept: it was trained this month", _figures(champion.card))
+            if champion is not None and champion.card["trained_through"][:7] >= month:
+                through = champion.card["trained_through"]
+                outcome = Trained(champion.model_id, f"kept: trained on data through {through}", _figures(champion.card))
             else:
                 frame = self._features(labelled=True)
                 stage.rows = len(frame)

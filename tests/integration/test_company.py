@@ -35,6 +35,23 @@ def test_the_champion_earned_its_place(company_home):
     assert (folder / "golden.json").exists()
 
 
+def test_a_night_as_of_an_earlier_day_leaves_the_champion(company_home, tmp_path):
+    from orchestration.night import Night
+
+    home = copy_home(company_home, tmp_path / "home")
+    champion = current(home)["model_version"]
+    settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
+    for day, outcome in (
+        (date(2026, 10, 20), "kept: trained on data through 2026-11-20"),
+        (None, "kept: trained on data through"),
+    ):
+        with Night(settings) as night:
+            night.plan(as_of=day)
+            trained = night.train()
+        assert trained.model_version == champion
+        assert trained.outcome.startswith(outcome)
+
+
 def test_every_paying_account_is_scored(company_home):
     scored, paying, low, high, different = look(
         company_home,
