@@ -7,8 +7,9 @@ import numpy as np
 
 from orchestration.landing.simulator import parameters as p
 from orchestration.landing.simulator.clock import NEVER_DAY, SECOND, Calendar, Floats, Ints, Mask, stream
-from orchestration.landing.simulator.events import EVENT, Rows, rows
+from orchestration.landing.simulator.events import EVENT, rows
 from orchestration.landing.simulator.people import BOT, INTERNAL, SHOP, People, office_time, pick
+from orchestration.landing.simulator.tables import Rows, day_number
 from orchestration.landing.simulator.visits import within
 
 _RECENT, _BEFORE = 14, 28
@@ -87,6 +88,8 @@ class Activity:
         begin = int(self._calendar.start(day)) + office_time(rng, sessions)
         device = people.first_device[person] + (rng.random(sessions) ** 2 * people.device_count[person]).astype(np.int64)
         shows_device = rng.random(sessions) < 0.85
+        meets = (people.room[person] >= 0) & (rng.random(sessions) < p.MEETING_ROOM_USE)
+        device = np.where(meets, people.room[person], device)
         row = np.repeat(np.arange(sessions), 2 + rng.poisson(p.SESSION_EVENTS_MEAN, sessions))
         n = len(row)
         opens = np.r_[True, row[1:] != row[:-1]]
@@ -94,8 +97,7 @@ class Activity:
         kinds = np.array([EVENT[name] for name in p.APP_EVENTS])
         event = np.where(opens, EVENT["logged_in"], kinds[pick(rng, list(p.APP_EVENTS.values()), n)])
         liked = (rng.random(n) ** 1.5 * people.breadth[person[row]]).astype(np.int64)
-        date = self._calendar.date(day)
-        number = (date.year * 10_000 + date.month * 100 + date.day) * 10_000_000 + np.arange(sessions)
+        number = day_number(self._calendar, day) + np.arange(sessions)
         return [
             rows(
                 at=begin[row] + within(gap, opens),

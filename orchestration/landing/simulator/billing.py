@@ -3,7 +3,7 @@
 Belongs here: trials, renewals, refusals, cancellations, returns, refunds. Does not belong here: use of the product (`activity`).
 """
 
-from collections import Counter, defaultdict
+from collections import Counter, deque
 
 import numpy as np
 import pyarrow as pa
@@ -11,9 +11,10 @@ import pyarrow as pa
 from orchestration.landing.simulator import parameters as p
 from orchestration.landing.simulator.activity import Activity
 from orchestration.landing.simulator.clock import DAY, HOUR, MINUTE, NEVER, SECOND, Calendar, Floats, Ints, Mask, stream
-from orchestration.landing.simulator.events import Rows, concat, select
 from orchestration.landing.simulator.files import labels, look_up, money, numbered, timestamps
 from orchestration.landing.simulator.people import NEW, PAYING_BASE, STAFF, People, pick
+from orchestration.landing.simulator.support import Support
+from orchestration.landing.simulator.tables import Records, Rows, select
 
 PLANS = ("free", "professional", "enterprise", "custom")
 FREE, PROFESSIONAL, ENTERPRISE, CUSTOM = range(4)
@@ -24,6 +25,7 @@ CURRENCIES = ("CNY", "EUR")
 OUTCOMES = ("succeeded", "failed", "refunded")
 SUCCEEDED, FAILED, REFUNDED = range(3)
 _NONE = -1
+_RATED_EVERY, _SCORE_STEPS = 15, 10_000
 
 
 def add_months(at: Ints, months: Ints | int) -> Ints:
@@ -49,7 +51,7 @@ class Billing:
         self._interval[self._plan == CUSTOM] = 1
         self._custom_price = (rng.lognormal(np.log(p.CUSTOM_YEAR_CNY_MEDIAN), 0.4, n) // 100 * 10_000).astype(np.int64)
         german = people.country[people.account_founder] == list(p.COUNTRIES).index("DE")
-        self._currency = (german & (self._plan != CUSTOM)).astype(np.int64)
+        self.currency = (german & (self._plan != CUSTOM)).astype(np.int64)
         self._failure_rate = np.minimum(p.PAYMENT_FAILURE_RATE * rng.gamma(2.0, 0.5, n), 0.6)
         members = np.flatnonzero(people.account >= 0)
         self._user_ids = numbered("u_", people.user, 6)
@@ -62,14 +64,13 @@ class Billing:
         self._retry_day = np.full(n, -1)
         self._failed_at = np.full(n, -NEVER)
         self._payment_count = 0
-        self._refunds: defaultdict[int, list[Rows]] = defaultdict(list)
-        self._changes: list[Rows] = []
-        self._payments: list[Rows] = []
+        self._changes = Records(calendar, seed, "billing.changes")
+        self._payments = Records(calendar, seed, "billing.payments")
         journeys = people.journeys
         payers = np.flatnonzero(journeys.paid_at < NEVER)
         self._first_paid[people.account[journeys.person[payers]]] = journeys.paid_at[payers]
-        self._snapshots: list[tuple[int, Ints, Floats]] = []
-        self._churn_days: list[tuple[int, int]] = []
+        self.churn_logit: Floats = np.full(n, p.SATISFACTION_MIDDLE)
+        self._scorecard = Scorecard(calendar)
 
     @property
     def paying(self) -> Mask:
@@ -100,10 +101,9 @@ class Billing:
             due = self._renews[payers]
         self._trial_end[base] = NEVER
         self._first_paid[base] = NEVER
-        self._payments.extend(self._refunds.pop(-1, []))
 
-    def step(self, day: int, activity: Activity) -> None:
-        """Everything that happens to contracts on the day; use of the day is already known to `activity`."""
+    def step(self, day: int, activity: Activity, support: Support) -> None:
+        """Everything that happens to contracts on the day; its use and its tickets are already known."""
         start, end = (int(value) for value in self._calendar.start(np.array([day, day + 1])))
         rng = stream(self._seed, "billing.step", day)
         n = len(self._status)
@@ -137,7 +137,7 @@ class Billing:
         self._renew(rng, again[pays], moment[again[pays]])
         self._refuse(again[~pays], moment[again[~pays]], day)
 
-        hazard = self._hazard(activity, day, end)
+        hazard = self._hazard(activity, support, day, end)
         leavers = take(self.paying & (leave < 1 - (1 - hazard) ** (1 / 30)))
         self._cancel(leavers, moment[leavers], day)
         self.realised["voluntary_cancellations"] += len(leavers)
@@ -145,15 +145,13 @@ class Billing:
         returns = take((self._status == CANCELED) & (back < 1 - (1 - p.REACTIVATION_RATE_30D) ** (1 / 30)))
         self._renew(rng, returns, moment[returns])
         self.realised["reactivations"] += len(returns)
-        self._payments.extend(self._refunds.pop(day, []))
-        if day % 15 == 0:
-            rated = np.flatnonzero(self.paying)
-            self._snapshots.append((day, rated, hazard[rated]))
+        self._scorecard.close(day, self.paying, hazard)
 
-    def _hazard(self, activity: Activity, day: int, end: int) -> Floats:
+    def _hazard(self, activity: Activity, support: Support, day: int, end: int) -> Floats:
         weights = p.CHURN_LOGIT
         to_renewal = np.maximum(self._renews - end, 0) / DAY
-        logit = (
+        severity, unsolved = support.recent()
+        self.churn_logit = (
             weights["intercept"]
             + weights["usage_decline"] * activity.decline(day)
             + weights["engagement"] * np.minimum(1, activity.recent(day) / (5 * self._seats))
@@ -161,30 +159,33 @@ class Billing:
             + weights["contract_proximity"] * np.maximum(0, 1 - to_renewal / 30)
             + weights["feature_adoption"] * self._people.account_breadth / len(p.FEATURES)
             + weights["enterprise"] * (self._plan >= ENTERPRISE)
+            + weights["tickets"] * np.minimum(1, severity)
+            + weights["unsolved"] * (unsolved > 0)
         )
-        return np.asarray(1 / (1 + np.exp(-logit)))
+        return np.asarray(1 / (1 + np.exp(-self.churn_logit)))
 
     def _price(self, accounts: Ints) -> Ints:
         """Cents per billing interval."""
         price = np.array([[[p.PRICES[c][plan, i] for i in INTERVALS] for plan in PLANS[1:3]] for c in CURRENCIES])
-        listed = price[self._currency[accounts], np.clip(self._plan[accounts], 1, 2) - 1, self._interval[accounts]]
+        listed = price[self.currency[accounts], np.clip(self._plan[accounts], 1, 2) - 1, self._interval[accounts]]
         custom = self._plan[accounts] == CUSTOM
         return np.where(custom, self._custom_price[accounts], np.where(self._plan[accounts] == FREE, 0, listed))
 
-    def _mrr(self, accounts: Ints) -> Ints:
+    def mrr(self, accounts: Ints) -> Ints:
+        """Cents per month."""
         price = self._price(accounts)
         return np.where(self._interval[accounts] == 1, (price + 6) // 12, price)
 
     def _record(self, accounts: Ints, at: Ints, *, mrr: Ints | None = None) -> None:
         if len(accounts):
-            self._changes.append(
+            self._changes.add(
                 {
                     "account": accounts,
                     "at": at,
                     "plan": self._plan[accounts],
                     "interval": np.where(self._plan[accounts] == FREE, -1, self._interval[accounts]),
-                    "mrr": self._mrr(accounts) if mrr is None else mrr,
-                    "currency": self._currency[accounts],
+                    "mrr": self.mrr(accounts) if mrr is None else mrr,
+                    "currency": self.currency[accounts],
                     "status": self._status[accounts],
                     "seats": self._seats[accounts],
                     "renews": self._renews[accounts],
@@ -197,13 +198,13 @@ class Billing:
             "account": accounts,
             "at": at,
             "amount": self._price(accounts),
-            "currency": self._currency[accounts],
+            "currency": self.currency[accounts],
             "outcome": np.full(len(accounts), outcome),
             "refund_of": np.full(len(accounts), -1),
         }
         if len(accounts):
             self._payment_count += len(accounts)
-            self._payments.append(charge)
+            self._payments.add(charge)
         return charge
 
     def _start_trials(self, accounts: Ints, at: Ints) -> None:
@@ -232,8 +233,7 @@ class Billing:
             refund["refund_of"] = refund["number"]
             refund["number"] = self._payment_count + 1 + np.arange(len(refunded))
             self._payment_count += len(refunded)
-            for position, day in enumerate(self._calendar.day_of(refund["at"]).tolist()):
-                self._refunds[max(day, -1)].append(select(refund, np.array([position])))
+            self._payments.add(refund)
 
     def _refuse(self, accounts: Ints, at: Ints, day: int) -> None:
         if not len(accounts):
@@ -253,7 +253,7 @@ class Billing:
     def _cancel(self, accounts: Ints, at: Ints, day: int) -> None:
         self._status[accounts], self._renews[accounts] = CANCELED, NEVER
         self._record(accounts, at, mrr=np.zeros(len(accounts), dtype=np.int64))
-        self._churn_days.extend((int(account), day) for account in accounts)
+        self._scorecard.cancel(accounts, day)
 
     def _change_plans(self, accounts: Ints, draw: Floats) -> None:
         up = accounts[(self._plan[accounts] == PROFESSIONAL) & (draw[accounts] < p.UPGRADE_RATE)]
@@ -262,12 +262,12 @@ class Billing:
         self.realised["upgrades"] += len(up)
         self.realised["downgrades"] += len(down)
 
-    def take_subscriptions(self) -> pa.Table | None:
-        """Give the changes since the last call, as rows of `subscriptions`."""
-        if not self._changes:
+    def subscriptions(self, day: int) -> pa.Table | None:
+        """Changes that arrive on the day, as rows of `subscriptions`."""
+        changes = self._changes.arrive(day)
+        if changes is None:
             return None
-        changes, self._changes = concat(self._changes), []
-        changes = select(changes, np.argsort(changes["at"], kind="stable"))
+        self._count("changes", self._changes, changes)
         return pa.table(
             {
                 "subscription_id": numbered("sub_", changes["account"] + 1, 5),
@@ -283,12 +283,12 @@ class Billing:
             }
         )
 
-    def take_payments(self) -> pa.Table | None:
-        """Give the payments since the last call, as rows of `payments`."""
-        if not self._payments:
+    def payments(self, day: int) -> pa.Table | None:
+        """Payments, refusals and refunds that arrive on the day, as rows of `payments`."""
+        payments = self._payments.arrive(day)
+        if payments is None:
             return None
-        payments, self._payments = concat(self._payments), []
-        payments = select(payments, np.argsort(payments["at"], kind="stable"))
+        self._count("payments", self._payments, payments)
         self.realised["refunds"] += int((payments["outcome"] == REFUNDED).sum())
         self.realised["failed_payments"] += int((payments["outcome"] == FAILED).sum())
         payer = self._people.account_founder[payments["account"]]
@@ -306,31 +306,58 @@ class Billing:
             }
         )
 
+    def _count(self, name: str, records: Records, landed: Rows) -> None:
+        self.realised[f"late_{name}"] += int(landed["late"].sum())
+        self.realised[f"{name}_not_arrived"] = records.waiting
+
     def churn_truth(self) -> dict[str, object]:
         """How well the planted probability itself ranks who leaves, on as-of days whose 30 days are over."""
-        last = self._calendar.days - 1
-        churn = np.array(self._churn_days, dtype=np.int64).reshape(-1, 2)
-        scores: list[Floats] = []
-        labels_: list[Mask] = []
-        for day, accounts, hazard in self._snapshots:
-            if day + 30 <= last:
-                left = churn[(churn[:, 1] > day) & (churn[:, 1] <= day + 30), 0]
-                scores.append(hazard)
-                labels_.append(np.isin(accounts, left))
-        score = np.concatenate(scores) if scores else np.zeros(0)
-        label = np.concatenate(labels_) if labels_ else np.zeros(0, dtype=bool)
-        good, bad = int(label.sum()), int((~label).sum())
-        auc = None
-        if good and bad:
-            _, tied = np.unique(score, return_inverse=True)
-            counts = np.bincount(tied)
-            rank = (np.cumsum(counts) - (counts - 1) / 2)[tied]
-            auc = round(float((rank[label].sum() - good * (good + 1) / 2) / (good * bad)), 4)
+        return self._scorecard.truth()
+
+
+class Scorecard:
+    """Planted probabilities on every 15th day against who left within the 30 days after it.
+
+    Holds the days that are still open and, for the closed ones, counts by probability in steps of a ten-thousandth.
+    """
+
+    def __init__(self, calendar: Calendar) -> None:
+        self._calendar = calendar
+        self._open: deque[tuple[int, Ints, Floats]] = deque()
+        self._cancels: deque[tuple[int, Ints]] = deque()
+        self._cancellations = 0
+        self._counts = np.zeros((2, _SCORE_STEPS + 1), dtype=np.int64)
+        self._paying: dict[str, int] = {}
+
+    def cancel(self, accounts: Ints, day: int) -> None:
+        """Note who left on the day."""
+        self._cancels.append((day, accounts))
+        self._cancellations += len(accounts)
+
+    def close(self, day: int, paying: Mask, hazard: Floats) -> None:
+        """Rate the accounts at the end of a 15th day, and settle the day whose 30 days are over."""
+        while self._open and self._open[0][0] + 30 <= day:
+            rated_on, accounts, rated = self._open.popleft()
+            left = [gone for at, gone in self._cancels if rated_on < at <= rated_on + 30]
+            churned = np.isin(accounts, np.concatenate(left)) if left else np.zeros(len(accounts), dtype=bool)
+            np.add.at(self._counts, (churned.astype(np.int64), np.round(rated * _SCORE_STEPS).astype(np.int64)), 1)
+        while self._cancels and self._cancels[0][0] <= day - 30 - _RATED_EVERY:
+            self._cancels.popleft()
+        if day % _RATED_EVERY == 0:
+            accounts = np.flatnonzero(paying)
+            self._open.append((day, accounts, hazard[accounts]))
+            self._paying[self._calendar.date(day).isoformat()] = len(accounts)
+
+    def truth(self) -> dict[str, object]:
+        """Account periods, labels, their rate, and the area under the curve of the planted probability."""
+        stayed, churned = self._counts
+        good, bad = int(churned.sum()), int(stayed.sum())
+        ranked = int((churned * (2 * np.cumsum(stayed) - stayed)).sum()) / 2
         return {
             "account_periods": good + bad,
             "churn_labels": good,
             "churn_rate_30d": round(good / (good + bad), 4) if good + bad else None,
-            "hazard_auc": auc,
-            "cancellations": len(churn),
-            "paying_by_as_of_day": {self._calendar.date(day).isoformat(): len(accounts) for day, accounts, _ in self._snapshots},
+            "hazard_auc": round(ranked / (good * bad), 4) if good and bad else None,
+            "cancellations": self._cancellations,
+            "paying_by_as_of_day": self._paying,
         }

@@ -52,6 +52,13 @@ class Calendar:
         bad = int(days * p.BAD_WEEK_POSITION)
         self.bad_week: tuple[int, int] | None = (bad, bad + 7) if days >= p.BAD_WEEK_MINIMUM_DAYS else None
 
+    @property
+    def experiment_window(self) -> tuple[int, int]:
+        """Instants at which experiments begin and end; whole days, at least one."""
+        first, last = (int(self.days * share) for share in p.EXPERIMENT_PERIOD)
+        begins, ends = self.start(np.array([first, max(last, first + 1)])).tolist()
+        return begins, ends
+
     def date(self, day: int) -> date:
         """Return the date of a day."""
         return self.first + timedelta(days=day)

@@ -4,15 +4,16 @@ Belongs here: what holds for every event, namely ids, delays, duplicates, latene
 does what when (`visits`, `activity` and `shop` make rows by calling `rows`).
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
 
 from orchestration.landing.simulator import parameters as p
-from orchestration.landing.simulator.clock import DAY, HOUR, SECOND, Calendar, Ints, Mask, stream
+from orchestration.landing.simulator.clock import DAY, HOUR, SECOND, Calendar, Ints, stream
 from orchestration.landing.simulator.files import labels, look_up, money, numbered, timestamps
-from orchestration.landing.simulator.people import TOUCHES, People
+from orchestration.landing.simulator.people import BOT, TOUCHES, People
+from orchestration.landing.simulator.tables import Post, Rows, by_time, concat, day_number, select
 
 EVENTS = (
     "page_viewed",
@@ -28,6 +29,8 @@ EVENTS = (
     "content_viewed",
     "community_posted",
     "product_viewed",
+    "coupon_shown",
+    "coupon_clicked",
     "cart_added",
     "checkout_started",
     "order_placed",
@@ -47,6 +50,8 @@ _EVENT_PAGES = {
     "content_viewed": "/app/library",
     "community_posted": "/app/community",
     "product_viewed": "/shop/product",
+    "coupon_shown": "/shop/product",
+    "coupon_clicked": "/shop/product",
     "cart_added": "/shop/cart",
     "checkout_started": "/shop/checkout",
     "order_placed": "/shop/thanks",
@@ -59,8 +64,9 @@ _PRODUCTS = [f'{{"product_id":"p_{number:04d}"}}' for number in range(PRODUCTS)]
 _DEVICE_TYPES = [device for device, _ in p.DEVICES]
 _SYSTEMS = [system for _, system in p.DEVICES]
 
-Rows = dict[str, Ints]
 _ABSENT = {"page": -1, "touch": -1, "feature": -1, "value": -1, "product": -1, "anonymous": 1, "user": 1}
+_ORIGINAL, _SAME_DAY, _OTHER_DAY, _RESENT = range(4)
+_MOST_LISTED = 1_000
 COLUMNS = ("at", "event", "person", "device", "session", *_ABSENT)
 
 
@@ -76,76 +82,118 @@ def rows(**columns: Ints | int) -> Rows:
     return table
 
 
-def concat(parts: list[Rows]) -> Rows:
-    """Rows one under the other; at least one part."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def select(table: Rows, where: Ints | Mask) -> Rows:
-    """Rows by position or mask."""
-    return {name: values[where] for name, values in table.items()}
-
-
 class Collector:
     """Turns what happens on each day into what arrives on each day; holds no more than what is under way."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
-        self._under_way: defaultdict[int, list[Rows]] = defaultdict(list)
+        self._under_way = Post(calendar)
         self.realised: Counter[str] = Counter()
+        self.resent_event: str | None = None
+        self.junk_ids: Counter[str] = Counter()
         rng = stream(seed, "events.devices")
         devices = len(people.device_class)
         # 48 random bits as browsers' ids have; a clash would merge two strangers, so they are drawn until all differ.
         numbers = np.unique(rng.integers(0, 2**48, devices + 64))
-        self._anonymous = pa.array([f"a_{number:012x}" for number in rng.permutation(numbers)[:devices].tolist()])
+        own = [f"a_{number:012x}" for number in rng.permutation(numbers)[:devices].tolist()]
+        self._anonymous = pa.array([*own, *p.JUNK_IDS])
         self._users = numbered("u_", people.user, 6)
         self._accounts = numbered("acc_", np.arange(1, len(people.account_kind) + 1), 5)
         self._products = pa.array(_PRODUCTS)
+        # Devices that were seen together with a user: each person's own, and who was seen in which meeting room.
+        self._owned = int(people.device_count.sum())
+        self._seen = np.zeros(devices, dtype=bool)
+        self._seen_in_room = np.zeros(len(people.kind), dtype=bool)
 
-    @property
-    def anonymous_ids(self) -> pa.Array:
-        """Ids of all devices."""
-        return self._anonymous
+    def anonymous_id(self, device: int) -> str:
+        """Id of a device."""
+        return str(self._anonymous[device].as_py())
 
-    def arrive(self, day: int, parts: list[Rows]) -> Rows:
+    def arrive(self, day: int, parts: list[Rows]) -> Rows | None:
         """Take what happened on the day, and give what arrives on it, ordered by arrival."""
         if parts:
-            happened = concat(parts)
-            happened = select(happened, np.argsort(happened["at"], kind="stable"))
-            n = len(happened["at"])
-            date = self._calendar.date(day)
-            happened["number"] = (date.year * 10_000 + date.month * 100 + date.day) * 10_000_000 + np.arange(n)
-            rng = stream(self._seed, "events.delays", day)
-            delay = np.minimum(rng.lognormal(0.7, 1.0, n) * SECOND, 600 * SECOND).astype(np.int64)
-            draw = rng.random(n)
-            late = draw < p.LATE_RATE
-            very_late = draw > 1 - p.VERY_LATE_RATE
-            delay[late] = (rng.uniform(1, 3, n)[late] * DAY).astype(np.int64)
-            delay[very_late] = (rng.uniform(3, 30, n)[very_late] * DAY).astype(np.int64)
-            happened["received"] = happened["at"] + delay
-            happened["late"] = (late | very_late).astype(np.int64)
-            happened["copy"] = np.zeros(n, dtype=np.int64)
-            copies = select(happened, np.flatnonzero(rng.random(n) < p.DUPLICATE_RATE))
-            again = np.minimum(rng.exponential(6 * HOUR, len(copies["at"])), 2 * DAY).astype(np.int64)
-            copies["received"] = copies["received"] + SECOND + again
-            copies["copy"] = np.ones(len(copies["at"]), dtype=np.int64)
-            sent = concat([happened, copies])
-            arrival = self._calendar.day_of(sent["received"])
-            for later in np.unique(arrival).tolist():
-                self._under_way[later].append(select(sent, arrival == later))
-        arrived = self._under_way.pop(day, [])
-        if not arrived:
-            return {}
-        landed = concat(arrived)
-        landed = select(landed, np.argsort(landed["received"], kind="stable"))
-        self.realised["rows"] += len(landed["at"])
-        self.realised["duplicate_rows"] += int(landed["copy"].sum())
-        self.realised["late_events"] += int((landed["late"] * (1 - landed["copy"])).sum())
+            sent = self._send(day, by_time(*parts))
+            self._under_way.send(sent, sent["received"], day)
+        arrived = self._under_way.receive(day)
+        if arrived is None:
+            return None
+        landed = select(arrived, np.argsort(arrived["received"], kind="stable"))
+        self._count(landed)
         return landed
+
+    def _send(self, day: int, happened: Rows) -> Rows:
+        """Give the day's events a number, an id and a time of receipt, and add the copies that will be sent again."""
+        n = len(happened["at"])
+        happened["number"] = day_number(self._calendar, day) + np.arange(n)
+        rng = stream(self._seed, "events.delays", day)
+        delay = np.minimum(rng.lognormal(0.7, 1.0, n) * SECOND, 600 * SECOND).astype(np.int64)
+        draw = rng.random(n)
+        late = draw < p.LATE_RATE
+        very_late = draw > 1 - p.VERY_LATE_RATE
+        delay[late] = (rng.uniform(1, 3, n)[late] * DAY).astype(np.int64)
+        tail = rng.lognormal(np.log(p.VERY_LATE_MEDIAN_DAYS), p.VERY_LATE_SIGMA, n)
+        delay[very_late] = np.minimum((3 + tail[very_late]) * DAY, p.LATEST_DAYS * DAY).astype(np.int64)
+        happened["received"] = happened["at"] + delay
+        happened["delay"] = delay
+        happened["copy"] = np.full(n, _ORIGINAL)
+        shown = np.where(happened["anonymous"] == 1, happened["device"], -1)
+        junk = np.flatnonzero((rng.random(n) < p.JUNK_ID_RATE) & (self._people.kind[happened["person"]] != BOT))
+        shown[junk] = len(self._seen) + rng.integers(0, len(p.JUNK_IDS), len(junk))
+        happened["shown"] = shown
+        copies = select(happened, np.flatnonzero(rng.random(n) < p.DUPLICATE_RATE))
+        again = np.minimum(rng.exponential(6 * HOUR, len(copies["at"])), 2 * DAY).astype(np.int64)
+        copies["received"] = copies["received"] + SECOND + again
+        other_day = self._calendar.day_of(copies["received"]) != self._calendar.day_of(copies["received"] - SECOND - again)
+        copies["copy"] = np.where(other_day, _OTHER_DAY, _SAME_DAY)
+        return concat([happened, copies, *self._resend(rng, day, happened)])
+
+    def _resend(self, rng: np.random.Generator, day: int, happened: Rows) -> list[Rows]:
+        """Choose the one event that a client sends over and over for three days, on the first day that can have it."""
+        if self.resent_event is not None or day < int(p.RESENT_POSITION * self._calendar.days):
+            return []
+        copies = select(happened, np.zeros(p.RESENT_COPIES, dtype=np.int64))
+        copies["received"] = copies["received"] + SECOND + (rng.random(p.RESENT_COPIES) * 3 * DAY).astype(np.int64)
+        copies["copy"] = np.full(p.RESENT_COPIES, _RESENT)
+        self.resent_event = str(_event_ids(copies["number"][:1])[0].as_py())
+        return [copies]
+
+    def _count(self, landed: Rows) -> None:
+        first = landed["copy"] == _ORIGINAL
+        self.realised["rows"] += len(first)
+        for name, kind in (("same_day", _SAME_DAY), ("other_day", _OTHER_DAY), ("resent", _RESENT)):
+            self.realised[f"{name}_copies"] += int((landed["copy"] == kind).sum())
+        self.realised["duplicate_rows"] += int((~first).sum())
+        for name, days in (("late", 1), ("three_days_late", 3), ("latest", p.LATEST_DAYS)):
+            self.realised[f"{name}_events"] += int((first & (landed["delay"] >= days * DAY)).sum())
+        junk = landed["shown"][first & (landed["shown"] >= len(self._seen))] - len(self._seen)
+        for code, count in enumerate(np.bincount(junk, minlength=len(p.JUNK_IDS)).tolist()):
+            self.junk_ids[p.JUNK_IDS[code]] += count
+        known = (landed["user"] == 1) & (self._people.user[landed["person"]] >= 0)
+        device, person = (landed[name][known & (landed["shown"] == landed["device"])] for name in ("device", "person"))
+        self._seen[device] = True
+        self._seen_in_room[person[device >= self._owned]] = True
 
     def close(self) -> None:
         """Count what has not arrived by the end of the last day."""
-        self.realised["rows_not_arrived"] = sum(len(part["at"]) for parts in self._under_way.values() for part in parts)
+        self.realised["rows_not_arrived"] = self._under_way.waiting
+
+    def identity_truth(self) -> dict[str, object]:
+        """Which devices were seen with a user: how many a user has, those that two users share, and events with junk ids."""
+        people = self._people
+        owner = np.repeat(np.arange(len(people.kind)), people.device_count)
+        devices = np.bincount(owner[self._seen[: self._owned]], minlength=len(people.kind))
+        devices += self._seen_in_room
+        shared: dict[str, list[str]] = {}
+        for person in np.flatnonzero(self._seen_in_room).tolist():
+            shared.setdefault(self.anonymous_id(int(people.room[person])), []).append(str(self._users[person].as_py()))
+        shared = {device: sorted(users) for device, users in sorted(shared.items()) if len(users) > 1}
+        count = np.bincount(devices[devices > 0])
+        return {
+            "users_by_devices": {str(number): int(users) for number, users in enumerate(count.tolist()) if users},
+            "shared_device_count": len(shared),
+            "shared_devices": shared if len(shared) < _MOST_LISTED else None,
+            "junk_ids": dict(sorted(self.junk_ids.items())),
+        }
 
     def encode(self, landed: Rows) -> pa.Table:
         """Give the columns of the contract."""
@@ -157,11 +205,11 @@ class Collector:
         account = np.where(known >= 0, people.account[person], -1)
         return pa.table(
             {
-                "event_id": numbered("e_", landed["number"], 15),
+                "event_id": _event_ids(landed["number"]),
                 "event": labels(EVENTS, landed["event"]),
                 "occurred_at": timestamps(landed["at"]),
                 "received_at": timestamps(landed["received"]),
-                "anonymous_id": look_up(self._anonymous, np.where(landed["anonymous"] == 1, device, -1)),
+                "anonymous_id": look_up(self._anonymous, landed["shown"]),
                 "user_id": look_up(self._users, known),
                 "account_id": look_up(self._accounts, account),
                 "session_id": numbered("s_", landed["session"], 15),
@@ -179,6 +227,10 @@ class Collector:
                 "properties": look_up(self._products, landed["product"]),
             }
         )
+
+
+def _event_ids(numbers: Ints) -> pa.Array:
+    return numbered("e_", numbers, 15)
 
 
 def _touch_labels(name: str, touch: Ints) -> pa.Array:

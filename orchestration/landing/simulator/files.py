@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from orchestration.landing.simulator.clock import NEVER, Ints
 
-_UNIQUE = frozenset({"event_id", "value", "amount", "order_id"})
+_UNIQUE = frozenset({"event_id", "value", "amount", "order_id", "interaction_id", "ticket_id", "feedback_id", "response_id"})
 
 
 def timestamps(at: Ints) -> pa.Array:
@@ -75,23 +75,24 @@ def write_parquet(table: pa.Table, folder: Path) -> None:
     pq.write_table(plain, folder / "part-0.parquet", compression="zstd", use_dictionary=repeating)
 
 
-def write_csv(text: pa.Table, folder: Path) -> None:
-    """Write `part-0.csv.gz` from a table of text; NULL is an empty field."""
+def write_csv(text: pa.Table, folder: Path, behind: Sequence[bytes] = ()) -> None:
+    """Write `part-0.csv.gz` from a table of text, and lines behind it as they are; NULL is an empty field."""
     folder.mkdir(parents=True)
     with _gzip(folder / "part-0.csv.gz") as stream:
         pa_csv.write_csv(text, stream, pa_csv.WriteOptions(quoting_style="needed"))
+        stream.write(b"".join(behind))
 
 
-def write_jsonl(text: pa.Table, folder: Path) -> None:
-    """Write `part-0.jsonl.gz` from a table of text; NULL fields are left out."""
+def write_jsonl(text: pa.Table, folder: Path, behind: Sequence[bytes] = ()) -> None:
+    """Write `part-0.jsonl.gz` from a table of text, and lines behind it as they are; NULL fields are left out."""
     folder.mkdir(parents=True)
     names = text.column_names
     lines = [
-        json.dumps({name: value for name, value in zip(names, row, strict=True) if value is not None})
+        json.dumps({name: value for name, value in zip(names, row, strict=True) if value is not None}, ensure_ascii=False)
         for row in zip(*(column.to_pylist() for column in text.columns), strict=True)
     ]
     with _gzip(folder / "part-0.jsonl.gz") as stream:
-        stream.write(("\n".join(lines) + "\n").encode())
+        stream.write(("\n".join(lines) + "\n").encode() + b"".join(behind))
 
 
 @contextmanager

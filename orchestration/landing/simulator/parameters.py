@@ -89,6 +89,33 @@ CHANNELS = (
     ),
 )
 
+
+@dataclass(frozen=True)
+class Experiment:
+    """A split of units in two: what exposes them, the share that is meant to be treated and the one that is, and its effect.
+
+    step, treated_rate: the step of `PLG_STEPS` whose rate the treatment changes, and its rate for the treated; none in an A/A.
+    """
+
+    name: str
+    unit: str
+    exposed_by: str
+    variants: tuple[str, str]
+    intended_share: float
+    treated_share: float
+    step: str | None = None
+    treated_rate: float | None = None
+
+
+CHECKLIST = Experiment(
+    "onboarding_checklist", "user", "signup_completed", ("control", "checklist"), 0.5, 0.5, "onboarding_complete", 0.90
+)
+EXPERIMENTS = (
+    CHECKLIST,
+    Experiment("pricing_page_aa", "user", "logged_in", ("a", "b"), 0.5, 0.5),
+    Experiment("invite_banner", "account", "account_seen", ("control", "banner"), 0.5, 0.4),
+)
+
 # Platform (B2B) people by default; the rest of those who sign up are customers of the shop.
 SHOP_SIGNUP_SHARE = 0.3
 
@@ -161,15 +188,18 @@ REACTIVATION_RATE_30D = 0.06
 # usage_decline = max(0, 1 − (active person-days of the last 14 days + 1) ÷ (half of those of the 28 days before + 1));
 # failed_payment = 1 when a payment was refused in the last 30 days; contract_proximity = max(0, 1 − days to renewal ÷ 30);
 # engagement = min(1, active person-days of the last 14 days ÷ (5 × seats)); feature_adoption = features the account's people
-# know ÷ 12; enterprise = 1 on plans enterprise and custom.
+# know ÷ 12; enterprise = 1 on plans enterprise and custom; tickets = min(1, sum of the severities' weights over the tickets that
+# were opened in the last 30 days and have landed); unsolved = 1 when one of them landed unsolved.
 CHURN_LOGIT = {
-    "intercept": -0.6,
-    "usage_decline": 5.5,
-    "engagement": -4.5,
+    "intercept": -1.2,
+    "usage_decline": 6.0,
+    "engagement": -3.5,
     "failed_payment": 1.2,
     "contract_proximity": 0.6,
-    "feature_adoption": -6.0,
+    "feature_adoption": -7.5,
     "enterprise": -0.5,
+    "tickets": 4.5,
+    "unsolved": 2.0,
 }
 # An episode of decline starts with this probability per day; use falls to 1 − depth over the ramp, stays, and recovers as slowly.
 DECLINE_START_RATE = 0.004
@@ -222,6 +252,8 @@ SHOP_STEPS = {"cart_added": 0.32, "checkout_started": 0.55, "order_placed": 0.72
 SHOP_REPEAT = {"r": 1.3, "alpha": 32.0, "a": 1.0, "b": 3.0}
 SHOP_BROWSE_ONLY_RATE = 0.6  # of a customer's later sessions
 SHOP_CATEGORIES = {"books": (68.0, 0.50), "devices": (420.0, 0.72), "courses": (199.0, 0.25), "supplies": (88.0, 0.60)}
+SHOP_COUPON_RATE = 0.12  # of sessions, in which a coupon is shown
+SHOP_COUPON_CLICK_RATE = 0.3
 SHOP_DISCOUNT_RATE = 0.2
 SHOP_RETURN_RATE = 0.05
 SHOP_PARTIAL_REFUND_RATE = 0.015
@@ -229,11 +261,22 @@ SHOP_CANCEL_RATE = 0.01
 SHOP_EUR_RATE = 0.02
 
 DUPLICATE_RATE = 0.005
+RESENT_COPIES = 233  # of one event, from this share of the period on
+RESENT_POSITION = 0.3
 LATE_RATE = 0.01  # received 1 to 3 days after the event
-VERY_LATE_RATE = 0.0005  # received 3 to 30 days after
-BAD_ROW_RATE = 0.002
-BAD_ROW_MINIMUM_FILE = 400
-BAD_ROWS_PER_FILE = 4
+VERY_LATE_RATE = 0.002  # received 3 to 150 days after: 3 days and a lognormal with this median and sigma, cut off at 150
+VERY_LATE_MEDIAN_DAYS = 12.0
+VERY_LATE_SIGMA = 1.3
+LATEST_DAYS = 150
+LATE_RECORD_RATE = 0.004  # of payments, orders and changes of subscriptions, by 1 to 150 days, the logarithm uniform
+JUNK_ID_RATE = 0.0003  # events whose anonymous id is one of these
+JUNK_IDS = ("null", "0", "undefined", "unknown", "none", "nan", "-", "00000000-0000-0000-0000-000000000000")
+# Bad rows per text file: this share of its good ones, so that no file comes near the 1 % at which a partition is refused.
+BAD_ROW_RATE = 0.008
+BAD_ROWS_PER_FILE = 12
+# Columns that come and go: the source, the column, and the share of the period after which it is new, or missing in one file.
+NEW_COLUMN = ("orders", "gift_wrap", 0.5)
+MISSING_COLUMN = ("users", "birth_year", 0.7)
 BOT_COUNT = 3
 BOT_DAYS = 2
 BOT_EVENTS_PER_DAY = (3_400, 4_600)
@@ -252,8 +295,82 @@ DEVICES = {
     ("tablet", "ios"): 0.03,
 }
 DEVICES_PER_PERSON = (0.68, 0.25, 0.07)  # one, two, three
+# A device in a meeting room is used by two people of a team, each for this share of their sessions.
+MEETING_ROOM_RATE = 0.05  # of accounts with two people or more
+MEETING_ROOM_USE = 0.2
+
+EXPERIMENT_PERIOD = (0.1, 0.9)  # shares of the period at which experiments begin and end
+
+# Tickets per paying account and day: Gamma-distributed between accounts, growing with the seats, and many times that while
+# something is wrong. An account that does not pay opens few.
+TICKET_RATE = 0.012
+TICKET_RATE_SHAPE = 0.7
+TICKET_FREE_FACTOR = 0.1
+TROUBLE_START_RATE = 0.0025
+TROUBLE_DAYS = (20.0, 50.0)
+TROUBLE_FACTOR = 10.0
+# Severity: its share, its weight among the causes of churn, and the median hours to a first response and to the solution.
+TICKET_SEVERITIES = {
+    "low": (0.35, 0.15, 10.0, 40.0),
+    "normal": (0.40, 0.30, 5.0, 30.0),
+    "high": (0.18, 0.60, 2.0, 26.0),
+    "urgent": (0.07, 1.00, 0.5, 20.0),
+}
+TICKET_SOLUTION_SIGMA = 1.1
+TICKET_EXPORT_DAYS = 7  # a ticket lands when it is solved, and unsolved ones so many days after they were opened
+
+# Scores fall by the slope with each unit of the churn logit above the middle; then noise, rounding and the ends of the scale.
+SATISFACTION_MIDDLE = -7.5
+NPS_RATE = 0.006  # per active person and day
+NPS_SCORE = {"mean": 7.9, "slope": 0.75, "noise": 1.6}
+CSAT_RATE = 0.006  # per active person and day, and CSAT_TICKET_RATE per ticket that landed
+CSAT_TICKET_RATE = 0.35
+CSAT_SCORE = {"mean": 4.1, "slope": 0.3, "noise": 0.8}
+CSAT_UNSOLVED_PENALTY = 1.2
+COMMENT_RATE = 0.3
+
+FEEDBACK_RATE = 0.006  # per active person and day
+FEEDBACK_CHANNELS = {"in_app": 0.55, "email": 0.2, "wecom": 0.17, "app_store": 0.08}
+FEEDBACK_ANSWER_RATE = 0.7
+FEEDBACK_EXPORT_DAYS = 7  # lands when it is answered, without an answer after so many days
+# Topic: its share among the content and among the discontented (a churn logit below or above the middle).
+FEEDBACK_TOPICS = {
+    "praise": (0.34, 0.04),
+    "feature_request": (0.26, 0.14),
+    "onboarding": (0.12, 0.12),
+    "pricing": (0.10, 0.20),
+    "matching_quality": (0.08, 0.20),
+    "performance": (0.06, 0.18),
+    "billing": (0.04, 0.12),
+}
+CHINESE_SHARE = {"CN": 0.96, "HK": 0.7, "SG": 0.4, "US": 0.05, "DE": 0.02}
+
+# Private domain: who becomes a contact (of visitors that wecom brought, of users of the platform, of customers of the shop).
+WECOM_CONTACT_SHARES = {"channel": 0.5, "platform": 0.25, "shop": 0.2}
+WECOM_ACCEPT_RATE = 0.72
+WECOM_LINK_RATE = 0.6  # of the contacts who are users, known as such once they signed up
+WECOM_LIFETIME_DAYS = 220.0
+WECOM_STAFF = 6
+WECOM_GROUPS = 12
+WECOM_GROUP_SHARE = 0.3
+WECOM_MESSAGE_RATE = 0.05  # per contact and day
+WECOM_REPLY_RATE = 0.35
+WECOM_MOMENT_WEEKDAYS = (1, 4)
+WECOM_MOMENT_REACH = 0.12
+WECOM_REACTION_RATE = 0.15
+WECOM_GROUP_MESSAGE_RATE = 0.04  # per contact in a group and day
+
+# A paying account measures its outcomes once in so many days; actual ÷ expected follows satisfaction.
+OUTCOME_EVERY_DAYS = 90
+OUTCOME_EXPECTED_ROI_MEDIAN = 2.2
+OUTCOME_RATIO = {"mean": 0.9, "slope": 0.12, "noise": 0.18}
+
+ERASURE_RATE = 1 / 300  # requests per person who signs up
+ERASURE_FROM_DAY = 30
+ERASURE_NEXT_DAY_SHARE = 0.4  # arrive the day after
 
 
 def parameters() -> dict[str, object]:
     """Every constant of this module that is plain data, by lower-case name: the first half of `truth.json`."""
-    return {name.lower(): value for name, value in globals().items() if name.isupper() and name != "CHANNELS"}
+    apart = {"CHANNELS", "CHECKLIST", "EXPERIMENTS"}
+    return {name.lower(): value for name, value in globals().items() if name.isupper() and name not in apart}

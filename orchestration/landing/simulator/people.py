@@ -10,7 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestration.landing.simulator import parameters as p
-from orchestration.landing.simulator.clock import DAY, HOUR, MINUTE, NEVER, NEVER_DAY, SECOND, Calendar, Floats, Ints, stream
+from orchestration.landing.simulator.clock import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NEVER,
+    NEVER_DAY,
+    SECOND,
+    Calendar,
+    Floats,
+    Ints,
+    Mask,
+    stream,
+)
 
 PLATFORM, INTERNAL, SHOP, BOT = range(4)
 PAYING_BASE, FREE_BASE, STAFF, NEW = range(4)
@@ -31,6 +43,7 @@ class Journeys:
     at: (n, 6) instants of visit, signup_start, signup_complete, first_login, onboarding_complete and first_value_achieved.
     later_days: (n, 3) days of activity after the value: three for those who become active, else none or one; NEVER_DAY = none.
     paid_at: first payment, for the first members of accounts that come to pay.
+    treated: 1 for those who are in the treatment of the experiment on the onboarding, if they sign up while it runs.
     """
 
     person: Ints
@@ -38,6 +51,7 @@ class Journeys:
     on_return: Ints
     later_days: Ints
     paid_at: Ints
+    treated: Ints
 
 
 @dataclass
@@ -62,7 +76,8 @@ class People:
     regular_from: Ints  # first day of habitual use
     first_device: Ints
     device_count: Ints
-    device_class: Ints  # one row per device
+    room: Ints  # device in a meeting room that the person shares with one other
+    device_class: Ints  # one row per device: the persons' own in their order, then those in meeting rooms
     account_kind: Ints  # one row per account
     account_created: Ints
     account_founder: Ints
@@ -124,8 +139,9 @@ def _visitor_count(signups: float, rates: Floats) -> int:
     return max(1, round(signups / float((shares * rates).sum())))
 
 
-def _journeys(rng: np.random.Generator, calendar: Calendar, person: Ints, touch: Ints) -> Journeys:
+def _journeys(rng: np.random.Generator, calendar: Calendar, person: Ints, touch: Ints, treated: Mask) -> Journeys:
     n = len(person)
+    begins, ends = calendar.experiment_window
     day = pick(rng, calendar.visit_weights(p.WEEK_PLATFORM).tolist(), n)
     at = np.full((n, 6), NEVER, dtype=np.int64)
     at[:, 0] = calendar.start(day) + office_time(rng, n)
@@ -134,7 +150,8 @@ def _journeys(rng: np.random.Generator, calendar: Calendar, person: Ints, touch:
     reached = rng.random(n) < p.PLG_STEPS["signup_start"] * _multipliers(touch, "signup_multiplier")
     at[:, 1] = np.where(reached, at[:, 0] + lags, NEVER)
     for column, step in enumerate(("signup_complete", "first_login", "onboarding_complete", "first_value_achieved"), start=2):
-        reached = reached & (rng.random(n) < p.PLG_STEPS[step])
+        exposed = treated & (at[:, 2] >= begins) & (at[:, 2] < ends) & (step == p.CHECKLIST.step)
+        reached = reached & (rng.random(n) < np.where(exposed, p.CHECKLIST.treated_rate or 0.0, p.PLG_STEPS[step]))
         at[:, column] = np.where(reached, at[:, column - 1] + _lag(rng, step, n), NEVER)
     # Days strictly after the value's own day; whoever does not become active stays below three days however they are counted.
     value_day = calendar.day_of(np.where(reached, at[:, 5], 0))
@@ -145,7 +162,19 @@ def _journeys(rng: np.random.Generator, calendar: Calendar, person: Ints, touch:
     later[~active & ~wanders, 0] = NEVER_DAY
     pays = active & (rng.random(n) < p.PLG_STEPS["paid_conversion"] * _multipliers(touch, "paid_multiplier"))
     paid_at = np.where(pays, calendar.start(later[:, -1]) + 21 * HOUR + _lag(rng, "paid_conversion", n), NEVER)
-    return Journeys(person, at, on_return.astype(np.int64), later, paid_at)
+    return Journeys(person, at, on_return.astype(np.int64), later, paid_at, treated.astype(np.int64))
+
+
+def _rooms(rng: np.random.Generator, account: Ints, eligible: Ints, first_device: int) -> Ints:
+    """For each person the device of a meeting room, numbered from `first_device`: the first two of some teams share one."""
+    member = eligible[np.argsort(account[eligible], kind="stable")]
+    opens = np.r_[True, account[member][1:] != account[member][:-1]] if len(member) else np.zeros(0, dtype=bool)
+    second = np.flatnonzero(np.r_[False, opens[:-1]] & ~opens)
+    second = second[rng.random(len(second)) < p.MEETING_ROOM_RATE]
+    room = np.full(len(account), -1, dtype=np.int64)
+    for offset in (0, 1):
+        room[member[second - offset]] = first_device + np.arange(len(second))
+    return room
 
 
 def _teams(rng: np.random.Generator, order: Ints) -> Ints:
@@ -210,7 +239,8 @@ def build_people(calendar: Calendar, users: int, seed: int) -> People:
     device_class = pick(rng, list(p.DEVICES.values()), int(device_count.sum()))
     activity_rate = rng.beta(*p.ACTIVITY_RATE, n)
 
-    journeys = _journeys(stream(seed, "people.platform"), calendar, platform_rows, touch[platform_rows])
+    treated = stream(seed, f"experiments.{p.CHECKLIST.name}").random(len(platform_rows)) < p.CHECKLIST.treated_share
+    journeys = _journeys(stream(seed, "people.platform"), calendar, platform_rows, touch[platform_rows], treated)
     signed_up_at = np.full(n, NEVER, dtype=np.int64)
     first_seen = np.full(n, NEVER, dtype=np.int64)
     profile_at = np.full(n, NEVER, dtype=np.int64)
@@ -261,6 +291,10 @@ def build_people(calendar: Calendar, users: int, seed: int) -> People:
     role[kind == SHOP] = len(ROLES) - 1
     inviter = np.where((account >= 0) & ~is_founder & (kind == PLATFORM), founders[account], -1)
 
+    rng = stream(seed, "people.rooms")
+    room = _rooms(rng, account, np.flatnonzero((account >= 0) & (kind == PLATFORM)), len(device_class))
+    device_class = np.r_[device_class, pick(rng, list(p.DEVICES.values()), max(int(room.max()) + 1 - len(device_class), 0))]
+
     regular_from = np.full(n, NEVER_DAY, dtype=np.int64)
     regular_from[base_rows] = calendar.day_of(base_signed) + 1
     regular_from[staff_rows] = -379
@@ -292,6 +326,7 @@ def build_people(calendar: Calendar, users: int, seed: int) -> People:
         regular_from=regular_from,
         first_device=first_device,
         device_count=device_count,
+        room=room,
         device_class=device_class,
         account_kind=np.repeat([PAYING_BASE, FREE_BASE, STAFF, NEW], [paying, free, 1, new_accounts]),
         account_created=signed_up_at[founders],

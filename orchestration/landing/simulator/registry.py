@@ -1,16 +1,16 @@
-"""The company's own records of users and accounts, as states that land when they are written.
+"""The company's own records of users and accounts, as states that land when they are written, and who asks to be forgotten.
 
-Belongs here: `users`, `accounts`. Does not belong here: what they do or pay.
+Belongs here: `users`, `accounts`, `erasures`. Does not belong here: what they do or pay.
 """
 
 import numpy as np
 import pyarrow as pa
 
 from orchestration.landing.simulator import parameters as p
-from orchestration.landing.simulator.clock import NEVER, Calendar, Ints
-from orchestration.landing.simulator.events import Rows, concat, select
+from orchestration.landing.simulator.clock import MINUTE, NEVER, Calendar, Ints, stream
 from orchestration.landing.simulator.files import labels, look_up, numbered, timestamps
 from orchestration.landing.simulator.people import COMPANY_SIZES, INDUSTRIES, INTERNAL, NEW, OWNERS, ROLES, People
+from orchestration.landing.simulator.tables import Post, by_time, day_slice
 
 _GENDERS = ("female", "male", "undisclosed")
 
@@ -18,7 +18,7 @@ _GENDERS = ("female", "male", "undisclosed")
 class Registry:
     """States of users and accounts, ordered by the time at which they were written; a day is a slice."""
 
-    def __init__(self, calendar: Calendar, people: People) -> None:
+    def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people = calendar, people
         self._user_ids = numbered("u_", people.user, 6)
         users = np.flatnonzero(people.signed_up_at < NEVER)
@@ -26,7 +26,7 @@ class Registry:
         waits = people.first_seen[users] < NEVER
         waits &= people.account[users] >= 0
         later = users[waits & (people.profile_at[users] < NEVER)]
-        self._users = _by_time(
+        self._users = by_time(
             {"who": users, "at": people.signed_up_at[users], "full": (~waits).astype(np.int64)},
             {"who": later, "at": people.profile_at[later], "full": np.ones(len(later), dtype=np.int64)},
         )
@@ -35,19 +35,36 @@ class Registry:
         payers = np.flatnonzero(people.journeys.paid_at < NEVER)
         paid[people.account[people.journeys.person[payers]]] = people.journeys.paid_at[payers]
         owned = np.flatnonzero(paid < NEVER)
-        self._accounts = _by_time(
+        self._accounts = by_time(
             {"who": accounts, "at": people.account_created, "full": (people.account_kind != NEW).astype(np.int64)},
             {"who": owned, "at": paid[owned], "full": np.ones(len(owned), dtype=np.int64)},
         )
 
-    def _arrived(self, table: Rows, day: int) -> Rows:
-        start, end = self._calendar.start(np.array([day, day + 1]))
-        first = 0 if day == 0 else int(np.searchsorted(table["at"], start))
-        return select(table, np.arange(first, int(np.searchsorted(table["at"], end))))
+        self._erasures = Post(calendar)
+        self._draw_erasures(stream(seed, "registry.erasures"))
+
+    def _draw_erasures(self, rng: np.random.Generator) -> None:
+        people, calendar = self._people, self._calendar
+        begins, ends = calendar.start(np.array([p.ERASURE_FROM_DAY, calendar.days])).tolist()
+        new = np.flatnonzero((people.signed_up_at >= int(calendar.start(0))) & (people.signed_up_at < ends))
+        known = np.flatnonzero((people.signed_up_at < ends) & (people.kind != INTERNAL))
+        count = min(round(len(new) * p.ERASURE_RATE), len(known)) if calendar.days > p.ERASURE_FROM_DAY else 0
+        who = rng.choice(known, count, replace=False)
+        since = np.maximum(people.signed_up_at[who] + MINUTE, begins)
+        at = since + (rng.random(count) * (ends - since)).astype(np.int64)
+        waits = rng.random(count) < p.ERASURE_NEXT_DAY_SHARE
+        self._erasures.send({"at": at, "who": who}, np.where(waits, calendar.start(calendar.day_of(at) + 1), at), 0)
+
+    def erasures(self, day: int) -> pa.Table | None:
+        """Requests to be forgotten that arrive on the day."""
+        asked = self._erasures.receive(day)
+        if asked is None:
+            return None
+        return pa.table({"user_id": look_up(self._user_ids, asked["who"]), "requested_at": timestamps(asked["at"])})
 
     def users(self, day: int) -> pa.Table | None:
         """States of users written on the day; with the first day those of all who were there before."""
-        people, states = self._people, self._arrived(self._users, day)
+        people, states = self._people, day_slice(self._users, self._calendar, day)
         who, full = states["who"], states["full"] == 1
         if not len(who):
             return None
@@ -69,7 +86,7 @@ class Registry:
 
     def accounts(self, day: int) -> pa.Table | None:
         """States of accounts written on the day; with the first day those of all that were there before."""
-        people, states = self._people, self._arrived(self._accounts, day)
+        people, states = self._people, day_slice(self._accounts, self._calendar, day)
         who, full = states["who"], states["full"] == 1
         if not len(who):
             return None
@@ -89,8 +106,3 @@ class Registry:
 
 def _shifted(account: Ints) -> Ints:
     return np.where(account < 0, -1, account + 1)
-
-
-def _by_time(*parts: Rows) -> Rows:
-    table = concat(list(parts))
-    return select(table, np.argsort(table["at"], kind="stable"))

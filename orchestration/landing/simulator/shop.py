@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from orchestration.landing.simulator import parameters as p
 from orchestration.landing.simulator.clock import DAY, SECOND, Calendar, Ints, stream
-from orchestration.landing.simulator.events import EVENT, PRODUCTS, Rows, concat, rows, select
+from orchestration.landing.simulator.events import EVENT, PRODUCTS, rows
 from orchestration.landing.simulator.files import labels, look_up, money, numbered, timestamps
 from orchestration.landing.simulator.people import DIRECT, SHOP, People, leisure_time, pick
+from orchestration.landing.simulator.tables import Records, Rows, by_time, concat, day_slice, select
 
 VIEWED, CARTED, CHECKED_OUT, ORDERED = range(4)
 # Beyond the sessions that are numbered by date (`activity`), which begin with the year.
@@ -32,8 +33,10 @@ class Shop:
         self._sessions = self._draw_sessions(stream(seed, "shop.sessions"))
         ordered = np.flatnonzero(self._sessions["depth"] == ORDERED)
         self._orders = self._draw_orders(stream(seed, "shop.orders"), select(self._sessions, ordered))
+        self._placed = by_time(self._orders)
         self._sessions["order"] = np.full(len(self._sessions["at"]), -1)
         self._sessions["order"][ordered] = np.arange(len(ordered))
+        self._records = Records(calendar, seed, "shop.orders")
 
     def _draw_sessions(self, rng: np.random.Generator) -> Rows:
         people, calendar = self._people, self._calendar
@@ -64,7 +67,7 @@ class Shop:
         returns = self._session(rng, at, back, np.zeros(len(back), dtype=np.int64), known=0)
         sessions = concat([firsts, repeats, browses, returns])
         sessions = select(sessions, sessions["at"] < int(calendar.start(calendar.days)))
-        return select(sessions, np.argsort(sessions["at"], kind="stable"))
+        return by_time(sessions)
 
     def _session(self, rng: np.random.Generator, at: Ints, person: Ints, depth: Ints, *, known: int) -> Rows:
         n = len(at)
@@ -117,6 +120,7 @@ class Shop:
         partial = (fate > 0.5) & (fate < 0.5 + p.SHOP_PARTIAL_REFUND_RATE)
         fulfilment = pick(rng, (0.86, 0.1, 0.04), n)
         return {
+            "number": 1 + np.arange(n),
             "at": sessions["at"] + sessions["span"],
             "person": sessions["person"],
             "amount": amount,
@@ -132,31 +136,31 @@ class Shop:
         }
 
     def orders(self, day: int) -> pa.Table | None:
-        """Orders placed on the day, those from before with the first day; None when there are none."""
-        start, end = (int(value) for value in self._calendar.start(np.array([day, day + 1])))
-        at = self._orders["at"]
-        placed = select(self._orders, np.flatnonzero(((at >= start) | (day == 0)) & (at < end)))
-        numbers = np.flatnonzero(((at >= start) | (day == 0)) & (at < end))
-        if not len(numbers):
+        """Orders that arrive on the day, those from before with the first day; None when there are none."""
+        self._records.add(day_slice(self._placed, self._calendar, day))
+        landed = self._records.arrive(day)
+        self.realised["orders_not_arrived"] = self._records.waiting
+        if landed is None:
             return None
-        self.realised["orders"] += len(numbers)
-        self.realised["orders_from_before"] += int((placed["at"] < start).sum()) if day == 0 else 0
-        self.realised["amount_cny_cents"] += int(placed["amount"][placed["currency"] == 0].sum())
+        self.realised["orders"] += len(landed["at"])
+        self.realised["orders_from_before"] += int((landed["at"] < int(self._calendar.start(0))).sum())
+        self.realised["late_orders"] += int(landed["late"].sum())
+        self.realised["amount_cny_cents"] += int(landed["amount"][landed["currency"] == 0].sum())
         return pa.table(
             {
-                "order_id": numbered("ord_", numbers + 1, 7),
-                "user_id": look_up(self._user_ids, placed["person"]),
-                "ordered_at": timestamps(placed["at"]),
-                "amount": money(placed["amount"]),
-                "discount": money(placed["discount"]),
-                "refunded_amount": money(placed["refunded"]),
-                "cost": money(placed["cost"]),
-                "currency": labels(_CURRENCIES, placed["currency"]),
-                "items": pa.array(placed["items"]),
-                "category": labels(list(p.SHOP_CATEGORIES), placed["category"]),
-                "store_id": numbered("store_", placed["store"], 2),
-                "fulfilment": labels(_FULFILMENT, placed["fulfilment"]),
-                "status": labels(_STATUSES, placed["status"]),
+                "order_id": numbered("ord_", landed["number"], 7),
+                "user_id": look_up(self._user_ids, landed["person"]),
+                "ordered_at": timestamps(landed["at"]),
+                "amount": money(landed["amount"]),
+                "discount": money(landed["discount"]),
+                "refunded_amount": money(landed["refunded"]),
+                "cost": money(landed["cost"]),
+                "currency": labels(_CURRENCIES, landed["currency"]),
+                "items": pa.array(landed["items"]),
+                "category": labels(list(p.SHOP_CATEGORIES), landed["category"]),
+                "store_id": numbered("store_", landed["store"], 2),
+                "fulfilment": labels(_FULFILMENT, landed["fulfilment"]),
+                "status": labels(_STATUSES, landed["status"]),
             }
         )
 
@@ -193,6 +197,10 @@ class Shop:
         seen["at"] = sessions["at"][view] + (sessions["span"][view] * place).astype(np.int64)
         seen["product"] = np.where(opens, product[view], rng.integers(0, PRODUCTS, len(view)))
         parts = [seen]
+        shown = np.flatnonzero(rng.random(n) < p.SHOP_COUPON_RATE)
+        clicked = shown[rng.random(len(shown)) < p.SHOP_COUPON_CLICK_RATE]
+        for where, name, position in ((shown, "coupon_shown", 0.05), (clicked, "coupon_clicked", 0.06)):
+            parts.append(step(name, where, position, product=product[where], user=sessions["known"][where]))
         for depth, name, position in ((CARTED, "cart_added", 0.65), (CHECKED_OUT, "checkout_started", 0.85)):
             where = np.flatnonzero(sessions["depth"] >= depth)
             parts.append(step(name, where, position, product=product[where], user=sessions["known"][where]))

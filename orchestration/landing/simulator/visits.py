@@ -7,8 +7,9 @@ import numpy as np
 
 from orchestration.landing.simulator import parameters as p
 from orchestration.landing.simulator.clock import DAY, HOUR, MINUTE, NEVER, NEVER_DAY, SECOND, Calendar, Ints, Mask, stream
-from orchestration.landing.simulator.events import EVENT, SITE_PAGE_COUNT, Rows, concat, rows, select
+from orchestration.landing.simulator.events import EVENT, SITE_PAGE_COUNT, rows
 from orchestration.landing.simulator.people import BOT, DIRECT, PLATFORM, People
+from orchestration.landing.simulator.tables import Rows, by_time, select
 
 # Sessions that are known from the start are numbered by person, far from those that are numbered by day.
 _SESSION_BASE = 10**14
@@ -59,7 +60,7 @@ class Visits:
             "views": 1 + rng.poisson(1.4, len(who)),
             "pricing": (rng.random(len(who)) < p.PRICING_VIEW_RATE).astype(np.int64),
         }
-        return select(visits, np.argsort(visits["at"], kind="stable"))
+        return by_time(visits)
 
     def _draw_steps(self) -> Rows:
         journeys, people = self._people.journeys, self._people
@@ -84,8 +85,7 @@ class Visits:
                 )
             )
         parts.append(self._invitations())
-        steps = concat(parts)
-        return select(steps, np.argsort(steps["at"], kind="stable"))
+        return by_time(*parts)
 
     def _invitations(self) -> Rows:
         people = self._people

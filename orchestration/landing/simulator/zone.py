@@ -1,0 +1,117 @@
+"""The simulated landing zone: one pass over the arrival days that writes it, and the truth beside it.
+
+Belongs here: arguments, formats, faults, the truth file. Does not belong here: what the company does and what is true of it
+(`company`).
+"""
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pyarrow as pa
+
+from orchestration.errors import UserError
+from orchestration.landing.simulator.clock import Calendar
+from orchestration.landing.simulator.company import Company
+from orchestration.landing.simulator.faults import Faults
+from orchestration.landing.simulator.files import as_text, write_csv, write_jsonl, write_parquet
+
+_MAXIMUM_DAYS = 3_650
+# So that every format that may land does land: one arrival day in seven as text, some sources always, and what there was before.
+_CSV_WEEKDAY = 2
+_ALWAYS_CSV = frozenset({"ad_spend", "erasures"})
+_ALWAYS_JSONL = frozenset({"payments", "surveys", "feedback"})
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was written: rows per source, `<source>/dt=…` folders in all, and the first and the last arrival day."""
+
+    rows: dict[str, int]
+    partitions: int
+    first_day: date
+    last_day: date
+
+
+def simulate(
+    out: Path, *, days: int = 120, users: int = 2_000, seed: int = 7, end: date, timezone: str = "Asia/Shanghai"
+) -> Summary:
+    """Write the landing zone of a simulated company to `out`, and what was planted in it to `out/truth.json`.
+
+    days: arrival days, the last of which is `end`. users: about how many persons sign up in that time; visitors are some nine
+    times as many, and customers from before come on top. The same arguments give the same bytes. `truth.json` is written last.
+
+    Raises:
+        UserError: an argument is out of range, or `out` is a file or holds anything already.
+
+    """
+    _check(out, days, users, seed, end, timezone)
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        return _Writer(out, Calendar(end, days, timezone), users, seed, timezone).write()
+    except BaseException:
+        # Half a landing zone looks like a whole one; the folder was empty, so all in it is ours.
+        for entry in out.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        raise
+
+
+def _check(out: Path, days: int, users: int, seed: int, end: date, timezone: str) -> None:
+    if not 1 <= days <= _MAXIMUM_DAYS:
+        raise UserError(f"days must lie between 1 and {_MAXIMUM_DAYS}, not {days}")
+    if users < 1:
+        raise UserError(f"users must be at least 1, not {users}")
+    if seed < 0:
+        raise UserError(f"seed must not be negative: {seed}")
+    if not 2000 <= end.year <= 2100:
+        raise UserError(f"end must lie between the years 2000 and 2100, not on {end.isoformat()}")
+    try:
+        ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UserError(f"unknown time zone: {timezone!r} (expected an IANA name such as Asia/Shanghai)") from None
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file; the simulated landing zone needs a folder")
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"{out} already holds data; the simulated landing zone needs an empty or new folder")
+
+
+class _Writer:
+    def __init__(self, out: Path, calendar: Calendar, users: int, seed: int, timezone: str) -> None:
+        self._out, self._calendar = out, calendar
+        self._rows: Counter[str] = Counter()
+        self._partitions = 0
+        self._company = Company(calendar, users, seed, timezone)
+        self._faults = Faults(calendar, seed)
+
+    def write(self) -> Summary:
+        company = self._company
+        company.found()
+        for day in range(self._calendar.days):
+            for source, table in company.live(day):
+                self._land(source, day, table)
+        truth = {**company.truth(), "rows": dict(sorted(self._rows.items()))}
+        truth |= {"bad_rows": self._faults.truth(), "schema_drift": self._faults.drift_truth()}
+        (self._out / "truth.json").write_text(json.dumps(truth, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        last = self._calendar.date(self._calendar.days - 1)
+        return Summary(dict(sorted(self._rows.items())), self._partitions, self._calendar.first, last)
+
+    def _land(self, source: str, day: int, table: pa.Table) -> None:
+        folder = self._out / source / f"dt={self._calendar.date(day).isoformat()}"
+        table = self._faults.drift(source, day, table)
+        if source in _ALWAYS_JSONL:
+            text, behind = self._faults.plant(source, day, as_text(table, zone="Z"), is_csv=False)
+            write_jsonl(text, folder, behind)
+            rows = text.num_rows + len(behind)
+        elif source in _ALWAYS_CSV or day == 0 or self._calendar.date(day).weekday() == _CSV_WEEKDAY:
+            text, behind = self._faults.plant(source, day, as_text(table), is_csv=True)
+            write_csv(text, folder, behind)
+            rows = text.num_rows + len(behind)
+        else:
+            write_parquet(table, folder)
+            rows = table.num_rows
+        self._rows[source] += rows
+        self._partitions += 1
