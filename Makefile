@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: install nightly test ui lint docs lock
+.PHONY: install nightly test ui lint docs bench lock
 
 install: $(STAMP)
 
@@ -43,6 +43,10 @@ lint: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/python -m orchestration.reference
+
+# A year of ten million events, built and folded; some ten minutes.
+bench: $(STAMP)
+	$(BIN)/python tests/benchmarks/folding.py
 
 # Every version with hashes and no host; needs uv.
 lock:

@@ -24,19 +24,29 @@ DIMENSIONS = ("all", "channel", "device", "country", "plan", "role", "city_tier"
 _GROWTH_SLACK = 1_000
 
 
+class Arrived(NamedTuple):
+    """Rows of one source as the lake's own manifests count them: `landed` = `accepted` + `quarantined`."""
+
+    landed: int
+    accepted: int
+    quarantined: int
+
+
 @dataclass(frozen=True)
 class Context:
     """What the gate knows beside the candidate: its last complete arrival day, the night's date and the last release's rows.
 
-    `previous_row_counts` holds rows per mart of the release that is current now. A mart absent from it is new in this release
-    and gets the absolute minimum only. Raises ValueError when the dates or the two statements about the last release disagree,
-    since a bound that nothing is compared with would pass for ever.
+    `arrived` holds, by source, what the night read of the lake, counted without looking at any mart. `previous_row_counts` holds
+    rows per mart of the release that is current now. A mart absent from it is new in this release and gets the absolute minimum
+    only. Raises ValueError when the dates or the two statements about the last release disagree, since a bound that nothing is
+    compared with would pass for ever.
     """
 
     data_through: date
     as_of: date
     is_first_release: bool
     previous_row_counts: Mapping[str, int] = field(default_factory=dict)
+    arrived: Mapping[str, Arrived] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.data_through > self.as_of:

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import duckdb
 
-from expectations.checks import DATABASE, Check, Context, Expectation, Query, Verdict, literal
+from expectations.checks import DATABASE, Arrived, Check, Context, Expectation, Query, Verdict, literal
 from expectations.registry import suite_for
 from expectations.report import CheckResult, GateReport, MartReport, summary_lines
 from expectations.suites import publication
 
-__all__ = ["CandidateError", "CheckResult", "Context", "GateReport", "MartReport", "summary_lines", "validate"]
+__all__ = ["Arrived", "CandidateError", "CheckResult", "Context", "GateReport", "MartReport", "summary_lines", "validate"]
 
 # Errors DuckDB raises before it has read a row: their first line names tables and columns, never values.
 _BINDING_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from expectations.checks import Check, Context
-from expectations.suites import funnel, retention, revenue
+from expectations.suites import funnel, quality, retention, revenue
 
 SuiteBuilder = Callable[[Context], list[Check]]
 
 SUITES: Mapping[str, SuiteBuilder] = MappingProxyType(
     {
         funnel.MART: funnel.entry,
+        quality.DAILY: quality.daily,
         retention.MART: retention.cohort,
         revenue.LTV_COHORT: revenue.ltv_cohort,
     }

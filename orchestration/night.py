@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration import digests, transform
 from orchestration.errors import NorthstarError, UserError
+from orchestration.landing import erasure
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition
 from orchestration.model_store import ModelStore, StoredModel
+from orchestration.pseudonyms import Key, load_key
 from orchestration.publishing.lock import WriterLock
-from orchestration.publishing.manifest import GateRecord, SourceRecord
+from orchestration.publishing.manifest import ErasureRecord, GateRecord, SourceRecord
 from orchestration.publishing.release import Candidate, Release, ReleaseStore, Verdict
 from orchestration.settings import PROJECT, Settings
 from orchestration.warehouse import FoldPlan, Warehouse
@@ -117,6 +119,12 @@ class Night:
         self.models = ModelStore(settings.home, "churn")
         self.releases = ReleaseStore(settings.home, memory_limit=settings.config.memory_limit)
         self.lock = WriterLock(settings.home, purpose)
+        self.ledger = erasure.Ledger(
+            settings.home,
+            lambda: self.key,
+            denied=settings.config.identity_deny_list,
+            max_links=settings.config.max_identity_links,
+        )
         self.timings: dict[str, float] = {}
         self.row_counts: dict[str, int] = {}
         self._parsed = parsed
@@ -165,7 +173,8 @@ class Night:
                 if not any(wanted.values()):
                     raise UserError(f"nothing has landed from {min(days)} to {max(days)} in {settings.landing}")
             partitions: dict[str, list[Partition]] = {}
-            for source, found in wanted.items():
+            # Requests first: what lands with them is erased on its way in.
+            for source, found in sorted(wanted.items(), key=lambda item: item[0] != erasure.REQUESTS):
                 if found:
                     partitions[source] = ingest.ingest(
                         settings.landing,
@@ -174,6 +183,7 @@ class Night:
                         found,
                         timezone=settings.config.reporting_timezone,
                         max_quarantine_ratio=settings.config.max_quarantine_ratio,
+                        ledger=self.ledger,
                         memory_limit=settings.config.memory_limit,
                     )
             result = Ingested(partitions)
@@ -181,11 +191,32 @@ class Night:
             stage.detail = f"{len(result.days)} arrival days, {result.quarantined:,} rows in quarantine"
         return result
 
+    def erase(self) -> erasure.Erased:
+        """Take persons who asked for it, and are not erased yet, out of lake, quarantine and build file.
+
+        A night that was killed in here is finished by the next one. The releases that hold them go when the next one stands.
+        """
+        if not self.ledger.pending:
+            return erasure.Erased()
+        with self.stage("erase") as stage:
+            erased = erasure.rewrite(self.lake, self.ledger, memory_limit=self.settings.config.memory_limit)
+            # Freed blocks of a DuckDB file keep what they held: it goes whole, with what it spilled, and is built anew.
+            self.warehouse.path.unlink(missing_ok=True)
+            self.warehouse.path.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+            shutil.rmtree(self.settings.home / "tmp", ignore_errors=True)
+            self.ledger.mark_applied(erased)
+            stage.rows, stage.detail = erased.rows, str(erased)
+        return erased
+
     def plan(self, *, as_of: date | None = None, anew: bool = False) -> FoldPlan:
         """Decide what the night folds in; `anew` throws the build file away first."""
         with self.stage("plan") as stage:
             self._as_of = as_of
             self._plan = self.warehouse.plan(as_of, anew=anew)
+            persons = self.ledger.unpublished.persons
+            if self._plan.is_rebuild and persons and not anew and self.releases.current() is not None:
+                reason = f"{persons:,} {'person' if persons == 1 else 'persons'} erased"
+                self._plan = replace(self._plan, rebuild_reason=reason)
             stage.detail = f"{self._plan.affected_days:,} event days affected"
             if self._plan.rebuild_reason:
                 stage.detail += f", everything is built ({self._plan.rebuild_reason})"
@@ -327,6 +358,8 @@ class Night:
                 model_version=None if champion is None else champion.model_id,
                 order_by={name: node["config"]["meta"]["grain"] for name, node in self._marts.items()},
                 comments={name: _comments(node) for name, node in self._marts.items()},
+                pseudonyms=pseudonyms(self._marts),
+                key=lambda: self.key,
             )
             stage.rows = sum(record.rows for record in self._candidate.marts.values())
             stage.detail = f"{len(marts)} marts"
@@ -334,7 +367,7 @@ class Night:
 
     def validate(self) -> "GateReport":
         """Run the gate on the candidate's bytes and lay its report and page beside them; the report says whether it passed."""
-        from expectations.gate import Context, validate
+        from expectations.gate import Arrived, Context, validate
         from expectations.page import render
 
         candidate = self._built
@@ -345,6 +378,7 @@ class Night:
                 as_of=max(datetime.now(self.settings.timezone).date(), self._planned.data_through),
                 is_first_release=current is None,
                 previous_row_counts={} if current is None else {name: mart.rows for name, mart in current.manifest.marts.items()},
+                arrived={source: Arrived(*counts) for source, counts in self._arrived().items()},
             )
             report = validate(candidate.database, list(candidate.marts), context)
             documents = candidate.path / "data_docs"
@@ -373,6 +407,9 @@ class Night:
         with self.stage("release") as stage:
             current = self.releases.current()
             checks = list(report.checks)
+            # They are named in the manifest before they go: a night that is killed in between finds them again.
+            holding = self.releases.holding(self.ledger.published_pseudonyms, lambda: self.key)
+            erased = self.ledger.unpublished
             manifest = candidate.manifest(
                 previous_release_id=None if current is None else current.release_id,
                 config_digest=self.settings.digest,
@@ -387,10 +424,16 @@ class Night:
                     warnings=sum(check.status == "failed" and not check.refuses for check in checks),
                 ),
                 timings=self.timings,
+                previous_key=None if current is None else current.manifest.key_fingerprint,
+                erasure=ErasureRecord(erased.persons, erased.partitions, tuple(holding)) if erased.persons or holding else None,
             )
+            if manifest.pseudonyms is not None and manifest.pseudonyms.previous_key is not None:
+                _logger.warning("the pseudonym key is another one: ids cannot be joined with those of earlier releases")
             verdict = Verdict(report.passed, report.candidate_sha256, "the gate passed")
             release = self.releases.promote(candidate, verdict, manifest, self.lock)
-            pruned = self.releases.prune(self.settings.config.keep_releases, self.lock)
+            pruned = self.releases.remove(holding, self.lock)
+            self.ledger.mark_published()
+            pruned += self.releases.prune(self.settings.config.keep_releases, self.lock)
             stage.detail = release.release_id + (f", {len(pruned)} old ones pruned" if pruned else "")
         return release
 
@@ -398,6 +441,12 @@ class Night:
     def manifest(self) -> Mapping[str, Any]:
         """The dbt manifest of this run."""
         return transform.read_manifest(self.settings)
+
+    @cached_property
+    def key(self) -> Key:
+        """The key of published pseudonyms; made for this home, when there is none yet."""
+        configured = self.settings.pseudonym_key
+        return load_key(self.settings.home, None if configured is None else configured.get_secret_value())
 
     @cached_property
     def published_marts(self) -> list[str]:
@@ -436,12 +485,26 @@ class Night:
         files = [path for package in packages for suffix in suffixes for path in (PROJECT / package).rglob(f"*.{suffix}")]
         return f"{version('northstar')}+{digests.of_files(PROJECT, files)[:12]}"
 
+    def _partitions(self, source: str) -> list[Partition]:
+        """What the lake holds of a source up to the night's horizon."""
+        return [partition for day, partition in self.lake.partitions(source).items() if self._as_of is None or day <= self._as_of]
+
+    def _arrived(self) -> dict[str, tuple[int, int, int]]:
+        """Rows landed, accepted and refused by source, as its partitions' manifests say."""
+        return {
+            source: (
+                sum(file.rows for partition in partitions for file in partition.landed),
+                sum(partition.accepted for partition in partitions),
+                sum(partition.quarantined for partition in partitions),
+            )
+            for source in CONTRACT
+            if (partitions := self._partitions(source))
+        }
+
     def _sources(self) -> dict[str, SourceRecord]:
         records = {}
         for source in CONTRACT:
-            partitions = [
-                partition for day, partition in self.lake.partitions(source).items() if self._as_of is None or day <= self._as_of
-            ]
+            partitions = self._partitions(source)
             digest = hashlib.sha256(json.dumps([(str(part.arrived_date), part.digest) for part in partitions]).encode())
             records[source] = SourceRecord(
                 partitions=len(partitions),
@@ -467,6 +530,19 @@ def marts(manifest: Mapping[str, Any]) -> dict[str, Any]:
         for node in manifest["nodes"].values()
         if node["resource_type"] == "model" and node["schema"] == "marts"
     }
+
+
+def pseudonyms(marts: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Columns that marts publish as pseudonyms, by mart, each with its domain: a column's `meta: {pseudonym: person}`."""
+    found = {
+        name: {
+            column: meta["pseudonym"]
+            for column, declared in node["columns"].items()
+            if "pseudonym" in (meta := declared.get("config", {}).get("meta", {}))
+        }
+        for name, node in marts.items()
+    }
+    return {name: columns for name, columns in found.items() if columns}
 
 
 def _comments(node: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:

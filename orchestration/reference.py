@@ -155,15 +155,18 @@ def commands(group: click.Group) -> str:
 def flowchart(groups: Mapping[str, str], parents: Mapping[str, Iterable[str]]) -> str:
     """A Mermaid flowchart of tables: key → group, and key → the keys it is made from, without cycles.
 
-    To stay readable it draws each source together with the staging model that alone reads it, an arrow only where no longer way
+    To stay readable it draws each source together with the staging model that is named after it, an arrow only where no longer way
     leads from one table to the other, and tables with the same neighbours as one node; marts and core tables are never joined.
     """
     labels = {key: key.removeprefix(f"{group}/") for key, group in groups.items()}
     above = {key: {parent for parent in parents.get(key, ()) if parent in groups} for key in groups}
     for source, readers in sorted(_below(above).items()):
-        if len(readers) == 1 and groups[source] == "ingest" and groups[reader := next(iter(readers))] == "staging":
+        named = [reader for reader in readers if groups[reader] == "staging" and reader.endswith(f"stg_{source.split('/')[-1]}")]
+        if groups[source] == "ingest" and named:
+            [reader] = named
             labels[reader] = f"{labels.pop(source)} → {labels[reader]}"
             above[reader] = (above[reader] - {source}) | above.pop(source)
+            above = {key: {reader if parent == source else parent for parent in found} for key, found in above.items()}
     above = _without_detours(above)
     for keys in _twins(above, groups):
         labels[keys[0]] = "<br/>".join(labels[key] for key in keys)

@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from orchestration.errors import UserError
 from orchestration.filters import Condition, FilterError, parse_filter
 from orchestration.landing.contract import CONTRACT
+from orchestration.pseudonyms import MINIMUM_LENGTH, VARIABLE
 
 PROJECT = Path(__file__).resolve().parents[1]
 DBT_PROJECT = PROJECT / "dbt_project"
@@ -121,6 +122,16 @@ class Config(_Frozen):
     bot_events_per_day: Annotated[int, Field(ge=1, strict=True)] = Field(
         3_000, description="events of one visitor on one day above which that day counts as a bot's"
     )
+    identity_deny_list: tuple[str, ...] = Field(
+        ("-", "-1", "0", "00000000-0000-0000-0000-000000000000", "anonymous", "guest", "n/a", "na", "nan", "nil", "none", "null")
+        + ("undefined", "unknown"),
+        description="ids, whatever their case, that stand for nobody and never join persons",
+    )
+    max_identity_links: Annotated[int, Field(ge=1, strict=True)] = Field(
+        20, description="ids that one id may be linked to; with more it is a shared device or a test user and joins nobody"
+    )
+    session_gap: str = Field("30m", description="silence after which a person's next event begins another session")
+    sessions_end_at_midnight: bool = Field(False, description="whether midnight of the reporting time zone ends every session")
     keep_releases: Annotated[int, Field(ge=1, strict=True)] = Field(14, description="releases kept besides the current one")
     max_release_age: str = Field("36h", description="age above which `northstar status` complains")
     memory_limit: Annotated[str, Field(pattern=r"^[1-9]\d*(MB|GB|TB)$")] = Field(
@@ -159,6 +170,18 @@ class Config(_Frozen):
                 raise ValueError(f"{name!r} is no source{_nearest(name, CONTRACT)}")
         return value
 
+    @field_validator("identity_deny_list")
+    @classmethod
+    def _are_compared_lower(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted({text.strip().lower() for text in value}))
+
+    @field_validator("session_gap")
+    @classmethod
+    def _is_gap(cls, value: str) -> str:
+        if _duration(value) > timedelta(days=1):
+            raise ValueError("a session's gap is at most a day")
+        return value
+
     @field_validator("max_release_age")
     @classmethod
     def _is_age(cls, value: str) -> str:
@@ -180,6 +203,8 @@ class Settings(_Frozen):
     landing: Path
     config_file: Path | None
     config: Config
+    # None: the home's own, which is made when it is first needed. No part of any digest.
+    pseudonym_key: SecretStr | None = None
 
     @property
     def warehouse(self) -> Path:
@@ -214,13 +239,26 @@ class Settings(_Frozen):
     @cached_property
     def folding_digest(self) -> str:
         """SHA-256 of what the incremental models depend on: when it changes, every day is folded again."""
-        keys = {"reporting_timezone", "bot_events_per_day", "event_names", "funnels"}
+        keys = {"reporting_timezone", "bot_events_per_day", "session_gap", "event_names", "funnels"}
         return hashlib.sha256(json.dumps(self.config.model_dump(mode="json", include=keys), sort_keys=True).encode()).hexdigest()
 
     def dbt_vars(self) -> dict[str, str]:
         """The variables that dbt is called with; the same on every call, since a change makes dbt parse everything again."""
-        keys = {"reporting_timezone", "reporting_currency", "week_start", "gross_margin", "partition_start", "bot_events_per_day"}
-        return {key: str(value) for key, value in self.config.model_dump(mode="json", include=keys).items()}
+        keys = (
+            "reporting_timezone",
+            "reporting_currency",
+            "week_start",
+            "gross_margin",
+            "partition_start",
+            "bot_events_per_day",
+            "max_identity_links",
+            "sessions_end_at_midnight",
+        )
+        values = self.config.model_dump(mode="json", include=set(keys))
+        gap = int(_duration(self.config.session_gap).total_seconds())
+        return {key: str(values[key]).lower() if isinstance(values[key], bool) else str(values[key]) for key in keys} | {
+            "session_gap_seconds": str(gap)
+        }
 
     def export(self) -> None:
         """Set the environment that dbt, Dagster and the libraries of this process read."""
@@ -240,13 +278,18 @@ class Settings(_Frozen):
         )
         # Empty means no file: a process that is started elsewhere must not find another one there.
         os.environ["NORTHSTAR_CONFIG"] = "" if self.config_file is None else str(self.config_file)
+        if self.pseudonym_key is None:
+            os.environ.pop(VARIABLE, None)
+        else:
+            os.environ[VARIABLE] = self.pseudonym_key.get_secret_value()
 
 
 def load(environment: Mapping[str, str] | None = None, *, directory: Path | None = None) -> Settings:
     """Settings from the environment and the configuration file it names.
 
     NORTHSTAR_HOME (default `.northstar` beside the project), NORTHSTAR_LANDING (default `<home>/landing`), NORTHSTAR_CONFIG
-    (default `northstar.toml` in the directory, else in the home; empty: none).
+    (default `northstar.toml` in the directory, else in the home; empty: none), NORTHSTAR_PSEUDONYM_KEY (at least 16 characters;
+    default: one that the home keeps).
     Raises SettingsError for a file, key or value that it does not understand.
     """
     environment = os.environ if environment is None else environment
@@ -254,7 +297,9 @@ def load(environment: Mapping[str, str] | None = None, *, directory: Path | None
     home = _folder(environment, "NORTHSTAR_HOME", PROJECT / ".northstar", directory)
     landing = _folder(environment, "NORTHSTAR_LANDING", home / "landing", directory)
     config_file = _config_file(environment, home, directory)
-    return Settings(home=home, landing=landing, config_file=config_file, config=_read(config_file))
+    return Settings(
+        home=home, landing=landing, config_file=config_file, config=_read(config_file), pseudonym_key=_key(environment)
+    )
 
 
 def differing(settings: Settings, suggested: Mapping[str, Any]) -> dict[str, Any]:
@@ -296,6 +341,15 @@ def _folder(environment: Mapping[str, str], variable: str, default: Path, direct
     if path.exists() and not path.is_dir():
         raise SettingsError(f"{variable} is {path}, which is not a folder")
     return path
+
+
+def _key(environment: Mapping[str, str]) -> SecretStr | None:
+    if VARIABLE not in environment:
+        return None
+    key = environment[VARIABLE].strip()
+    if len(key) < MINIMUM_LENGTH:
+        raise SettingsError(f"{VARIABLE} has fewer than {MINIMUM_LENGTH} characters; unset it to use the key that the home keeps")
+    return SecretStr(key)
 
 
 def _config_file(environment: Mapping[str, str], home: Path, directory: Path) -> Path | None:

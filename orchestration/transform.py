@@ -18,7 +18,7 @@ from orchestration.settings import DBT_PROJECT, Settings
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-_SOURCES = ("**/*.sql", "**/*.yml", "**/*.csv")
+_SOURCES = ("**/*.sql", "**/*.py", "**/*.yml", "**/*.csv")
 
 
 class BuildFailed(NorthstarError):  # noqa: N818 - says what happened

@@ -5,7 +5,7 @@ are all made or checked from it. Does not belong here: reading files (`ingest`),
 what the facts mean once they are in (`dbt_project`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -46,9 +46,24 @@ _SQL_TYPES = {
 }
 
 
+class Personal(Enum):
+    """What a column says about a person, and with it what becomes of it when that person is erased (`erasure`)."""
+
+    USER = "user"  # id of the user whose row it is → the person's token
+    ANONYMOUS = "anonymous"  # id of a device; where there is no user, the row is its person's → NULL, and the user's id the token
+    CONTACT = "contact"  # the same of a contact → the token
+    MENTION = "mention"  # a user's id in anyone's row → the token; in the erased person's own row NULL
+    PAGE = "page"  # an address → without its query; NULL when it names an id of its row
+    REFERRER = "referrer"  # an address → its host, by which the channel that the person came from is known
+    DETAIL = "detail"  # anything else about the person → NULL, or an empty text where the column is required
+
+
 @dataclass(frozen=True)
 class Column:
-    """One column of a source: a required one is present in every file and filled in every row."""
+    """One column of a source: a required one is present in every file and filled in every row.
+
+    personal: how it is erased; None for what says nothing about a person, or is kept as a fact of the business (amounts, times).
+    """
 
     name: str
     type: Type
@@ -57,6 +72,7 @@ class Column:
     allowed: tuple[str, ...] = ()
     minimum: int | None = None
     maximum: int | None = None
+    personal: Personal | None = None
 
 
 @dataclass(frozen=True)
@@ -87,12 +103,23 @@ class Source:
         return tuple(column.name for column in self.columns if column.required)
 
 
-def _id(name: str, description: str, *, required: bool = False) -> Column:
-    return Column(name, Type.ID, description, required=required)
+def _id(name: str, description: str, *, required: bool = False, personal: Personal | None = None) -> Column:
+    return Column(name, Type.ID, description, required=required, personal=personal)
 
 
-def _text(name: str, description: str, *, required: bool = False, allowed: tuple[str, ...] = ()) -> Column:
-    return Column(name, Type.TEXT, description, required=required, allowed=allowed)
+def _user(description: str, *, required: bool = False) -> Column:
+    return _id("user_id", description, required=required, personal=Personal.USER)
+
+
+def _text(
+    name: str,
+    description: str,
+    *,
+    required: bool = False,
+    allowed: tuple[str, ...] = (),
+    personal: Personal | None = None,
+) -> Column:
+    return Column(name, Type.TEXT, description, required=required, allowed=allowed, personal=personal)
 
 
 def _at(name: str, description: str, *, required: bool = False) -> Column:
@@ -109,7 +136,11 @@ def _count(name: str, description: str) -> Column:
 
 _CURRENCY = Column("currency", Type.CURRENCY, "ISO 4217 code of the row's amounts", required=True)
 _COUNTRY = _text("country", "ISO 3166 code or name, as the source spells it")
-_CITY_TIER = Column("city_tier", Type.INTEGER, "tier of the city, 1 (largest) to 5", minimum=1, maximum=5)
+# Where a person is; where a firm is, is not about a person.
+_PERSON_COUNTRY = replace(_COUNTRY, personal=Personal.DETAIL)
+_CITY_TIER = Column(
+    "city_tier", Type.INTEGER, "tier of the city, 1 (largest) to 5", minimum=1, maximum=5, personal=Personal.DETAIL
+)
 
 _SOURCES = (
     Source(
@@ -123,24 +154,24 @@ _SOURCES = (
             _id("event", "what happened, in snake_case", required=True),
             _at("occurred_at", "when it happened", required=True),
             _at("received_at", "when the collector received it"),
-            _id("anonymous_id", "device or browser id"),
-            _id("user_id", "user, once known"),
+            _id("anonymous_id", "device or browser id", personal=Personal.ANONYMOUS),
+            _user("user, once known"),
             _id("account_id", "account on whose behalf it happened"),
-            _id("session_id", "session as the source cut it"),
-            _text("page", "path or screen"),
-            _text("referrer", "address of the page before"),
+            _id("session_id", "session as the source cut it", personal=Personal.DETAIL),
+            _text("page", "path or screen", personal=Personal.PAGE),
+            _text("referrer", "address of the page before", personal=Personal.REFERRER),
             _text("utm_source", "campaign source"),
             _text("utm_medium", "campaign medium"),
             _text("utm_campaign", "campaign name"),
             _text("utm_content", "campaign content"),
-            _text("utm_term", "campaign term"),
+            _text("utm_term", "campaign term", personal=Personal.DETAIL),
             _text("device_type", "desktop, mobile, tablet, …"),
             _text("os", "operating system"),
-            _COUNTRY,
+            _PERSON_COUNTRY,
             _CITY_TIER,
             _text("feature", "feature used, for feature_used"),
             Column("value", Type.NUMBER, "a number that belongs to the event"),
-            Column("properties", Type.JSON, "anything else, as a JSON object"),
+            Column("properties", Type.JSON, "anything else, as a JSON object", personal=Personal.DETAIL),
         ),
     ),
     Source(
@@ -150,15 +181,15 @@ _SOURCES = (
         happened_at="signed_up_at",
         latest_by="updated_at",
         columns=(
-            _id("user_id", "identifies the user", required=True),
+            _user("identifies the user", required=True),
             _id("account_id", "account the user belongs to"),
             _at("signed_up_at", "when the user signed up", required=True),
-            _text("role", "role in the account"),
-            _id("invited_by_user_id", "user who sent the invitation"),
-            _COUNTRY,
+            _text("role", "role in the account", personal=Personal.DETAIL),
+            _id("invited_by_user_id", "user who sent the invitation", personal=Personal.MENTION),
+            _PERSON_COUNTRY,
             _CITY_TIER,
-            _text("gender", "as the source spells it"),
-            Column("birth_year", Type.INTEGER, "year of birth", minimum=1900, maximum=2100),
+            _text("gender", "as the source spells it", personal=Personal.DETAIL),
+            Column("birth_year", Type.INTEGER, "year of birth", minimum=1900, maximum=2100, personal=Personal.DETAIL),
             Column("is_internal", Type.BOOLEAN, "staff and test users: left out of every mart"),
             _at("updated_at", "when this state was written"),
         ),
@@ -206,7 +237,7 @@ _SOURCES = (
         columns=(
             _id("payment_id", "identifies the payment", required=True),
             _id("account_id", "account that paid"),
-            _id("user_id", "user who paid"),
+            _user("user who paid"),
             _at("paid_at", "when it was paid, refused or refunded", required=True),
             _text("kind", "what it was for", allowed=("subscription", "service", "order")),
             _money("amount", "amount paid or refunded, positive", required=True),
@@ -222,7 +253,7 @@ _SOURCES = (
         happened_at="ordered_at",
         columns=(
             _id("order_id", "identifies the order", required=True),
-            _id("user_id", "user who ordered", required=True),
+            _user("user who ordered", required=True),
             _at("ordered_at", "when it was ordered", required=True),
             _money("amount", "amount paid, after discount", required=True),
             _money("discount", "discount given"),
@@ -260,7 +291,7 @@ _SOURCES = (
         columns=(
             _id("ticket_id", "identifies the ticket", required=True),
             _id("account_id", "account that asked"),
-            _id("user_id", "user who asked"),
+            _user("user who asked"),
             _at("opened_at", "when it was opened", required=True),
             _at("first_response_at", "when it was first answered"),
             _at("resolved_at", "when it was solved"),
@@ -275,12 +306,12 @@ _SOURCES = (
         happened_at="responded_at",
         columns=(
             _id("response_id", "identifies the response", required=True),
-            _id("user_id", "user who answered"),
+            _user("user who answered"),
             _id("account_id", "account of the user"),
             _at("responded_at", "when it was answered", required=True),
             _text("kind", "which question", required=True, allowed=("nps", "csat")),
             Column("score", Type.INTEGER, "0 to 10 for nps, 1 to 5 for csat", required=True, minimum=0, maximum=10),
-            _text("comment", "free text"),
+            _text("comment", "free text", personal=Personal.DETAIL),
         ),
     ),
     Source(
@@ -290,11 +321,11 @@ _SOURCES = (
         happened_at="created_at",
         columns=(
             _id("feedback_id", "identifies the feedback", required=True),
-            _id("user_id", "user who wrote it"),
+            _user("user who wrote it"),
             _id("account_id", "account of the user"),
             _at("created_at", "when it was written", required=True),
             _text("channel", "where it was written"),
-            _text("text", "what was written", required=True),
+            _text("text", "what was written", required=True, personal=Personal.DETAIL),
             _at("answered_at", "when it was answered"),
         ),
     ),
@@ -305,8 +336,8 @@ _SOURCES = (
         happened_at="occurred_at",
         columns=(
             _id("interaction_id", "identifies the interaction", required=True),
-            _id("contact_id", "contact outside the company", required=True),
-            _id("user_id", "user behind the contact, once known"),
+            _id("contact_id", "contact outside the company", required=True, personal=Personal.CONTACT),
+            _user("user behind the contact, once known"),
             _id("staff_id", "member of staff"),
             _text(
                 "kind",
@@ -349,7 +380,7 @@ _SOURCES = (
         columns=(
             _id("experiment_id", "identifies the experiment", required=True),
             _id("variant", "variant shown", required=True),
-            _id("unit_id", "user or account that was exposed", required=True),
+            _id("unit_id", "user or account that was exposed", required=True, personal=Personal.MENTION),
             _at("exposed_at", "when it was exposed", required=True),
         ),
     ),
@@ -370,7 +401,7 @@ _SOURCES = (
         key=("user_id",),
         happened_at="requested_at",
         columns=(
-            _id("user_id", "user who asked", required=True),
+            _user("user who asked", required=True),
             _at("requested_at", "when it was asked", required=True),
         ),
     ),

@@ -1,7 +1,7 @@
 """Ingest: landed files of any shape that the contract allows become partitions of the lake, refused rows go to quarantine.
 
-Belongs here: finding what landed, reading it, judging every row against the contract, and writing the partition. Does not
-belong here: the contract (`contract`), the layout of the lake (`lake`), outside shapes (`adapters`), duplicates and meaning
+Belongs here: finding what landed, reading it, and judging every row against the contract. Does not belong here: the contract
+(`contract`), erased persons (`erasure`), the layout of the lake (`lake`), outside shapes (`adapters`), duplicates and meaning
 (`dbt_project`).
 
 Every cell is judged as text (columns that a Parquet file already holds in the contract's type are taken as they are), so that one
@@ -24,11 +24,9 @@ import gzip
 import io
 import itertools
 import os
-import tempfile
 import zlib
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -39,7 +37,8 @@ import duckdb
 
 from orchestration import digests
 from orchestration.errors import NorthstarError, UserError
-from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Column, Source, Type
+from orchestration.landing import erasure
+from orchestration.landing.contract import CONTRACT, Column, Source, Type
 from orchestration.landing.lake import Lake, LandedFile, Partition
 from orchestration.sql import identifier, literal
 
@@ -54,7 +53,6 @@ _COMPRESSED_FACTOR = 6
 # Lines that the tolerant reader joins in search of a closing quote; behind that a quote counts as broken.
 _LONGEST_RECORD = 200
 _CHUNK_ROWS = 50_000
-_WRITERS = 8
 
 _INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"})
 _TIMES = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE"})
@@ -113,12 +111,14 @@ def ingest(
     *,
     timezone: str,
     max_quarantine_ratio: float,
+    ledger: erasure.Ledger | None = None,
     memory_limit: str | None = None,
 ) -> list[Partition]:
     """Ingest exactly these arrival days of one source, replacing what the lake holds of them, and return them, oldest first.
 
     timezone: the reporting time zone, in which arrival days and the histogram of event days are cut.
     max_quarantine_ratio: the share of one file's rows, from 0 to 1, above which its partition is refused.
+    ledger: the erasures in force, which the source `erasures` needs and enters its requests into; that source goes first.
     memory_limit: DuckDB's, such as "2GB"; beyond it, work spills to a temporary folder below the lake's root.
 
     IngestError when partitions were refused (no landed file, an unreadable one, a required column missing, a column twice, too
@@ -138,14 +138,9 @@ def ingest(
             waiting[day] = files
         else:
             failed[day] = f"no file has landed in {landing / source / f'{_PREFIX}{day}'}"
-    lake.root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".ingest-", dir=lake.root) as spill, duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"SET temp_directory = {literal(spill)}")
-        if memory_limit is not None:
-            connection.execute(f"SET memory_limit = {literal(memory_limit)}")
+    with lake.connect(memory_limit) as connection:
         for batch in _batches(waiting):
-            run = _Batch(connection, CONTRACT[source], zone, max_quarantine_ratio)
+            run = _Batch(connection, CONTRACT[source], zone, max_quarantine_ratio, ledger)
             entered += run.ingest(batch, lake)
             failed |= run.failed
     if failed:
@@ -233,20 +228,22 @@ class _RefusedError(Exception):
 class _Batch:
     """Partitions of one source that are read, judged and written together on one connection."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, source: Source, zone: ZoneInfo, max_ratio: float) -> None:
-        self.connection, self.source, self.zone, self.max_ratio = connection, source, zone, max_ratio
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        source: Source,
+        zone: ZoneInfo,
+        max_ratio: float,
+        ledger: erasure.Ledger | None,
+    ) -> None:
+        self.connection, self.source, self.zone, self.max_ratio, self.ledger = connection, source, zone, max_ratio, ledger
         self.failed: dict[date, str] = {}
         self.unknown: dict[date, set[str]] = defaultdict(set)
         self.missing: dict[date, set[str]] = defaultdict(set)
 
     def ingest(self, batch: dict[date, list[Path]], lake: Lake) -> list[Partition]:
         """Read, judge and write; what fails is in `failed` afterwards."""
-        self.connection.execute("RESET threads")
-        columns = "".join(f"{identifier(column.name)} {column.type.sql}, " for column in self.source.columns)
-        self.connection.execute(
-            f"CREATE OR REPLACE TABLE judged (day DATE, file VARCHAR, n BIGINT, {columns}extra JSON, reasons VARCHAR[], "
-            "raw VARCHAR)"
-        )
+        lake.prepare(self.connection, self.source)
         files = [file for day, paths in batch.items() for path in paths if (file := self._inspect(path, day))]
         groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[_File]] = defaultdict(list)
         for file in files:
@@ -259,14 +256,11 @@ class _Batch:
         )
         happened = self._nested(self._happened_sql())
         days = [day for day in batch if day not in self.failed]
-        threads = os.cpu_count() or 1
-        # Small partitions wait for the disk more than for the processor: several are written at once, by one thread each.
-        self.connection.execute(f"SET threads = {threads if len(days) < threads else 1}")
-        with ThreadPoolExecutor(min(threads, _WRITERS)) as pool:
-            written = pool.map(
-                lambda day: self._write(lake, day, landed_files[day], reasons.get(day, {}), happened.get(day, {})), days
-            )
-            return list(written)
+        if self.failed:
+            self.connection.execute("DELETE FROM judged WHERE day IN (SELECT unnest(?::DATE[]))", [list(self.failed)])
+        erasure.enter(self.connection, lake, self.source, self.ledger)
+        partitions = [self._partition(day, landed_files[day], reasons.get(day, {}), happened.get(day, {})) for day in days]
+        return lake.write(self.connection, partitions)
 
     def _fail(self, file: _File, cause: str) -> None:
         self.failed.setdefault(file.day, f"{file.path.name}: {cause}")
@@ -559,11 +553,8 @@ class _Batch:
             result[day][name] = count
         return result
 
-    def _write(
-        self, lake: Lake, day: date, files: list[LandedFile], reasons: dict[str, int], happened: dict[str, int]
-    ) -> Partition:
-        accepted, refused = lake.staged(self.source.name, day)
-        partition = Partition(
+    def _partition(self, day: date, files: list[LandedFile], reasons: dict[str, int], happened: dict[str, int]) -> Partition:
+        return Partition(
             source=self.source.name,
             arrived_date=day,
             digest="",
@@ -577,23 +568,6 @@ class _Batch:
             reasons=reasons,
             happened=happened,
         )
-        for path in (accepted, refused):
-            path.unlink(missing_ok=True)
-        if partition.accepted:
-            columns = ", ".join(identifier(column.name) for column in self.source.columns)
-            lake_columns = {"arrived_date": "day", "landed_file": "file", "landed_row": "n", "extra": "extra"}
-            behind = ", ".join(f"{lake_columns[name]}::{kind} AS {name}" for name, kind, _ in LAKE_COLUMNS)
-            self._copy(f"{columns}, {behind}", day, "IS NULL", f"{identifier(self.source.happened_at)}, file, n", accepted)
-        if partition.quarantined:
-            columns = "file AS landed_file, n AS landed_row, array_to_string(reasons, '; ') AS reason, raw::JSON AS row"
-            self._copy(columns, day, "IS NOT NULL", "file, n", refused)
-        return lake.commit(partition)
-
-    def _copy(self, columns: str, day: date, reasons: str, order: str, target: Path) -> None:
-        rows = f"SELECT {columns} FROM judged WHERE day = DATE '{day}' AND reasons {reasons} ORDER BY {order}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with self.connection.cursor() as cursor:
-            cursor.execute(f"COPY ({rows}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)")
 
 
 # --- cells ---------------------------------------------------------------------------------------------------------------------

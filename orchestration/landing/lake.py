@@ -1,7 +1,7 @@
 """The lake: immutable, content-addressed Parquet per source and arrival day, with the manifest that makes a partition exist.
 
-Belongs here: the layout on disk, what a manifest holds, and the atomic replacement of one partition. Does not belong here:
-reading landed files or judging rows (`ingest`), and anything about what rows mean.
+Belongs here: the layout on disk, what a manifest and a Parquet file hold, and the atomic replacement of one partition. Does not
+belong here: reading landed files or judging rows (`ingest`), and anything about what rows mean.
 
     <root>/lake/<source>/dt=YYYY-MM-DD/<digest>.parquet     accepted rows: contract columns, then LAKE_COLUMNS
                                        manifest.json         the commit point: what it does not name is not there
@@ -13,18 +13,30 @@ the old partition or the new one, at worst with a stray file that the next repla
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestration import digests
 from orchestration.durable import sync_path
 from orchestration.errors import NorthstarError
+from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
+from orchestration.sql import identifier, literal
+
+if TYPE_CHECKING:
+    import duckdb
 
 MANIFEST = "manifest.json"
 _PREFIX = "dt="
+_SPILL = ".ingest-"
+_WRITERS = 8
 _NAME_LENGTH = 32  # hex digits of the SHA-256 in a file name: 128 bits
 
 
@@ -117,11 +129,83 @@ class Lake:
 
     def quarantine_files(self, source: str, dts: Iterable[date] | None = None) -> list[Path]:
         """List the files of refused rows of a source, or of some of its arrival days, oldest first."""
-        return [
-            self.quarantine_folder(source, day) / name
-            for day, partition in self._chosen(source, dts).items()
-            for name in partition.quarantine_files
-        ]
+        return [path for partition in self._chosen(source, dts).values() for path in self.refused_files(partition)]
+
+    def refused_files(self, partition: Partition) -> list[Path]:
+        """List the files of refused rows of a partition that is in hand, without reading its manifest again."""
+        return [self.quarantine_folder(partition.source, partition.arrived_date) / name for name in partition.quarantine_files]
+
+    @contextmanager
+    def connect(self, memory_limit: str | None = None) -> Iterator["duckdb.DuckDBPyConnection"]:
+        """Open DuckDB in memory for work on partitions; beyond the limit it spills to a temporary folder below the root."""
+        import duckdb
+
+        self.root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=_SPILL, dir=self.root) as spill, duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET temp_directory = {literal(spill)}")
+            if memory_limit is not None:
+                connection.execute(f"SET memory_limit = {literal(memory_limit)}")
+            yield connection
+
+    @staticmethod
+    def prepare(connection: "duckdb.DuckDBPyConnection", source: Source) -> None:
+        """Make the empty table `judged` from which `write` takes a source's partitions.
+
+        Columns: day, file and n say where a row landed; then the contract's own; extra; reasons is NULL for an accepted row, and
+        raw, NULL for an accepted one, is the refused row as it landed, in JSON.
+        """
+        columns = "".join(f"{identifier(column.name)} {column.type.sql}, " for column in source.columns)
+        connection.execute(
+            f"CREATE OR REPLACE TABLE judged (day DATE, file VARCHAR, n BIGINT, {columns}extra JSON, reasons VARCHAR[], "
+            "raw VARCHAR)"
+        )
+
+    def load(self, connection: "duckdb.DuckDBPyConnection", source: Source, partitions: Iterable[Partition]) -> None:
+        """Fill `judged` with what partitions of a source hold, so that `write` gives the same bytes again."""
+        chosen = list(partitions)
+        self.prepare(connection, source)
+        if files := [str(path) for partition in chosen for path in self.data_files(partition)]:
+            columns = ", ".join(identifier(name) for name in ("day", "file", "n", *_names(source), "extra"))
+            behind = "arrived_date, landed_file, landed_row"
+            stored = ", ".join([behind, *(identifier(name) for name in _names(source)), "extra"])
+            connection.execute(
+                f"INSERT INTO judged ({columns}) SELECT {stored} FROM read_parquet(?, hive_partitioning = false)", [files]
+            )
+        for partition in chosen:
+            if refused := [str(path) for path in self.refused_files(partition)]:
+                connection.execute(
+                    "INSERT INTO judged (day, file, n, reasons, raw) SELECT ?, landed_file, landed_row, [reason], row::VARCHAR "
+                    "FROM read_parquet(?, hive_partitioning = false)",
+                    [partition.arrived_date, refused],
+                )
+
+    def write(self, connection: "duckdb.DuckDBPyConnection", partitions: Sequence[Partition]) -> list[Partition]:
+        """Make their rows of the table `judged` the content of partitions, and return them with digests and file names."""
+        threads = os.cpu_count() or 1
+        # Small partitions wait for the disk more than for the processor: several are written at once, by one thread each.
+        connection.execute(f"SET threads = {threads if len(partitions) < threads else 1}")
+        try:
+            with ThreadPoolExecutor(min(threads, _WRITERS)) as pool:
+                return list(pool.map(lambda partition: self._write(connection, partition), partitions))
+        finally:
+            connection.execute("RESET threads")
+
+    def _write(self, connection: "duckdb.DuckDBPyConnection", partition: Partition) -> Partition:
+        source = CONTRACT[partition.source]
+        accepted, refused = self.staged(partition.source, partition.arrived_date)
+        for path in (accepted, refused):
+            path.unlink(missing_ok=True)
+        if partition.accepted:
+            lake_columns = {"arrived_date": "day", "landed_file": "file", "landed_row": "n", "extra": "extra"}
+            behind = (f"{lake_columns[name]}::{kind} AS {name}" for name, kind, _ in LAKE_COLUMNS)
+            columns = ", ".join([*(identifier(name) for name in _names(source)), *behind])
+            order = f"{identifier(source.happened_at)}, file, n"
+            _copy(connection, partition, columns, "IS NULL", order, accepted)
+        if partition.quarantined:
+            columns = "file AS landed_file, n AS landed_row, array_to_string(reasons, '; ') AS reason, raw::JSON AS row"
+            _copy(connection, partition, columns, "IS NOT NULL", "file, n", refused)
+        return self.commit(partition)
 
     def staged(self, source: str, arrived_date: date) -> tuple[Path, Path]:
         """Where a partition's accepted and refused rows are written before `commit` makes them its content."""
@@ -148,6 +232,21 @@ class Lake:
             if not quarantine_files:
                 refused.parent.rmdir()
         return partition
+
+    def sweep(self) -> int:
+        """Remove what killed runs left behind: files that no manifest names, and spilled rows; returns how many."""
+        removed = 0
+        for spill in self.root.glob(f"{_SPILL}*"):
+            shutil.rmtree(spill)
+            removed += 1
+        for source in CONTRACT:
+            known = self.partitions(source)
+            for area, held in (("lake", "data_files"), ("quarantine", "quarantine_files")):
+                for folder in (self.root / area / source).glob(f"{_PREFIX}*"):
+                    partition = known.get(date.fromisoformat(folder.name.removeprefix(_PREFIX)))
+                    keep = set() if partition is None else {MANIFEST, *getattr(partition, held)}
+                    removed += _remove_others(folder, keep)
+        return removed
 
     def _chosen(self, source: str, dts: Iterable[date] | None) -> dict[date, Partition]:
         if dts is None:
@@ -178,11 +277,25 @@ def _write_atomically(path: Path, text: str) -> None:
     temporary.rename(path)
 
 
-def _remove_others(folder: Path, keep: set[str]) -> None:
+def _names(source: Source) -> list[str]:
+    return [column.name for column in source.columns]
+
+
+def _copy(
+    connection: "duckdb.DuckDBPyConnection", partition: Partition, columns: str, reasons: str, order: str, target: Path
+) -> None:
+    rows = f"SELECT {columns} FROM judged WHERE day = DATE '{partition.arrived_date}' AND reasons {reasons} ORDER BY {order}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with connection.cursor() as cursor:
+        cursor.execute(f"COPY ({rows}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def _remove_others(folder: Path, keep: set[str]) -> int:
     if others := [path for path in folder.iterdir() if path.name not in keep]:
         sync_path(folder)  # a power cut must not undo the renames and yet remember the removals
         for path in others:
             path.unlink()
+    return len(others)
 
 
 def _to_json(partition: Partition) -> str:

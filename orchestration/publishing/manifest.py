@@ -18,7 +18,8 @@ from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
 from orchestration.errors import NorthstarError
 from orchestration.sql import identifier
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_READABLE = (1, 2)  # 1 knew neither pseudonyms nor erasures
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -67,12 +68,35 @@ class GateRecord:
 
 
 @dataclass(frozen=True)
+class PseudonymRecord:
+    """Columns that hold pseudonyms instead of ids, mart → {column: domain}, and the fingerprint of the key that made them.
+
+    previous_key: fingerprint of the last release's key when it is another one, so that ids cannot be joined with earlier ones.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    key: str
+    columns: Mapping[str, Mapping[str, str]]
+    previous_key: str | None = None
+
+
+@dataclass(frozen=True)
+class ErasureRecord:
+    """Persons erased since the last release, partitions rewritten for it, and releases that went because they held them."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    persons: int
+    partitions_rewritten: int
+    releases_pruned: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything a release was made from and what is in it.
 
     created_at: when its build began; published_at: the instant that the release carries in `marts._publication`, fixed when its
     bytes were made, since bytes that were validated do not change any more. left_out: mart → why it is not in this release.
-    timings: stage → seconds. marts_sha256: of the bytes of `marts.duckdb`.
+    timings: stage → seconds. marts_sha256: of the bytes of `marts.duckdb`. pseudonyms and erasure: None where there are none.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -91,6 +115,13 @@ class Manifest:
     gate: GateRecord
     timings: Mapping[str, float]
     marts_sha256: str
+    pseudonyms: PseudonymRecord | None = None
+    erasure: ErasureRecord | None = None
+
+    @property
+    def key_fingerprint(self) -> str | None:
+        """Fingerprint of the key of its pseudonyms; None without any."""
+        return None if self.pseudonyms is None else self.pseudonyms.key
 
     def to_json(self) -> str:
         """Render as JSON, with the version of this schema."""
@@ -107,8 +138,8 @@ class Manifest:
         except ValueError as error:
             raise NorthstarError(f"{path} is not JSON: {error}") from None
         version = fields.pop("schema_version", None) if isinstance(fields, dict) else None
-        if version != SCHEMA_VERSION:
-            raise NorthstarError(f"{path} has schema_version {version!r}; this Northstar reads {SCHEMA_VERSION}")
+        if version not in _READABLE:
+            raise NorthstarError(f"{path} has schema_version {version!r}; this Northstar reads 1 and 2")
         try:
             return _ADAPTER.validate_python(fields)
         except ValidationError as error:

@@ -17,9 +17,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -28,11 +28,14 @@ import duckdb
 from orchestration import digests
 from orchestration.durable import replace_link, replace_text, sync_path, sync_tree
 from orchestration.errors import NorthstarError, UserError
+from orchestration.pseudonyms import PUBLISHED, Key, pseudonym_sql
 from orchestration.publishing.lock import StaleToken, WriterLock
 from orchestration.publishing.manifest import (
+    ErasureRecord,
     GateRecord,
     Manifest,
     MartRecord,
+    PseudonymRecord,
     SchemaChange,
     SourceRecord,
     read_columns,
@@ -47,8 +50,10 @@ SPACE_MARGIN = 64 * 1024**2  # bytes left free beside a release
 _CELL_BYTES = 16  # a cell before compression: generous for numbers and dates, fair for ids
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _MART = re.compile(r"[a-z][a-z0-9_]*")
+_OF_PERSONS = frozenset({"person", "user"})
 
 Comments = Mapping[str, tuple[str, Mapping[str, str]]]
+Pseudonyms = Mapping[str, Mapping[str, str]]
 
 
 class PublishRefused(NorthstarError):  # noqa: N818 - says what happened
@@ -77,6 +82,7 @@ class Candidate:
     model_version: str | None
     marts: Mapping[str, MartRecord]
     marts_sha256: str
+    pseudonyms: PseudonymRecord | None = None
 
     @property
     def database(self) -> Path:
@@ -93,8 +99,13 @@ class Candidate:
         left_out: Mapping[str, str],
         gate: GateRecord,
         timings: Mapping[str, float],
+        previous_key: str | None = None,
+        erasure: ErasureRecord | None = None,
     ) -> Manifest:
-        """Complete what the build knows with what the night knows."""
+        """Complete what the build knows with what the night knows; previous_key: fingerprint of the last release's key."""
+        pseudonyms = self.pseudonyms
+        if pseudonyms is not None and previous_key not in {None, pseudonyms.key}:
+            pseudonyms = replace(pseudonyms, previous_key=previous_key)
         return Manifest(
             release_id=self.release_id,
             previous_release_id=previous_release_id,
@@ -111,6 +122,8 @@ class Candidate:
             gate=gate,
             timings=timings,
             marts_sha256=self.marts_sha256,
+            pseudonyms=pseudonyms,
+            erasure=erasure,
         )
 
 
@@ -167,12 +180,16 @@ class ReleaseStore:
         model_version: str | None,
         order_by: Mapping[str, Sequence[str]] | None = None,
         comments: Comments | None = None,
+        pseudonyms: Pseudonyms | None = None,
+        key: Callable[[], Key] | None = None,
         release_id: str | None = None,
     ) -> Candidate:
         """Copy the warehouse's tables `marts.<mart>` into a fresh candidate folder, as one DuckDB file and a Parquet file each.
 
         warehouse: the build file, or an open connection to it with no transaction under way. order_by: mart → its grain, by
-        which its rows are stored. comments: mart → (comment, {column: comment}). Both may name marts that are left out.
+        which its rows are stored. comments: mart → (comment, {column: comment}). pseudonyms: mart → {column: domain}, columns of
+        ids that are replaced by keyed pseudonyms before the rows are ordered; `key` gives their key, and is called if there are
+        any. All three may name marts that are left out.
         Raises `NorthstarError` when a mart or a named column is missing, or when the disk is too full; then no candidate is left.
         """
         if not marts or len(set(marts)) != len(marts) or not all(_MART.fullmatch(mart) for mart in marts):
@@ -188,13 +205,19 @@ class ReleaseStore:
             raise NorthstarError(f"release {release_id} exists already")
 
         order_by, comments = order_by or {}, comments or {}
+        replaced = {mart: columns for mart, columns in (pseudonyms or {}).items() if mart in marts and columns}
+        secret = key() if key is not None and replaced else None
+        if replaced and secret is None:
+            raise NorthstarError(f"ids in {', '.join(replaced)} are published as pseudonyms, and there is no key to make them")
         with self._warehouse(warehouse) as (connection, catalog):
-            self._check_marts(connection, catalog, marts, order_by, comments)
+            self._check_marts(connection, catalog, marts, order_by, comments, replaced)
+            if secret is not None:
+                secret.bind(connection)
             self._check_space(connection, catalog, marts)
             (path / "parquet").mkdir(parents=True)
             try:
                 with _attached(connection, path / DATABASE) as target:
-                    counts = _copy_marts(connection, catalog, target, marts, order_by, comments)
+                    counts = _copy_marts(connection, catalog, target, marts, order_by, comments, replaced)
                     published_at = datetime.now(UTC)
                     _sign(
                         connection,
@@ -208,8 +231,18 @@ class ReleaseStore:
                 if isinstance(error, duckdb.Error):
                     raise NorthstarError(f"release {release_id} could not be built, nothing was published: {error}") from error
                 raise
-        sha256 = digests.of_file(path / DATABASE)
-        return Candidate(release_id, path, created_at, published_at, data_through, code_version, model_version, records, sha256)
+        return Candidate(
+            release_id=release_id,
+            path=path,
+            created_at=created_at,
+            published_at=published_at,
+            data_through=data_through,
+            code_version=code_version,
+            model_version=model_version,
+            marts=records,
+            marts_sha256=digests.of_file(path / DATABASE),
+            pseudonyms=None if secret is None else PseudonymRecord(secret.fingerprint, replaced),
+        )
 
     @contextmanager
     def _warehouse(self, warehouse: duckdb.DuckDBPyConnection | Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
@@ -239,20 +272,31 @@ class ReleaseStore:
         marts: Sequence[str],
         order_by: Mapping[str, Sequence[str]],
         comments: Comments,
+        pseudonyms: Pseudonyms,
     ) -> None:
-        found: dict[str, set[str]] = {}
-        for table, column in connection.execute(
-            "SELECT table_name, column_name FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'marts'", [catalog]
+        found: dict[str, dict[str, str]] = {}
+        for table, column, type_ in connection.execute(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'marts'",
+            [catalog],
         ).fetchall():
-            found.setdefault(table, set()).add(column)
+            found.setdefault(table, {})[column] = type_
         if missing := [mart for mart in marts if mart not in found]:
             raise NorthstarError(
                 f"the warehouse has no {', '.join(missing)} in its schema marts; it has {', '.join(sorted(found))}"
             )
         for mart in marts:
-            for what, named in (("grain", order_by.get(mart, ())), ("comments", comments.get(mart, ("", {}))[1])):
+            for what, named in (
+                ("grain", order_by.get(mart, ())),
+                ("comments", comments.get(mart, ("", {}))[1]),
+                ("pseudonyms", pseudonyms.get(mart, {})),
+            ):
                 if unknown := [column for column in named if column not in found[mart]]:
                     raise NorthstarError(f"the {what} of {mart} names columns that it does not have: {', '.join(unknown)}")
+            for column, domain in pseudonyms.get(mart, {}).items():
+                if domain not in PUBLISHED:
+                    raise NorthstarError(f"{mart}.{column} is a pseudonym of {domain!r}; known are {', '.join(PUBLISHED)}")
+                if found[mart][column] != "VARCHAR":
+                    raise NorthstarError(f"{mart}.{column} is a pseudonym and no VARCHAR but {found[mart][column]}")
 
     def _check_space(self, connection: duckdb.DuckDBPyConnection, catalog: str, marts: Sequence[str]) -> None:
         cells = 0
@@ -344,6 +388,7 @@ class ReleaseStore:
             ("data_through", manifest.data_through, candidate.data_through),
             ("marts", manifest.marts, candidate.marts),
             ("marts_sha256", manifest.marts_sha256, sha256),
+            ("pseudonyms", manifest.key_fingerprint, candidate.pseudonyms and candidate.pseudonyms.key),
             ("gate.passed", manifest.gate.passed, verdict.passed),
         ):
             if told != known:
@@ -403,14 +448,50 @@ class ReleaseStore:
             raise UserError(f"at least 1 release must be kept, not {keep}")
         self._check_lock(lock)
         self._settle()
-        removed = []
-        for release in self.releases()[keep:]:
-            if not release.is_current:
-                lock.check()
-                # Renamed first, so that a kill half-way leaves no half release under a release's name.
-                shutil.rmtree(release.path.rename(self.published / f".removed-{release.release_id}"))
-                removed.append(release.release_id)
-        return removed
+        return self._remove([release for release in self.releases()[keep:] if not release.is_current], lock)
+
+    def remove(self, release_ids: Collection[str], lock: WriterLock) -> list[str]:
+        """Remove these releases; returns the removed ids, newest first. Raises `UserError` for the current one."""
+        self._check_lock(lock)
+        self._settle()
+        chosen = [release for release in self.releases() if release.release_id in release_ids]
+        if current := [release.release_id for release in chosen if release.is_current]:
+            raise UserError(f"release {current[0]} is the current one and cannot be removed")
+        return self._remove(chosen, lock)
+
+    def _remove(self, releases: Sequence[Release], lock: WriterLock) -> list[str]:
+        for release in releases:
+            lock.check()
+            # Renamed first, so that a kill half-way leaves no half release under a release's name.
+            shutil.rmtree(release.path.rename(self.published / f".removed-{release.release_id}"))
+        return [release.release_id for release in releases]
+
+    def holding(self, pseudonyms: Collection[str], key: Callable[[], Key]) -> list[str]:
+        """Releases that hold one of these pseudonyms of persons or users, newest first; the current one may be among them.
+
+        Pseudonyms of another key than `key` gives cannot be compared: a release that has some counts as holding one.
+        """
+        if not pseudonyms:
+            return []
+        fingerprint = key().fingerprint
+        found = []
+        for release in self.releases():
+            record = release.manifest.pseudonyms
+            columns = [
+                (mart, column)
+                for mart, named in (record.columns if record else {}).items()
+                for column, domain in named.items()
+                if domain in _OF_PERSONS
+            ]
+            if record and columns and (record.key != fingerprint or self._holds(release, columns, pseudonyms)):
+                found.append(release.release_id)
+        return found
+
+    def _holds(self, release: Release, columns: Sequence[tuple[str, str]], pseudonyms: Collection[str]) -> bool:
+        with self._open({"release": release.database}) as connection:
+            connection.execute("CREATE TEMP TABLE wanted AS SELECT unnest(?::VARCHAR[]) AS pseudonym", [list(pseudonyms)])
+            found = "SELECT count(*) FROM release.{} SEMI JOIN wanted ON pseudonym = {}"
+            return any(_count(connection, found.format(identifier(mart), identifier(column))) for mart, column in columns)
 
     def _check_lock(self, lock: WriterLock) -> None:
         if lock.home.resolve() != self.home.resolve():
@@ -578,6 +659,7 @@ def _copy_marts(
     marts: Sequence[str],
     order_by: Mapping[str, Sequence[str]],
     comments: Comments,
+    pseudonyms: Pseudonyms,
 ) -> list[dict[str, str | int]]:
     """Copy as tables (a view would keep naming the build file); returns each mart with its row count.
 
@@ -588,7 +670,13 @@ def _copy_marts(
     for mart in marts:
         table = f"{target}.{identifier(mart)}"
         order = ", ".join(identifier(column) for column in order_by.get(mart, ()))
-        copy = f"CREATE TABLE {table} AS SELECT * FROM {identifier(catalog)}.marts.{identifier(mart)}"
+        ids = ", ".join(
+            f"{pseudonym_sql(domain, identifier(column))} AS {identifier(column)}"
+            for column, domain in pseudonyms.get(mart, {}).items()
+        )
+        # From a subquery, so that rows are ordered by what is published and their order says nothing about the ids.
+        rows = f"SELECT *{f' REPLACE ({ids})' if ids else ''} FROM {identifier(catalog)}.marts.{identifier(mart)}"
+        copy = f"CREATE TABLE {table} AS SELECT * FROM ({rows})"
         connection.execute(f"{copy} ORDER BY {order}" if order else copy)
         text, columns = comments.get(mart, ("", {}))
         if text:

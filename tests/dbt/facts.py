@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
+from orchestration.landing.contract import CONTRACT, Column, Source, Type
+
 Rows = list[dict[str, Any]]
 
 # The same examples on every run. A failure is not made smaller by itself: that would build the models a thousand times over; add
@@ -40,7 +42,8 @@ UNITS = (
     timedelta(hours=6),
     timedelta(days=1),
 )
-# Anonymous ids seen alone, with one user, with several; users seen without; u4 may be staff.
+# Anonymous ids seen alone, with one user, with several; users seen without; u4 may be staff. Chains and a ring of users and
+# devices, another chain apart, ids that stand for nobody in several spellings, and more links than may be where few may be.
 ID_PAIRS = (
     ("a1", None),
     ("a1", "u1"),
@@ -50,19 +53,37 @@ ID_PAIRS = (
     ("a2", "u1"),
     (None, "u2"),
     ("a3", None),
+    ("a3", "u2"),
+    ("a3", "u3"),
     (None, "u3"),
+    ("a1", "u3"),
     ("a4", None),
     ("a4", "u4"),
+    ("a4", "u1"),
     (None, "u4"),
     ("u3", None),
+    ("a7", "u8"),
+    ("a7", "u9"),
+    ("a8", "u9"),
+    ("a8", None),
+    ("null", None),
+    ("null", "u2"),
+    ("NULL", "u4"),
+    ("Null", "u1"),
+    ("a2", "0"),
+    ("a3", "0"),
+    ("a5", "0"),
+    ("null", "0"),
+    (None, "0"),
+    (None, "NULL"),
 )
 _TOUCHES: tuple[dict[str, Any], ...] = (
-    {"utm_source": "google", "utm_medium": "cpc", "device_type": "mobile", "country": "CN"},
-    {"referrer": "https://www.baidu.com/s?wd=x", "device_type": "desktop", "country": "DE"},
+    {"utm_source": "google", "utm_medium": "cpc", "device_type": "mobile", "country": "CN", "city_tier": 1, "page": "/c"},
+    {"referrer": "https://www.baidu.com/s?wd=x", "device_type": "desktop", "country": "DE", "page": "/a"},
     {"device_type": None, "country": None},
-    {"utm_source": " Newsletter ", "device_type": "desktop", "country": None, "page": "/a"},
+    {"utm_source": " Newsletter ", "device_type": "desktop", "country": None, "page": "/a", "city_tier": 3},
     {"referrer": "https://news.example.org/a", "device_type": "tablet", "country": "US", "page": "/b"},
-    {"utm_source": "mystery", "device_type": "mobile", "country": "DE"},
+    {"utm_source": "mystery", "utm_campaign": "spring", "device_type": "mobile", "country": "DE", "city_tier": 2},
     {"utm_source": "douyin", "utm_medium": "paid", "device_type": "mobile", "country": "CN"},
 )
 _VALUES = (None, Decimal("0"), Decimal("9.5"), Decimal("9.500001"), Decimal("10"), Decimal("100"), Decimal("-1"))
@@ -82,7 +103,7 @@ def landed(row: dict[str, Any], number: int, arrived: date, file: str = "part.pa
 def event(
     number: int, name: str, at: datetime, *, anonymous_id: str | None = None, user_id: str | None = None, **more: Any
 ) -> dict[str, Any]:
-    """A landed event with the touch that belongs to its instant: simultaneous events never disagree on the first touch."""
+    """A landed event, its touch by its number and instant: of simultaneous events the smallest id names the first touch."""
     microseconds = (at - datetime(1970, 1, 1)) // timedelta(microseconds=1)
     row = {
         "event_id": f"e{number:04}",
@@ -91,10 +112,11 @@ def event(
         "received_at": at + timedelta(seconds=5),
         "anonymous_id": anonymous_id,
         "user_id": user_id,
-        **_TOUCHES[microseconds % len(_TOUCHES)],
+        **_TOUCHES[(microseconds + number) % len(_TOUCHES)],
         **more,
     }
-    return landed(row, number, at.date() + timedelta(days=1)) | {name: more[name] for name in ("arrived_date",) if name in more}
+    place = {name: more[name] for name in ("arrived_date", "landed_row") if name in more}
+    return landed(row, number, at.date() + timedelta(days=1)) | place
 
 
 # Ids that may turn out to be one person.
@@ -105,6 +127,8 @@ _CLUSTERS = (
     (("a2", None), ("a2", "u2"), ("a2", "u1")),
     (("a4", None), ("a4", "u4")),
     (("a6", None), ("a6", "u7"), ("a6", "u6")),
+    (("a7", None), ("a7", "u8"), ("a8", "u8"), ("a8", "u9"), (None, "u9")),
+    (("null", "u5"), ("NULL", None), ("a5", "0")),
 )
 
 
@@ -137,10 +161,11 @@ def events(draw: st.DrawFn, zone: ZoneInfo, names: Sequence[str], bot_events_per
     """Events of a few visitors around a few days, with bursts around the bot limit and copies that differ."""
     anchors = draw(st.lists(st.sampled_from(MIDNIGHTS), min_size=1, max_size=3, unique=True))
     moment = moments(zone, anchors)
+    pairs = st.sampled_from(draw(st.lists(st.sampled_from(ID_PAIRS), min_size=3, max_size=12, unique=True)))
     drawn = draw(
         st.lists(
             st.tuples(
-                st.sampled_from(ID_PAIRS),
+                pairs,
                 st.sampled_from(names),
                 moment,
                 st.sampled_from(_VALUES),
@@ -164,7 +189,7 @@ def events(draw: st.DrawFn, zone: ZoneInfo, names: Sequence[str], bot_events_per
         )
         for number, (ids, name, at, value, properties, lag) in enumerate(drawn)
     ]
-    for ids, at, count in draw(st.lists(st.tuples(st.sampled_from(ID_PAIRS), moment, st.integers(-1, 1)), max_size=2)):
+    for ids, at, count in draw(st.lists(st.tuples(pairs, moment, st.integers(-1, 1)), max_size=2)):
         for step in range(bot_events_per_day + count):
             rows.append(
                 event(len(rows), names[step % len(names)], at + timedelta(seconds=step), anonymous_id=ids[0], user_id=ids[1])
@@ -192,7 +217,7 @@ def users(draw: st.DrawFn, zone: ZoneInfo) -> Rows:
     """Users signed up around the same days, some of them staff, some in several states."""
     rows: Rows = []
     states = st.tuples(
-        st.sampled_from(("u1", "u2", "u3", "u4", "u5")),
+        st.sampled_from(("u1", "u2", "u3", "u4", "u5", "u8", "u9", "0")),
         moments(zone),
         st.sampled_from((None, "CN", "DE")),
         st.sampled_from((None, "c1", "c1", "c2")),
@@ -205,6 +230,8 @@ def users(draw: st.DrawFn, zone: ZoneInfo) -> Rows:
             "account_id": account_id,
             "signed_up_at": at,
             "country": country,
+            "role": ("owner", "member", None)[version],
+            "city_tier": (None, 4, 5)[staff % 3],
             "is_internal": (None, False, False, True)[staff],
             "updated_at": datetime(2024, 4, 1) + timedelta(hours=version),
         }
@@ -267,7 +294,16 @@ def payments(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDN
         st.lists(
             st.tuples(
                 st.sampled_from(
-                    ((None, "c1"), (None, "c2"), ("u1", None), ("u2", None), ("u4", None), ("u2", "c3"), ("u9", None))
+                    (
+                        (None, "c1"),
+                        (None, "c2"),
+                        ("u1", None),
+                        ("u2", None),
+                        ("u4", None),
+                        ("u2", "c3"),
+                        ("u2", "c1"),
+                        ("u9", None),
+                    )
                 ),
                 moments(zone, anchors),
                 st.sampled_from(_AMOUNTS),
@@ -335,6 +371,59 @@ def accounts() -> st.SearchStrategy[Rows]:
             if country
         ]
     )
+
+
+@st.composite
+def landings(draw: st.DrawFn, zone: ZoneInfo) -> dict[str, Rows]:
+    """Rows of every source but events, few keys among many of them, landed on days before and long after they happened."""
+    facts: dict[str, Rows] = {}
+    for source in CONTRACT.values():
+        if source.name != "events" and draw(st.integers(0, 4)):
+            drawn = draw(st.lists(st.tuples(_row(source, zone), st.sampled_from(_LAGS), st.sampled_from(_FILES)), max_size=7))
+            facts[source.name] = [
+                landed(row, number, draw(st.sampled_from(MIDNIGHTS)).date() + timedelta(days=lag), file)
+                for number, (row, lag, file) in enumerate(drawn)
+            ]
+    return facts
+
+
+_LAGS = (-1, 0, 0, 1, 1, 2, 3, 150)
+_FILES = ("a.parquet", "part.parquet", "z.parquet")
+_IDS = {
+    "user_id": ("u1", "u2", "u3", "u4", "0"),
+    "account_id": ("c1", "c2"),
+    "payment_id": ("p1", "p2", "p3"),
+    "refund_of": ("p1", "p2", "p3"),
+}
+
+
+def _row(source: Source, zone: ZoneInfo) -> st.SearchStrategy[dict[str, Any]]:
+    """What decides over a row is drawn: its key, its time, its state, whose it is; the rest is as good as any."""
+    chosen = {*source.key, source.happened_at, source.latest_by, "user_id", "account_id", "refund_of", "status", "is_internal"}
+    drawn = {column.name: _value(column, zone) for column in source.columns if column.name in chosen}
+    if source.latest_by:
+        drawn[source.latest_by] = st.sampled_from((None, datetime(2024, 1, 1), datetime(2024, 4, 1)))
+    constants = {Type.CURRENCY: "USD", Type.MONEY: Decimal(1), Type.INTEGER: 5, Type.RATE: Decimal(1), Type.TEXT: "x"}
+    rest = {
+        column.name: (column.allowed or (constants.get(column.type, "x"),))[0]
+        for column in source.columns
+        if column.required and column.name not in chosen
+    }
+    return st.fixed_dictionaries(drawn).map(lambda row: {**rest, **row})
+
+
+def _value(column: Column, zone: ZoneInfo) -> st.SearchStrategy[Any]:
+    if column.type is Type.TIMESTAMP:
+        values: st.SearchStrategy[Any] = moments(zone, MIDNIGHTS[:3])
+    elif column.type is Type.DATE:
+        values = st.sampled_from([midnight.date() for midnight in MIDNIGHTS[:3]])
+    elif column.type is Type.BOOLEAN:
+        values = st.sampled_from((False, True))
+    elif column.type is Type.CURRENCY:
+        values = st.sampled_from(("CNY", "EUR"))
+    else:
+        values = st.sampled_from(column.allowed or _IDS.get(column.name, ("x", "y")))
+    return values if column.required else st.one_of(st.none(), values)
 
 
 def _money(amount: Decimal) -> Decimal:

@@ -1,17 +1,17 @@
-"""The dbt project on small inputs: compiled once, then run as plain SQL in an in-memory DuckDB, one mart with its ancestors.
+"""The dbt project on small inputs: compiled once, then run in an in-memory DuckDB, one mart with its ancestors.
 
 Belongs here: compiling, filling the relations that dbt reads (`lake`, `control`, seeds) from Python rows, and creating the models
-by their compiled SQL as dbt would, contracts included. Does not belong here: what the models should give (`tests.oracles`), their
-inputs (`tests.dbt.facts`), or the build of a real home.
+by their compiled SQL or Python as dbt would, contracts included. Does not belong here: what the models should give
+(`tests.oracles`), their inputs (`tests.dbt.facts`), or the build of a real home.
 """
 
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pyarrow as pa
 
-from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
+from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Type
 from orchestration.settings import DBT_PROJECT, Config, Funnel, Settings
 from orchestration.warehouse import _CONTROL_TABLES, Warehouse
-from tests.oracles.reporting import Facts, Reporting
+from tests.oracles.reporting import Arrival, Facts, Reporting, arrivals_of
 
 CATALOG = "warehouse"
 
@@ -42,19 +42,20 @@ _ARROW = {
 
 @dataclass(frozen=True)
 class _Node:
-    """A model as dbt compiled it: `columns` are (name, type, not_null) where its contract is enforced."""
+    """A model as dbt compiled it, SQL or Python: `columns` are (name, type, not_null) where its contract is enforced."""
 
     address: str
     materialized: str
-    sql: str
+    language: str
+    code: str
     columns: tuple[tuple[str, str, bool], ...]
 
 
 class DbtProject:
     """The project compiled with one configuration, and a database to run its models in.
 
-    config: what is compiled in (time zone, currency, week, margin, bots). Its funnels and event names are not: they are data, and
-    every run may bring its own.
+    config: what is compiled in (time zone, currency, week, margin, bots, links, sessions), and denied ids. Its funnels
+    and event names are data of which every run may bring its own.
     """
 
     def __init__(self, config: Config, home: Path) -> None:
@@ -77,6 +78,10 @@ class DbtProject:
             week_start=self.config.week_start,
             gross_margin=self.config.gross_margin,
             bot_events_per_day=self.config.bot_events_per_day,
+            denied_ids=frozenset(self.config.identity_deny_list),
+            max_identity_links=self.config.max_identity_links,
+            session_gap=timedelta(seconds=int(self._settings().dbt_vars()["session_gap_seconds"])),
+            sessions_end_at_midnight=self.config.sessions_end_at_midnight,
         )
 
     def run(
@@ -87,25 +92,37 @@ class DbtProject:
         *,
         funnels: Sequence[Funnel] = (),
         event_names: Mapping[str, str] | None = None,
+        arrivals: Mapping[tuple[str, date], Arrival] | None = None,
+        replaced_days: Collection[date] | None = None,
     ) -> list[dict[str, Any]]:
-        """Rows of a mart (or of any other model) built from landed rows, as a first night would build it."""
+        """Rows of a mart (or of any other model) built from landed rows, as a first night would build it.
+
+        arrivals: what ingest counted by source and arrival day, where it is something else than the landed rows themselves.
+        replaced_days: build as a later night does, which replaces these event days alone in what the run before left behind;
+        `facts` are all that ever landed.
+        """
         connection = self._connection
         connection.execute(_CONTROL_TABLES)
         self._write_lake(facts)
         config = self.config.model_copy(update={"funnels": tuple(funnels), "event_names": dict(event_names or {})})
-        settings = Settings(home=self._home, landing=self._home, config_file=None, config=config)
-        Warehouse(settings, None)._write_configuration(connection)  # type: ignore[arg-type]
-        connection.execute("insert into control.run values (?, true)", [reporting.data_through])
+        Warehouse(self._settings(config), None)._write_configuration(connection)  # type: ignore[arg-type]
+        self._write_arrivals(facts, reporting, arrivals_of(facts) if arrivals is None else arrivals)
+        connection.execute("insert into control.run values (?, ?)", [reporting.data_through, replaced_days is None])
         for source in CONTRACT:
             connection.execute("insert into control.landed_sources values (?, ?)", [source, bool(facts.get(source))])
-        days = sorted(
-            {row["occurred_at"].date() + timedelta(days=shift) for row in facts.get("events", ()) for shift in (-2, -1, 0, 1, 2)}
-        )
+        days = replaced_days
+        if days is None:
+            happened = {row["occurred_at"].date() for row in facts.get("events", ())}
+            days = {day + timedelta(days=shift) for day in happened for shift in (-2, -1, 0, 1, 2)}
         connection.execute("delete from control.affected_days")
-        connection.execute("insert into control.affected_days select unnest(?::date[])", [days])
+        connection.execute("insert into control.affected_days select unnest(?::date[])", [sorted(days)])
         connection.execute("create or replace view control.events_to_fold as select * from lake.events")
         for node in self._lineage(mart):
-            self._create(node)
+            if node.materialized == "incremental" and replaced_days is not None:
+                connection.execute(f"delete from {node.address} where event_date in (from control.affected_days)")
+                connection.execute(f"insert into {node.address} by name {node.code}")
+            else:
+                self._create(node)
         result = connection.execute(f"select * from {self._nodes[self._id(mart)].address}")
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
@@ -114,9 +131,12 @@ class DbtProject:
         """Give the database back."""
         self._connection.close()
 
+    def _settings(self, config: Config | None = None) -> Settings:
+        return Settings(home=self._home, landing=self._home, config_file=None, config=config or self.config)
+
     @cached_property
     def _manifest(self) -> dict[str, Any]:
-        settings = Settings(home=self._home, landing=self._home, config_file=None, config=self.config)
+        settings = self._settings()
         with _environment():
             settings.export()
             from dbt.adapters.duckdb.connections import DuckDBConnectionManager
@@ -147,7 +167,8 @@ class DbtProject:
             unique_id: _Node(
                 address=f'"{node["schema"]}"."{node["alias"]}"',
                 materialized=node["config"]["materialized"],
-                sql=node["compiled_code"],
+                language=node["language"],
+                code=node["compiled_code"],
                 columns=tuple(
                     (column["name"], column["data_type"], any(rule["type"] == "not_null" for rule in column["constraints"]))
                     for column in node["columns"].values()
@@ -177,14 +198,23 @@ class DbtProject:
 
     def _create(self, node: _Node) -> None:
         execute = self._connection.execute
-        if node.materialized == "view":
-            execute(f"create or replace view {node.address} as {node.sql}")
+        if node.language == "python":
+            rows = self._call(node)  # noqa: F841  (the query below names it)
+            execute(f"create or replace table {node.address} as from rows")
+        elif node.materialized == "view":
+            execute(f"create or replace view {node.address} as {node.code}")
         elif node.columns:
             columns = ", ".join(f'"{name}" {type_}{" not null" if not_null else ""}' for name, type_, not_null in node.columns)
             execute(f"create or replace table {node.address} ({columns})")
-            execute(f"insert into {node.address} by name {node.sql}")
+            execute(f"insert into {node.address} by name {node.code}")
         else:
-            execute(f"create or replace table {node.address} as {node.sql}")
+            execute(f"create or replace table {node.address} as {node.code}")
+
+    def _call(self, node: _Node) -> Any:
+        """What a Python model returns, called as dbt-duckdb calls it."""
+        module: dict[str, Any] = {}
+        exec(compile(node.code, node.address, "exec"), module)  # noqa: S102  (the project's own model)
+        return module["model"](module["dbtObj"](self._connection.table), self._connection)
 
     def _write_seeds(self) -> None:
         for node in self._manifest["nodes"].values():
@@ -217,6 +247,22 @@ class DbtProject:
                 self._connection.register("landed", table)
                 self._connection.execute(f"insert into lake.{source.name} from landed")
                 self._connection.unregister("landed")
+
+    def _write_arrivals(self, facts: Facts, reporting: Reporting, arrivals: Mapping[tuple[str, date], Arrival]) -> None:
+        execute = self._connection.execute
+        execute("delete from control.arrivals; delete from control.happened")
+        if arrivals:
+            rows = [(source, day, *counts) for (source, day), counts in arrivals.items()]
+            self._connection.executemany("insert into control.arrivals values (?, ?, ?, ?, ?)", rows)
+        for source in CONTRACT.values():
+            if facts.get(source.name):
+                happened = f'"{source.happened_at}"'
+                if source.column(source.happened_at).type is Type.TIMESTAMP:
+                    happened = f"cast({happened} at time zone 'UTC' at time zone '{reporting.timezone}' as date)"
+                execute(
+                    f"insert into control.happened select '{source.name}', arrived_date, {happened}, count(*)"
+                    f" from lake.{source.name} group by all"
+                )
 
 
 @contextmanager

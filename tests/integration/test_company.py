@@ -8,13 +8,13 @@ from pathlib import Path
 import duckdb
 
 from orchestration.settings import load
-from tests.integration.conftest import copy_home, current, look
+from tests.integration.conftest import ask, copy_home, current, look
 
 
 def test_the_night_reports_each_stage_and_the_release(company_home):
     text = (company_home / "night.txt").read_text()
     stages = [line.split()[0] for line in text.splitlines() if re.match(r"\w+ .*\d s   ", line)]
-    assert stages == ["ingest", "plan", "build", "train", "score", "candidate", "gate", "release"]
+    assert stages == ["ingest", "erase", "plan", "build", "train", "score", "candidate", "gate", "release"]
     assert "data through" in text
     assert re.search(r"gate\s+passed, (\d+) of \1 checks", text)
 
@@ -123,3 +123,56 @@ def _land_late(home: Path, source: str, rows: str) -> int:
         )
         connection.execute(f"copy ({rows}) to '{folder}/late.parquet' (format parquet)")
         return connection.execute(f"select count(*) from '{folder}/late.parquet'").fetchone()[0]
+
+
+def test_everything_planted_in_the_landing_zone_is_accounted_for(company_home):
+    truth = json.loads((company_home / "landing" / "truth.json").read_text())
+    counted = {
+        source: counts
+        for source, *counts in ask(
+            company_home,
+            "select source, sum(landed_count)::bigint, sum(quarantined_count)::bigint, sum(duplicate_count)::bigint,"
+            " sum(abs(landing_difference) + abs(fact_difference))::bigint from marts.mart_data_quality__daily group by source",
+        )
+    }
+    assert {source: counts[0] for source, counts in counted.items()} == truth["rows"]
+    assert {source: counts[1] for source, counts in counted.items() if counts[1]} == {
+        source: sum(reasons.values()) for source, reasons in truth["bad_rows"].items()
+    }
+    assert counted["events"][2] == truth["events"]["duplicate_rows"]
+    assert {counts[3] for counts in counted.values()} == {0}
+    bots = ask(company_home, "select sum(bot_count) > 0, sum(internal_count) > 0 from marts.mart_data_quality__daily")
+    assert bots == [(True, True)]
+
+
+def test_the_planted_devices_make_the_planted_persons(company_home):
+    """Users who share a device are one person; ids that stand for nobody join none."""
+    identity = json.loads((company_home / "landing" / "truth.json").read_text())["identity"]
+    assert identity["shared_devices"]
+    assert identity["junk_ids"]
+    smallest: dict[str, str] = {}
+    groups = [set(users) for users in identity["shared_devices"].values()]
+    while groups:
+        group = groups.pop()
+        for other in [other for other in groups if other & group]:
+            groups.remove(other)
+            group |= other
+            groups.append(group)
+            break
+        else:
+            smallest |= dict.fromkeys(group, min(group))
+    found = dict(look(company_home, "select user_id, person_user_id from intermediate.int_identity__merged_users"))
+    erased = {user_id for user_id in smallest if user_id not in found}
+    assert {user_id: person for user_id, person in smallest.items() if user_id not in erased} == found
+    # Whoever asked to be forgotten is no longer known under that name.
+    assert len(erased) <= len(json.loads((company_home / "erasures" / "ledger.json").read_text())["entries"])
+    junk = look(
+        company_home,
+        "select count(*) from intermediate.int_identity__links"
+        " where lower(anonymous_id) in (select denied_id from control.denied_ids)",
+    )
+    assert junk == [(0,)]
+    persons = dict(
+        look(company_home, "select user_id, count(distinct anonymous_id) from intermediate.int_identity__links group by user_id")
+    )
+    assert max(persons.values()) > 1

@@ -19,14 +19,19 @@ from expectations.registry import SUITES
 from expectations.suites import retention
 from orchestration.filters import COLUMNS as FILTER_COLUMNS
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
-from orchestration.night import marts
+from orchestration.night import marts, pseudonyms
+from orchestration.pseudonyms import PUBLISHED
 
 # Mart → module of tests/oracles that computes it another way.
 ORACLES = {
+    "mart_data_quality__daily": "quality.py",
     "mart_funnel__entry": "funnel.py",
     "mart_ltv__cohort": "ltv.py",
     "mart_retention__cohort": "retention.py",
 }
+
+# Columns of ids that are nobody's, and are published as they are.
+HARMLESS_IDS = {"release_id", "experiment_id"}
 
 MAXIMUM_MODEL_LINES = 150
 
@@ -112,6 +117,19 @@ def every_mart_has_a_suite(manifest: Manifest) -> list[str]:
 def every_mart_has_an_oracle(manifest: Manifest) -> list[str]:
     found = sorted(marts(manifest).keys() ^ ORACLES.keys())
     return [f"{name} is either no mart or has no oracle" for name in found]
+
+
+def ids_are_published_as_pseudonyms(manifest: Manifest) -> list[str]:
+    found = []
+    declared = pseudonyms(marts(manifest))
+    for name, node in marts(manifest).items():
+        for column in node["columns"]:
+            domain = declared.get(name, {}).get(column)
+            if domain is None and column.endswith("_id") and column not in HARMLESS_IDS:
+                found.append(f"{name}.{column} is an id, and no pseudonym of {', '.join(PUBLISHED)}")
+            elif domain is not None and domain not in PUBLISHED:
+                found.append(f"{name}.{column} is a pseudonym of {domain}; known are {', '.join(PUBLISHED)}")
+    return found
 
 
 def every_suite_repeats_the_contract_of_its_mart(manifest: Manifest) -> list[str]:
@@ -214,6 +232,7 @@ LAWS = [
     every_mart_has_a_contract,
     every_mart_has_a_suite,
     every_mart_has_an_oracle,
+    ids_are_published_as_pseudonyms,
     every_suite_repeats_the_contract_of_its_mart,
     marts_are_the_last_layer,
     models_are_named_after_their_layer,
@@ -255,6 +274,12 @@ def _loses(column):
     return lambda node: node["columns"].pop(column)
 
 
+def _gains(column, pseudonym=None):
+    """A fault: the node has one more column, declared a pseudonym of that domain or of none."""
+    meta = {} if pseudonym is None else {"pseudonym": pseudonym}
+    return lambda node: node["columns"].update({column: {"name": column, "config": {"meta": meta}}})
+
+
 def _swap_columns(node):
     first, second, *others = node["columns"].items()
     node["columns"] = dict([second, first, *others])
@@ -272,13 +297,15 @@ FAULTS = [
     (every_mart_has_an_owner, _MART, _meta(owner="the team"), "no meta.owner with an address"),
     (every_mart_requires_sources_that_it_reads, _MART, _meta(requires=[]), "has no meta.requires"),
     (every_mart_requires_sources_that_it_reads, _MART, _meta(requires=["ordres"]), "ordres, which is no source"),
-    (every_mart_requires_sources_that_it_reads, _MART, _meta(requires=["surveys"]), "surveys, which nothing above it reads"),
+    (every_mart_requires_sources_that_it_reads, _MART, _meta(requires=["exposures"]), "exposures, which nothing above it reads"),
     (every_mart_has_a_contract, _MART, _set("config", "contract", "enforced", to=False), "is not enforced"),
     (every_mart_has_a_contract, _MART, _set("columns", "step", "data_type", to=None), "entry.step has no data_type"),
     (every_mart_has_a_contract, _MART, _set("columns", "step", "description", to=""), "entry.step has no description"),
     (every_mart_has_a_contract, _MART, _set("columns", to={}), "declares no columns"),
     (every_mart_has_a_suite, _MART, _set("name", to="mart_funnel__new"), "mart_funnel__new is either"),
     (every_mart_has_an_oracle, _MART, _set("name", to="mart_funnel__new"), "mart_funnel__new is either"),
+    (ids_are_published_as_pseudonyms, _MART, _gains("person_id"), "entry.person_id is an id, and no pseudonym of person"),
+    (ids_are_published_as_pseudonyms, _MART, _gains("person_id", "planet"), "entry.person_id is a pseudonym of planet"),
     (every_suite_repeats_the_contract_of_its_mart, _MART, _swap_columns, "have different columns"),
     (every_suite_repeats_the_contract_of_its_mart, _MART, _set("columns", "step", "data_type", to="blob"), "step BLOB"),
     (every_suite_repeats_the_contract_of_its_mart, _MART, _meta(grain=["funnel"]), "its meta.grain differ"),

@@ -131,7 +131,7 @@ def milestones(
                 account_id = payment.get("account_id")
                 payers = [user_id for user_id, user in found.users.items() if account_id and user.get("account_id") == account_id]
             for user_id in payers:
-                paid[f"u:{user_id}"].append(payment["paid_at"])
+                paid[found.identities.of_user(user_id)].append(payment["paid_at"])
     reached += [(person_id, "subscription_paid", min(times)) for person_id, times in paid.items()]
     return reached
 

@@ -85,7 +85,7 @@ def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[
             # Given back wholly, whether or not it says so; a return that stands alone takes away.
             revenue = min(revenue, Decimal(0))
         margin = revenue * reporting.gross_margin if cost is None else revenue - cost
-        amounts.append(Amount(f"u:{order['user_id']}", day, revenue, margin, is_purchase))
+        amounts.append(Amount(found.identities.of_user(order["user_id"]), day, revenue, margin, is_purchase))
 
     payments = first_landed(facts.get("payments", ()), ["payment_id"])
     originals = {payment["payment_id"]: payment for payment in payments if payment["status"] == "succeeded"}
@@ -135,18 +135,19 @@ def _owner(payment: Row, found: People) -> str | None:
         account_id = found.users.get(user_id, {}).get("account_id")
     if account_id:
         return f"c:{account_id}"
-    return f"u:{user_id}" if user_id else None
+    return found.identities.of_user(user_id) if user_id else None
 
 
 def _customer(customer_id: str, facts: Facts, found: People) -> Person:
-    """Where a customer came from: a person by its first touch, an account by its first member's; its own country comes first."""
-    if customer_id.startswith("u:"):
+    """Where a customer came from: a person by its first touch, an account by its founder's; its own country comes first."""
+    if not customer_id.startswith("c:"):
         return found.persons.get(customer_id, Person(customer_id))
     account_id = customer_id.removeprefix("c:")
-    members = sorted(
-        (person for person in found.persons.values() if person.account_id == account_id),
-        key=lambda person: (person.signed_up_at, person.person_id),
+    users = sorted(
+        (user for user in found.users.values() if user.get("account_id") == account_id),
+        key=lambda user: (user["signed_up_at"], user["user_id"]),
     )
+    members = [found.persons[found.identities.of_user(user["user_id"])] for user in users]
     accounts: Mapping[str, Row] = {row["account_id"]: row for row in latest_state(facts.get("accounts", ()), ["account_id"])}
     founder = members[0] if members else Person(customer_id)
     return Person(

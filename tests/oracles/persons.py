@@ -6,9 +6,9 @@ Belongs here: what the funnel, retention and revenue oracles all start from. Doe
 
 import csv
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import cache
 from pathlib import Path
@@ -47,8 +47,12 @@ class Person:
     device: str | None = None
     country: str | None = None
     first_seen_day: date | None = None
+    first_seen_at: datetime | None = None
+    user_id: str | None = None
     signed_up_at: datetime | None = None
     account_id: str | None = None
+    role: str | None = None
+    city_tier: int | None = None
     is_internal: bool = False
 
     def segments(self, dimensions: Iterable[str] = DIMENSIONS) -> Iterator[tuple[str, str]]:
@@ -59,13 +63,68 @@ class Person:
             yield dimension, "(none)" if value is None else value
 
 
+class Identities:
+    """Which person each id is: connected components of the pairs of ids that were seen together."""
+
+    def __init__(self, events: Iterable[Row], reporting: Reporting) -> None:
+        pairs = {(row.get("anonymous_id"), row.get("user_id")) for row in events}
+        self._denied_ids = reporting.denied_ids
+        usable = {(device, user) for device, user in pairs if not self._is_nobody(device) and not self._is_nobody(user)}
+        links: dict[tuple[str, str | None], int] = Counter()
+        for device, user in usable:
+            links["anonymous", device] += 1
+            links["user", user] += 1
+        self._parents: dict[tuple[str, str], tuple[str, str]] = {}
+        for device, user in usable:
+            if max(links["anonymous", device], links["user", user]) <= reporting.max_identity_links:
+                assert device is not None
+                assert user is not None
+                self._join(("anonymous", device), ("user", user))
+        self._names: dict[tuple[str, str], str] = {}
+        for kind, name in self._parents:
+            if kind == "user":
+                root = self._root((kind, name))
+                self._names[root] = min(self._names.get(root, name), name)
+
+    def of_user(self, user_id: str) -> str:
+        """The person of a user id."""
+        return f"u:{self._names.get(self._root(('user', user_id)), user_id)}"
+
+    def of_row(self, row: Row) -> str:
+        """The person of a row: its user's, else its device's; a user id that stands for nobody counts when it is all there is."""
+        user_id, anonymous_id = row.get("user_id"), row.get("anonymous_id")
+        if not self._is_nobody(user_id) or anonymous_id is None:
+            assert user_id is not None
+            return self.of_user(user_id)
+        name = self._names.get(self._root(("anonymous", anonymous_id)))
+        return f"a:{anonymous_id}" if name is None else f"u:{name}"
+
+    def _is_nobody(self, id_: str | None) -> bool:
+        return id_ is None or id_.lower() in self._denied_ids
+
+    def _root(self, node: tuple[str, str]) -> tuple[str, str]:
+        while (parent := self._parents.get(node, node)) != node:
+            node = parent
+        return node
+
+    def _join(self, one: tuple[str, str], other: tuple[str, str]) -> None:
+        for node in (one, other):
+            self._parents.setdefault(node, node)
+        self._parents[self._root(one)] = self._root(other)
+        # Everyone on the way points at the top from now on: chains stay short.
+        for node in (one, other):
+            self._parents[node] = self._root(node)
+
+
 @dataclass(frozen=True)
 class People:
-    """Persons by id, and their events in no particular order."""
+    """Persons by id, their events in no particular order, users by id, and the persons that have an internal user."""
 
     persons: Mapping[str, Person]
     events: Sequence[Event]
-    users: Mapping[str, Row] = field(default_factory=dict)
+    users: Mapping[str, Row]
+    identities: Identities
+    internal: frozenset[str]
 
 
 def first_landed(rows: Iterable[Row], key: Sequence[str]) -> list[Row]:
@@ -96,32 +155,27 @@ def unique_events(rows: Iterable[Row]) -> list[Row]:
 def people(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None) -> People:
     """Resolve who is behind the landed rows."""
     names = event_names or {}
-    events = _without_bots(unique_events(facts.get("events", ())), reporting)
-    owners = _owners(events)
+    events = without_bots(unique_events(facts.get("events", ())), reporting)
+    identities = Identities(events, reporting)
     users = {row["user_id"]: row for row in latest_state(facts.get("users", ()), ["user_id"])}
-
-    def person_of(row: Row) -> str:
-        user_id = row.get("user_id") or owners.get(row.get("anonymous_id") or "")
-        return f"u:{user_id}" if user_id else f"a:{row['anonymous_id']}"
-
-    internal = {f"u:{user_id}" for user_id, user in users.items() if user.get("is_internal")}
+    users_of: dict[str, list[Row]] = defaultdict(list)
+    for user_id, user in users.items():
+        users_of[identities.of_user(user_id)].append(user)
+    internal = frozenset(person_id for person_id, members in users_of.items() if any(user.get("is_internal") for user in members))
     counted = [
-        Event(person_of(row), reporting.day(row["occurred_at"]), names.get(row["event"], row["event"]), row)
+        Event(identities.of_row(row), reporting.day(row["occurred_at"]), names.get(row["event"], row["event"]), row)
         for row in events
-        if person_of(row) not in internal
+        if identities.of_row(row) not in internal
     ]
     first_events: dict[str, Event] = {}
     for event in sorted(counted, key=lambda event: (event.at, event.row["event_id"])):
         first_events.setdefault(event.person_id, event)
-    shoppers = {f"u:{row['user_id']}" for row in first_landed(facts.get("orders", ()), ["order_id"])}
-    person_ids = first_events.keys() | {f"u:{user_id}" for user_id in users} | shoppers
+    shoppers = {identities.of_user(row["user_id"]) for row in first_landed(facts.get("orders", ()), ["order_id"])}
     persons = {
-        person_id: _person(
-            person_id, first_events.get(person_id), users.get(person_id.removeprefix("u:")) if person_id[0] == "u" else None
-        )
-        for person_id in person_ids
+        person_id: _person(person_id, first_events.get(person_id), users_of[person_id], person_id in internal)
+        for person_id in first_events.keys() | users_of.keys() | shoppers
     }
-    return People(persons, counted, users)
+    return People(persons, counted, users, identities, internal)
 
 
 def channel_of(source: str | None, medium: str | None, referrer: str | None) -> str:
@@ -137,22 +191,9 @@ def channel_of(source: str | None, medium: str | None, referrer: str | None) -> 
     raise AssertionError("the last rule matches anything")
 
 
-def _person(person_id: str, first: Event | None, user: Row | None) -> Person:
-    touch: Row = first.row if first else {}
-    known: Row = user or {}
-    return Person(
-        person_id=person_id,
-        channel=channel_of(touch.get("utm_source"), touch.get("utm_medium"), touch.get("referrer")) if first else None,
-        device=touch.get("device_type"),
-        country=known.get("country") or touch.get("country"),
-        first_seen_day=first.day if first else None,
-        signed_up_at=known.get("signed_up_at"),
-        account_id=known.get("account_id"),
-        is_internal=bool(known.get("is_internal")),
-    )
+def without_bots(rows: Sequence[Row], reporting: Reporting) -> list[Row]:
+    """The unique events of visitors who did no more than anyone can do in a day."""
 
-
-def _without_bots(rows: Sequence[Row], reporting: Reporting) -> list[Row]:
     def visitor_day(row: Row) -> Any:
         visitor = ("user", row["user_id"]) if row.get("user_id") else ("anonymous", row["anonymous_id"])
         return visitor, reporting.day(row["occurred_at"])
@@ -161,17 +202,25 @@ def _without_bots(rows: Sequence[Row], reporting: Reporting) -> list[Row]:
     return [row for row in rows if counts[visitor_day(row)] <= reporting.bot_events_per_day]
 
 
-def _owners(events: Iterable[Row]) -> dict[str, str]:
-    """The user that each anonymous id was first seen with; of several at once the smallest id."""
-    pairs = sorted(
-        (row["occurred_at"], row["user_id"], row["anonymous_id"])
-        for row in events
-        if row.get("user_id") and row.get("anonymous_id")
+def _person(person_id: str, first: Event | None, users: Iterable[Row], is_internal: bool) -> Person:
+    touch: Row = first.row if first else {}
+    # Of several users the one who signed up first speaks for the person.
+    user: Row = min(users, key=lambda user: (user["signed_up_at"], user["user_id"]), default={})
+    city_tier = user.get("city_tier")
+    return Person(
+        person_id=person_id,
+        channel=channel_of(touch.get("utm_source"), touch.get("utm_medium"), touch.get("referrer")) if first else None,
+        device=touch.get("device_type"),
+        country=user.get("country") or touch.get("country"),
+        first_seen_day=first.day if first else None,
+        first_seen_at=first.at if first else None,
+        user_id=user.get("user_id"),
+        signed_up_at=user.get("signed_up_at"),
+        account_id=user.get("account_id"),
+        role=user.get("role"),
+        city_tier=touch.get("city_tier") if city_tier is None else city_tier,
+        is_internal=is_internal,
     )
-    owners: dict[str, str] = {}
-    for _, user_id, anonymous_id in pairs:
-        owners.setdefault(anonymous_id, user_id)
-    return owners
 
 
 def _place(row: Row) -> tuple[Any, ...]:

@@ -4,16 +4,32 @@ Belongs here: days, weeks and months of the reporting time zone. Does not belong
 `tests/oracles` reads or imitates the SQL: each oracle is written from the design, row by row, for clarity instead of speed.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 Row = Mapping[str, Any]
 Facts = Mapping[str, Sequence[Row]]
 """Landed rows by source: dicts of the contract's and the lake's columns; an absent column is NULL."""
+
+
+class Arrival(NamedTuple):
+    """Rows of one source and arrival day, each counted where they lie."""
+
+    landed: int
+    lake: int
+    quarantined: int = 0
+
+
+def arrivals_of(facts: Facts, quarantined: Mapping[tuple[str, date], int] | None = None) -> dict[tuple[str, date], Arrival]:
+    """What arrived by source and day when nothing is lost: the landed rows, and so many more that went into quarantine."""
+    refused = quarantined or {}
+    lake = Counter((source, row["arrived_date"]) for source, rows in facts.items() for row in rows)
+    return {key: Arrival(lake[key] + refused.get(key, 0), lake[key], refused.get(key, 0)) for key in lake.keys() | refused.keys()}
 
 
 @dataclass(frozen=True)
@@ -26,6 +42,10 @@ class Reporting:
     week_start: str = "monday"
     gross_margin: Decimal = Decimal("0.8")
     bot_events_per_day: int = 3000
+    denied_ids: frozenset[str] = frozenset({"null", "0"})
+    max_identity_links: int = 20
+    session_gap: timedelta = timedelta(minutes=30)
+    sessions_end_at_midnight: bool = False
 
     def day(self, at: datetime) -> date:
         """Calendar day of a naive UTC timestamp."""

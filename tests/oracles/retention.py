@@ -25,7 +25,7 @@ def retention_cohorts(facts: Facts, reporting: Reporting) -> dict[Key, dict[str,
     ordered: dict[str, set[date]] = defaultdict(set)
     for order in first_landed(facts.get("orders", ()), ["order_id"]):
         if (order.get("status") or "").lower() not in NO_PURCHASE:
-            ordered[f"u:{order['user_id']}"].add(reporting.day(order["ordered_at"]))
+            ordered[found.identities.of_user(order["user_id"])].add(reporting.day(order["ordered_at"]))
 
     joined: dict[str, dict[str, date]] = {"first_seen": {}, "signup": {}, "first_order": {}}
     for person_id, person in found.persons.items():

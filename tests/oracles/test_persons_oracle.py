@@ -1,12 +1,13 @@
 """The oracles' common ground against examples worked out by hand."""
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.oracles.persons import channel_of, latest_state, people, unique_events
+from tests.oracles.persons import Identities, channel_of, latest_state, people, unique_events
 from tests.oracles.reporting import Reporting
 
 SHANGHAI = Reporting(ZoneInfo("Asia/Shanghai"), date(2024, 3, 31), bot_events_per_day=2)
@@ -51,22 +52,50 @@ def test_the_latest_state_stays() -> None:
     assert [row["landed_row"] for row in latest_state(states, ["user_id"])] == [2]
 
 
-def test_an_anonymous_id_belongs_to_the_user_it_was_first_seen_with() -> None:
-    events = [
-        event("e1", NOON, anonymous_id="a"),
-        event("e2", NOON + timedelta(days=2), anonymous_id="a", user_id="u1"),
-        event("e3", NOON + timedelta(days=1), anonymous_id="a", user_id="u3"),
-        event("e4", NOON + timedelta(days=1), anonymous_id="a", user_id="u2"),
-        event("e5", NOON, anonymous_id="b"),
+def persons_of(pairs: list[tuple[str | None, str | None]], **reporting) -> list[str]:
+    """The person of each row that carries a pair of ids."""
+    rows = [{"anonymous_id": device, "user_id": user} for device, user in pairs]
+    identities = Identities(rows, replace(SHANGHAI, **reporting))
+    return [identities.of_row(row) for row in rows]
+
+
+def test_a_person_is_all_ids_that_pairs_connect() -> None:
+    pairs = [("a1", "u2"), ("a2", "u2"), ("a2", "u1"), ("a1", None), (None, "u1"), ("a3", None), ("a4", "u3"), (None, "u4")]
+    assert persons_of(pairs) == ["u:u1"] * 5 + ["a:a3", "u:u3", "u:u4"]
+
+
+def test_ids_that_stand_for_nobody_join_nobody() -> None:
+    pairs = [("a1", "u1"), ("NULL", "u1"), ("null", "u2"), ("a1", "0"), ("a2", "0"), ("a2", None), (None, "0"), ("null", None)]
+    assert persons_of(pairs) == ["u:u1", "u:u1", "u:u2", "u:u1", "a:a2", "a:a2", "u:0", "a:null"]
+    assert persons_of(pairs, denied_ids=frozenset({"0"}))[:3] == ["u:u1", "u:u1", "u:u2"]
+    assert persons_of([("null", "u2"), ("null", "u1")], denied_ids=frozenset()) == ["u:u1", "u:u1"]
+
+
+def test_an_id_with_too_many_links_joins_nobody() -> None:
+    """Three users share the kiosk; u4 was seen on three devices, of which u5 uses one as well."""
+    pairs = [("kiosk", user) for user in ("u1", "u2", "u3")] + [(device, "u4") for device in ("a1", "a2", "a3")]
+    pairs += [("a1", "u5"), ("kiosk", None), ("a1", None), ("a2", None), ("kiosk", "0")]
+    assert persons_of(pairs, max_identity_links=3)[3:] == ["u:u4"] * 4 + ["u:u1", "u:u4", "u:u4", "u:u1"]
+    assert persons_of(pairs, max_identity_links=2) == [
+        *("u:u1", "u:u2", "u:u3"),
+        *("u:u4", "u:u4", "u:u4"),
+        *("u:u5", "a:kiosk", "u:u5", "a:a2", "a:kiosk"),
     ]
-    found = people({"events": events}, SHANGHAI)
-    assert {one.row["event_id"]: one.person_id for one in found.events} == {
-        "e1": "u:u2",
-        "e2": "u:u1",
-        "e3": "u:u3",
-        "e4": "u:u2",
-        "e5": "a:b",
+
+
+def test_the_user_who_signed_up_first_speaks_for_a_person() -> None:
+    facts = {
+        "events": [event("e1", anonymous_id="a1", user_id="u1"), event("e2", anonymous_id="a1", user_id="u2")],
+        "users": [
+            {**event(""), "user_id": "u1", "signed_up_at": NOON, "account_id": "c1", "role": "owner"},
+            {**event(""), "user_id": "u2", "signed_up_at": NOON - timedelta(days=1), "account_id": "c2", "is_internal": True},
+        ],
     }
+    found = people(facts, SHANGHAI)
+    person = found.persons["u:u1"]
+    assert (person.user_id, person.account_id, person.role, person.is_internal) == ("u2", "c2", None, True)
+    assert found.events == []
+    assert found.internal == {"u:u1"}
 
 
 def test_bots_and_staff_are_left_out() -> None:

@@ -1,9 +1,21 @@
-{#- Value of one column in the row in which an ordering is smallest; ordering is a list of columns, compared in turn. -#}
-{% macro first_value_by(value, ordering) %}{{ return(adapter.dispatch("first_value_by")(value, ordering)) }}{% endmacro %}
-{#- arg_min_null keeps a NULL of the first row; arg_min would take the first row that is filled. -#}
-{% macro duckdb__first_value_by(value, ordering) -%}
-  arg_min_null({{ value }}, row({{ ordering | join(", ") }}))
+{#-
+  The smallest or largest row of a group, as a structure of the named columns, compared in their order: with time and id in front, the
+  first or last row whole.
+-#}
+{% macro smallest_row(columns, where="true") %}{{ return(adapter.dispatch("smallest_row")(columns, where)) }}{% endmacro %}
+{% macro duckdb__smallest_row(columns, where) -%}
+  min(struct_pack({% for column in columns %}{{ column }} := {{ column }}{{ ", " if not loop.last }}{% endfor %}))
+  {%- if where != "true" %} filter (where {{ where }}){% endif %}
 {%- endmacro %}
+{% macro largest_row(columns, where="true") %}{{ return(adapter.dispatch("largest_row")(columns, where)) }}{% endmacro %}
+{% macro duckdb__largest_row(columns, where) -%}
+  max(struct_pack({% for column in columns %}{{ column }} := {{ column }}{{ ", " if not loop.last }}{% endfor %}))
+  {%- if where != "true" %} filter (where {{ where }}){% endif %}
+{%- endmacro %}
+
+{#- A named column of such a row. -#}
+{% macro field(row, name) %}{{ return(adapter.dispatch("field")(row, name)) }}{% endmacro %}
+{% macro duckdb__field(row, name) -%} struct_extract({{ row }}, '{{ name }}') {%- endmacro %}
 
 {#- Exact quantile with linear interpolation. -#}
 {% macro quantile(value, fraction) %}{{ return(adapter.dispatch("quantile")(value, fraction)) }}{% endmacro %}

@@ -53,3 +53,7 @@
   select cast(generated.day as date) as calendar_date
   from generate_series(cast({{ first_day }} as timestamp), cast({{ last_day }} as timestamp), interval 1 day) as generated (day)
 {%- endmacro %}
+
+{#- Number of the window of so many seconds, counted from the epoch, in which a timestamp lies. -#}
+{% macro clock_window(at, seconds) %}{{ return(adapter.dispatch("clock_window")(at, seconds)) }}{% endmacro %}
+{% macro duckdb__clock_window(at, seconds) -%} (epoch_us({{ at }}) // {{ seconds }}000000) {%- endmacro %}

@@ -12,12 +12,16 @@ customers as (
 -- An account came by the channel of the person who signed up first for it.
 founders as (
   select
-    persons.*,
-    row_number() over (partition by persons.account_id order by persons.signed_up_at, persons.person_id) as member_number,
-    count(*) over (partition by persons.account_id) as member_count,
-    sum(case when persons.is_internal then 1 else 0 end) over (partition by persons.account_id) as internal_count
-  from {{ ref("dim_persons") }} as persons
-  where persons.account_id is not null
+    users.account_id,
+    persons.channel,
+    persons.country,
+    row_number() over (partition by users.account_id order by users.signed_up_at, users.user_id) as member_number,
+    count(*) over (partition by users.account_id) as member_count,
+    sum(case when persons.is_internal then 1 else 0 end) over (partition by users.account_id) as internal_count
+  from {{ ref("stg_users") }} as users
+  inner join {{ ref("int_identity__users") }} as identities on users.user_id = identities.user_id
+  inner join {{ ref("dim_persons") }} as persons on identities.person_id = persons.person_id
+  where users.account_id is not null
 )
 
 select

@@ -1,27 +1,21 @@
-with first_touches as (
+-- Of a person with several users the one who signed up first speaks for them.
+with users as (
   select
-    touches.*,
-    channels.channel
-  from {{ ref("int_identity__first_touches") }} as touches
-  left join {{ ref("int_identity__channels") }} as channels
-    on
-      touches.utm_source is not distinct from channels.utm_source
-      and touches.utm_medium is not distinct from channels.utm_medium
-      and touches.referrer is not distinct from channels.referrer
-),
-
-users as (
-  select *, 'u:' || user_id as person_id
-  from {{ ref("stg_users") }}
+    identities.person_id,
+    users.*,
+    row_number() over (partition by identities.person_id order by users.signed_up_at, users.user_id) as user_number
+  from {{ ref("stg_users") }} as users
+  inner join {{ ref("int_identity__users") }} as identities on users.user_id = identities.user_id
 ),
 
 shoppers as (
-  select distinct 'u:' || user_id as person_id
-  from {{ ref("fct_orders") }}
+  select distinct identities.person_id
+  from {{ ref("fct_orders") }} as orders
+  inner join {{ ref("int_identity__users") }} as identities on orders.user_id = identities.user_id
 ),
 
 person_ids as (
-  select person_id from first_touches
+  select person_id from {{ ref("int_identity__first_touches") }}
   union distinct
   select person_id from users
   union distinct
@@ -41,7 +35,8 @@ select
   coalesce(users.country, first_touches.country) as country,
   coalesce(users.city_tier, first_touches.city_tier) as city_tier,
   users.role,
-  coalesce(users.is_internal, false) as is_internal
+  internal.person_id is not null as is_internal
 from person_ids
-left join first_touches on person_ids.person_id = first_touches.person_id
-left join users on person_ids.person_id = users.person_id
+left join {{ ref("int_identity__first_touches") }} as first_touches on person_ids.person_id = first_touches.person_id
+left join users on person_ids.person_id = users.person_id and users.user_number = 1
+left join {{ ref("int_identity__internal_persons") }} as internal on person_ids.person_id = internal.person_id

@@ -19,6 +19,7 @@ select
   orders.fulfilment,
   orders.status,
   coalesce(lower(orders.status), '') not in ('canceled', 'cancelled', 'returned', 'failed') as is_purchase,
-  orders.arrived_date
+  orders.arrived_date,
+  orders.landed_date
 from orders
 {{ fx_joins("orders.currency", "orders.ordered_date") }}

@@ -22,7 +22,8 @@ select
   {{ in_reporting_currency("payments.amount", "payments.currency") }} as amount,
   payments.status,
   payments.refund_of,
-  payments.arrived_date
+  payments.arrived_date,
+  payments.landed_date
 from payments
 left join originals on payments.status = 'refunded' and payments.refund_of = originals.payment_id
 {{ fx_joins("payments.currency", "payments.paid_date") }}

@@ -11,6 +11,7 @@ import dagster as dg
 
 from orchestration.defs.owners import Owner
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
+from orchestration.landing.erasure import Erased
 from orchestration.night import AS_OF_TAG, FROM_TAG, REBUILD_TAG, TO_TAG, Ingested, Night
 from orchestration.partitions import arrival_days
 from orchestration.resources import WAREHOUSE_POOL
@@ -41,16 +42,20 @@ def build(settings: Settings) -> list[dg.AssetsDefinition]:
     def arrivals(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> None:
         if REBUILD_TAG in context.run.tags:
             context.log.info("the warehouse is built from the lake as it is")
+            context.add_output_metadata(_erasure_metadata(night.erase()))
             return
         days = _days_of_run(context)
         result = night.ingest(days, as_of=_as_of(context))
+        erased = night.erase()
         # A run without partition is the night: it takes whatever is new, and says for which days.
         if not context.has_partition_key and not context.has_partition_key_range:
             for day in result.days:
                 context.log_event(
                     dg.AssetMaterialization(ARRIVALS, partition=day.isoformat(), metadata=_day_metadata(result, day))
                 )
-        context.add_output_metadata({"accepted rows": result.accepted, "quarantined rows": result.quarantined})
+        context.add_output_metadata(
+            {"accepted rows": result.accepted, "quarantined rows": result.quarantined, **_erasure_metadata(erased)}
+        )
 
     @dg.multi_asset(
         name="plan",
@@ -121,6 +126,10 @@ def _source_metadata(night: Night, source: str) -> dict[str, dg.MetadataValue]:
         metadata["unknown columns"] = dg.MetadataValue.text(", ".join(newest.unknown_columns) or "none")
         metadata["missing columns"] = dg.MetadataValue.text(", ".join(newest.missing_columns) or "none")
     return metadata
+
+
+def _erasure_metadata(erased: Erased) -> dict[str, int]:
+    return {"erased persons": erased.persons, "rewritten partitions": erased.partitions}
 
 
 def _day_metadata(result: Ingested, day: date) -> dict[str, int]:

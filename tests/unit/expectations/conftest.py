@@ -8,10 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from expectations.checks import Context
+from expectations.checks import Arrived, Context
 
 THROUGH = date(2026, 3, 31)
-MARTS = ("mart_funnel__entry", "mart_retention__cohort", "mart_ltv__cohort")
+MARTS = ("mart_funnel__entry", "mart_retention__cohort", "mart_ltv__cohort", "mart_data_quality__daily")
 
 # Every figure follows from one table of persons, so that sums, rates and cohorts agree by construction.
 _MARTS_SQL = """
@@ -104,6 +104,18 @@ SELECT cohort_month, dimension, segment, age_months, customer_count, CASE WHEN i
         (sum(margin) OVER (PARTITION BY cohort_month, dimension, segment ORDER BY age_months))::DOUBLE / customer_count
     END::DECIMAL(18, 4) AS cumulative_margin_per_customer, is_mature
 FROM margins;
+
+CREATE TABLE mart_data_quality__daily AS
+WITH arrivals AS (
+    SELECT DISTINCT day AS date, source, source = 'events' AS has_bots FROM persons, unnest(['events', 'users']) AS s(source)
+)
+SELECT date, source, 100::BIGINT AS landed_count, 90::BIGINT AS accepted_count, 3::BIGINT AS quarantined_count,
+    7::BIGINT AS duplicate_count, CASE WHEN has_bots THEN 12::BIGINT END AS late_count,
+    CASE WHEN has_bots THEN 5::BIGINT END AS bot_count, 1::BIGINT AS internal_count, 0.9::DOUBLE AS accepted_rate,
+    0::BIGINT AS landing_difference, 0::BIGINT AS fact_difference,
+    CASE WHEN has_bots THEN 0::INTEGER END AS arrival_delay_days_p50,
+    CASE WHEN has_bots THEN 2::INTEGER END AS arrival_delay_days_p95
+FROM arrivals;
 """
 
 _PUBLICATION_SQL = """
@@ -111,6 +123,10 @@ CREATE OR REPLACE TABLE _publication AS SELECT 'r-0001' AS release_id, DATE '{th
     TIMESTAMP '2026-04-01 02:00:00' AS published_at, '0.1.0' AS code_version, NULL::VARCHAR AS model_version,
     [{listed}]::STRUCT(mart VARCHAR, row_count BIGINT)[] AS marts;
 """
+
+
+# What the manifests of the lake count of the same: 45 arrival days.
+ARRIVED = {source: Arrived(landed=4500, accepted=4365, quarantined=135) for source in ("events", "users")}
 
 
 def build_candidate(path: Path, *, days: int = 45, persons: int = 900, countries: int = 2) -> Path:
@@ -159,7 +175,7 @@ def corrupt(sound_candidate: Path, tmp_path: Path) -> Callable[..., Path]:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def context() -> Context:
     """Describe a first release."""
-    return Context(data_through=THROUGH, as_of=THROUGH, is_first_release=True)
+    return Context(data_through=THROUGH, as_of=THROUGH, is_first_release=True, arrived=ARRIVED)

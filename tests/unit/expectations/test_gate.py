@@ -16,10 +16,10 @@ import pytest
 from expectations import gate, page, registry
 from expectations.checks import Context, Expectation, Query
 from expectations.gate import CandidateError, CheckResult, GateReport, MartReport, validate
-from expectations.suites import funnel, retention, revenue
+from expectations.suites import funnel, quality, retention, revenue
 
 THROUGH = date(2026, 3, 31)
-FUNNEL, RETENTION, LTV = MARTS = (funnel.MART, retention.MART, revenue.LTV_COHORT)
+FUNNEL, RETENTION, LTV, QUALITY = MARTS = (funnel.MART, retention.MART, revenue.LTV_COHORT, quality.DAILY)
 
 
 def refused_by(report: GateReport) -> set[str]:
@@ -32,8 +32,8 @@ def one(report: GateReport, name: str) -> CheckResult:
 
 
 @pytest.fixture(scope="session")
-def sound_report(sound_candidate: Path) -> GateReport:
-    return validate(sound_candidate, MARTS, Context(data_through=THROUGH, as_of=THROUGH, is_first_release=True))
+def sound_report(sound_candidate: Path, context: Context) -> GateReport:
+    return validate(sound_candidate, MARTS, context)
 
 
 def test_a_sound_candidate_passes_every_check(sound_report: GateReport) -> None:
@@ -128,6 +128,21 @@ CORRUPTIONS = [
     (LTV, "UPDATE {mart} SET cohort_month = cohort_month + 14", "cohort_month.aligned"),
     (LTV, "UPDATE {mart} SET is_mature = true", "is_mature.matches"),
     (LTV, "ALTER TABLE {mart} ALTER revenue TYPE DOUBLE", "types"),
+    (QUALITY, "DELETE FROM {mart}", "row_count"),
+    (QUALITY, "DELETE FROM {mart} WHERE date = DATE '2026-03-01'", "landed.reconciles_with_lake"),
+    (QUALITY, "DELETE FROM {mart} WHERE source = 'users'", "accepted.reconciles_with_lake"),
+    (QUALITY, "UPDATE {mart} SET source = 'orders' WHERE source = 'users'", "quarantined.reconciles_with_lake"),
+    (QUALITY, "INSERT INTO {mart} FROM {mart}", "grain.unique"),
+    (QUALITY, "UPDATE {mart} SET accepted_count = NULL", "accepted_count.not_null"),
+    (QUALITY, "UPDATE {mart} SET accepted_count = 89, fact_difference = 1", "landed_count.accounted_for"),
+    (QUALITY, "UPDATE {mart} SET accepted_count = 89, fact_difference = 1", "fact_difference.zero"),
+    (QUALITY, "UPDATE {mart} SET landing_difference = -1", "landing_difference.zero"),
+    (QUALITY, "UPDATE {mart} SET accepted_count = 7, duplicate_count = 90", "accepted_rate.matches"),
+    (QUALITY, "UPDATE {mart} SET late_count = 98", "late_count.within_lake"),
+    (QUALITY, "UPDATE {mart} SET bot_count = 90", "left_out.within_accepted"),
+    (QUALITY, "UPDATE {mart} SET arrival_delay_days_p50 = 3", "arrival_delay.ordered"),
+    (QUALITY, "UPDATE {mart} SET date = date + 1", "date.not_in_future"),
+    (QUALITY, "UPDATE {mart} SET bot_count = -1", "bot_count.range"),
 ]
 
 
@@ -171,6 +186,14 @@ def test_rows_are_bounded_by_the_last_release(corrupt, monkeypatch, mart) -> Non
     if rows > 1_500:
         assert statuses(rows // 3 + 1) == "passed"
         assert statuses(rows // 3 - 1) == "failed"
+
+
+def test_what_cannot_be_reconciled_is_refused(corrupt, context) -> None:
+    report = validate(corrupt(QUALITY), [QUALITY], dataclasses.replace(context, arrived={}))
+    names = {f"{QUALITY}.{name}.reconciles_with_lake" for name in ("landed", "accepted", "quarantined")}
+    assert names <= refused_by(report)
+    check = one(report, f"{QUALITY}.landed.reconciles_with_lake")
+    assert (check.observed, check.expected) == ("9000", "0")
 
 
 PUBLICATION_CORRUPTIONS = [

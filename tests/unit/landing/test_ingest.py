@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 
 from orchestration.errors import UserError
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
+from orchestration.landing.erasure import Ledger
 from orchestration.landing.ingest import IngestError, ingest, landed, pending
 from orchestration.landing.lake import Lake
+from orchestration.pseudonyms import Key
 
 DAY = date(2024, 3, 5)
 EVENT = {"event_id": "e1", "event": "page_viewed", "occurred_at": "2024-03-05T01:02:03Z", "user_id": "u1"}
@@ -71,7 +73,8 @@ class Zone:
         return path
 
     def ingest(self, source: str = "events", days=(DAY,), *, timezone: str = "Asia/Shanghai", ratio: float = 1.0):
-        return ingest(self.landing, self.lake, source, list(days), timezone=timezone, max_quarantine_ratio=ratio)
+        ledger = Ledger(self.lake.root, lambda: Key("the key of these tests"), denied=(), max_links=20)
+        return ingest(self.landing, self.lake, source, list(days), timezone=timezone, max_quarantine_ratio=ratio, ledger=ledger)
 
     def rows(self, columns: str, source: str = "events") -> list[tuple]:
         return self._read(columns, self.lake.files(source))

@@ -14,8 +14,10 @@ from typing import Any
 import duckdb
 
 from orchestration import transform
+from orchestration.landing.erasure import Ledger
 from orchestration.landing.ingest import ingest, pending
 from orchestration.landing.lake import Lake
+from orchestration.pseudonyms import load_key
 from orchestration.settings import Config, Settings
 from orchestration.warehouse import FoldPlan, Warehouse
 
@@ -26,10 +28,11 @@ INCREMENTAL = (
     ("intermediate", "int_activity__visitor_day"),
     ("intermediate", "int_activity__feature_day"),
     ("intermediate", "int_funnel__step_events"),
+    ("intermediate", "int_sessions__fragments"),
 )
 _VIEWS = (("staging", "stg_events"),)
 _STEPS = ("intermediate", "int_funnel__steps")
-SELECTION = ("+int_activity__visitor_day", "+int_activity__feature_day", "+int_funnel__step_events")
+SELECTION = ("+int_activity__visitor_day", "+int_activity__feature_day", "+int_funnel__step_events", "+int_sessions__fragments")
 
 # Few events make a bot here, so that duplicates and lateness move visitors over the limit and back.
 BOT_EVENTS = 3
@@ -58,6 +61,7 @@ class Home:
         self.settings = Settings(home=home, landing=self.root / "landing", config_file=None, config=Config(**config))
         self.lake = Lake(home)
         self.warehouse = Warehouse(self.settings, self.lake)
+        self.ledger = Ledger(home, lambda: load_key(home, None), denied=(), max_links=self.settings.config.max_identity_links)
 
     def put(self, day: date, rows: Sequence[Mapping[str, Any]], *, source: str = "events", name: str = "part.jsonl") -> Path:
         path = self.settings.landing / source / f"dt={day}" / name
@@ -80,6 +84,7 @@ class Home:
                     wanted,
                     timezone=self.settings.config.reporting_timezone,
                     max_quarantine_ratio=self.settings.config.max_quarantine_ratio,
+                    ledger=self.ledger,
                 )
 
     def plan(self, as_of: date | None = None) -> FoldPlan:

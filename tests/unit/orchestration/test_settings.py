@@ -254,6 +254,10 @@ CHANGES: dict[str, Any] = {
     "required_sources": ["events"],
     "max_quarantine_ratio": 0.5,
     "bot_events_per_day": 9,
+    "identity_deny_list": ["0"],
+    "max_identity_links": 9,
+    "session_gap": "10m",
+    "sessions_end_at_midnight": True,
     "keep_releases": 3,
     "max_release_age": "1h",
     "memory_limit": "1GB",
@@ -271,7 +275,7 @@ def test_the_digest_follows_the_values(tmp_path: Path, key: str) -> None:
     default = settings(tmp_path)
     changed = settings(tmp_path, **{key: CHANGES[key]})
     spelled_out = settings(tmp_path / "elsewhere", **{key: Config().model_dump()[key]})
-    folds = key in {"reporting_timezone", "bot_events_per_day", "event_names", "funnels"}
+    folds = key in {"reporting_timezone", "bot_events_per_day", "session_gap", "event_names", "funnels"}
     assert changed.digest != default.digest == spelled_out.digest
     assert (changed.folding_digest != default.folding_digest) == folds
     assert spelled_out.folding_digest == default.folding_digest
@@ -291,6 +295,9 @@ def test_dbt_gets_texts(tmp_path: Path) -> None:
         "gross_margin": "0.5",
         "partition_start": "2010-01-01",
         "bot_events_per_day": "3000",
+        "max_identity_links": "20",
+        "session_gap_seconds": "1800",
+        "sessions_end_at_midnight": "false",
     }
 
 

@@ -10,13 +10,11 @@ select
   user_id,
   account_id,
   arrived_date,
+  landed_date,
   is_bot,
   count(*) as event_count,
   min(occurred_at) as first_event_at,
   max(occurred_at) as last_event_at,
-  min(case when event = 'value_achieved' then occurred_at end) as first_value_at,
-  {% for column in first_touch_columns() %}
-  {{ first_value_by(column, ["occurred_at", "event_id"]) }} as {{ column }}{{ "," if not loop.last }}
-  {% endfor %}
+  min(case when event = 'value_achieved' then occurred_at end) as first_value_at
 from events
-group by event_date, anonymous_id, user_id, account_id, arrived_date, is_bot
+group by event_date, anonymous_id, user_id, account_id, arrived_date, landed_date, is_bot

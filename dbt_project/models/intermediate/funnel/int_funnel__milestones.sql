@@ -25,13 +25,14 @@ subscription_payments as (
 
 -- A payment in the name of an account converts every one of its users; one in a user's name that user alone.
 paying_persons as (
-  select 'u:' || user_id as person_id, paid_at
-  from subscription_payments
-  where user_id is not null
+  select identities.person_id, payments.paid_at
+  from subscription_payments as payments
+  inner join {{ ref("int_identity__users") }} as identities on payments.user_id = identities.user_id
   union all
-  select 'u:' || users.user_id as person_id, payments.paid_at
+  select identities.person_id, payments.paid_at
   from subscription_payments as payments
   inner join {{ ref("stg_users") }} as users on payments.account_id = users.account_id
+  inner join {{ ref("int_identity__users") }} as identities on users.user_id = identities.user_id
   where payments.user_id is null
 )
 

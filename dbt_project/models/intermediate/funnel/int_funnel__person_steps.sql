@@ -2,13 +2,12 @@ with step_events as (
   select
     step_events.funnel,
     step_events.step_number,
-    {{ person_id("step_events.user_id", "anonymous_users.user_id", "step_events.anonymous_id") }} as person_id,
+    visitors.person_id,
     step_events.event_date,
     step_events.occurred_at,
     step_events.event_id
   from {{ ref("int_funnel__step_events") }} as step_events
-  left join {{ ref("int_identity__anonymous_users") }} as anonymous_users
-    on step_events.anonymous_id = anonymous_users.anonymous_id
+  {{ join_visitors("step_events") }}
 ),
 
 milestones as (

@@ -1,6 +1,6 @@
 with touches as (
   select distinct utm_source, utm_medium, referrer
-  from {{ ref("int_identity__first_touches") }}
+  from {{ ref("int_sessions__fragments") }}
 ),
 
 normalised as (

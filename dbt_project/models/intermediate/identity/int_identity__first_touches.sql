@@ -1,9 +1,10 @@
 select
   person_id,
-  min(event_date) as first_seen_date,
-  min(first_event_at) as first_seen_at,
-  {% for column in first_touch_columns() %}
-  {{ first_value_by(column, ["event_date"]) }} as {{ column }}{{ "," if not loop.last }}
-  {% endfor %}
-from {{ ref("int_activity__person_day") }}
-group by person_id
+  started_at as first_seen_at,
+  session_date as first_seen_date,
+  channel,
+  device_type,
+  country,
+  city_tier
+from {{ ref("fct_sessions") }}
+where session_number = 1

@@ -1,8 +1,9 @@
 -- What counts as a return: any event for those seen or signed up, an order for those who ordered.
 with order_days as (
-  select distinct 'u:' || user_id as person_id, ordered_date as active_date
-  from {{ ref("fct_orders") }}
-  where is_purchase
+  select distinct identities.person_id, orders.ordered_date as active_date
+  from {{ ref("fct_orders") }} as orders
+  inner join {{ ref("int_identity__users") }} as identities on orders.user_id = identities.user_id
+  where orders.is_purchase
 )
 
 select 'first_seen' as cohort_event, person_id, event_date as active_date

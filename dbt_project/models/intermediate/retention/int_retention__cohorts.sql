@@ -4,10 +4,11 @@ with persons as (
 ),
 
 first_orders as (
-  select 'u:' || user_id as person_id, min(ordered_date) as cohort_date
-  from {{ ref("fct_orders") }}
-  where is_purchase
-  group by user_id
+  select identities.person_id, min(orders.ordered_date) as cohort_date
+  from {{ ref("fct_orders") }} as orders
+  inner join {{ ref("int_identity__users") }} as identities on orders.user_id = identities.user_id
+  where orders.is_purchase
+  group by identities.person_id
 ),
 
 cohorts as (

@@ -10,22 +10,24 @@ with net_orders as (
 
 orders as (
   select
-    'u:' || user_id as customer_id,
-    ordered_date as revenue_date,
-    is_purchase as is_payment,
-    revenue,
-    case when cost is null then revenue * {{ var("gross_margin") }} else revenue - cost end as margin
+    identities.person_id as customer_id,
+    net_orders.ordered_date as revenue_date,
+    net_orders.is_purchase as is_payment,
+    net_orders.revenue,
+    case when net_orders.cost is null then net_orders.revenue * {{ var("gross_margin") }} else net_orders.revenue - net_orders.cost end as margin
   from net_orders
+  inner join {{ ref("int_identity__users") }} as identities on net_orders.user_id = identities.user_id
 ),
 
 payments as (
   select
-    coalesce('c:' || payments.account_id, 'c:' || users.account_id, 'u:' || payments.user_id) as customer_id,
+    coalesce('c:' || payments.account_id, 'c:' || users.account_id, identities.person_id) as customer_id,
     payments.original_paid_date as revenue_date,
     payments.status = 'succeeded' as is_payment,
     case when payments.status = 'refunded' then -payments.amount else payments.amount end as revenue
   from {{ ref("fct_payments") }} as payments
   left join {{ ref("stg_users") }} as users on payments.user_id = users.user_id
+  left join {{ ref("int_identity__users") }} as identities on payments.user_id = identities.user_id
   where payments.status in ('succeeded', 'refunded') and payments.kind in ('subscription', 'service')
 )
 

@@ -1,8 +1,7 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "accounts"),
-    ["account_id"],
-    ["account_id", "created_at", "name", "industry", "company_size", "country", "owner", "updated_at"], order=["coalesce(updated_at, cast(arrived_date as timestamp)) desc"]
+    "accounts",
+    ["account_id", "created_at", "name", "industry", "company_size", "country", "owner", "updated_at"]
   ) }}
 )
 
@@ -16,5 +15,6 @@ select
   owner,
   updated_at,
   {{ local_date('created_at') }} as created_date,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

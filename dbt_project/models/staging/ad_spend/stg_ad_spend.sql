@@ -1,7 +1,6 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "ad_spend"),
-    ["spend_date", "utm_source", "coalesce(utm_medium, '')", "coalesce(utm_campaign, '')"],
+    "ad_spend",
     ["spend_date", "utm_source", "utm_medium", "utm_campaign", "cost", "currency", "impressions", "clicks"]
   ) }}
 )
@@ -15,5 +14,6 @@ select
   currency,
   impressions,
   clicks,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

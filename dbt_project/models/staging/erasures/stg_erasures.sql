@@ -1,7 +1,6 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "erasures"),
-    ["user_id"],
+    "erasures",
     ["user_id", "requested_at"]
   ) }}
 )
@@ -10,5 +9,6 @@ select
   user_id,
   requested_at,
   {{ local_date('requested_at') }} as requested_date,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

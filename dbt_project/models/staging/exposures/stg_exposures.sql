@@ -1,7 +1,6 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "exposures"),
-    ["experiment_id", "unit_id"],
+    "exposures",
     ["experiment_id", "variant", "unit_id", "exposed_at"]
   ) }}
 )
@@ -12,5 +11,6 @@ select
   unit_id,
   exposed_at,
   {{ local_date('exposed_at') }} as exposed_date,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

@@ -1,7 +1,6 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "feedback"),
-    ["feedback_id"],
+    "feedback",
     ["feedback_id", "user_id", "account_id", "created_at", "channel", "text", "answered_at"]
   ) }}
 )
@@ -15,5 +14,6 @@ select
   text,
   answered_at,
   {{ local_date('created_at') }} as created_date,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

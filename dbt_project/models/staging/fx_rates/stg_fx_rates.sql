@@ -1,7 +1,6 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "fx_rates"),
-    ["rate_date", "currency"],
+    "fx_rates",
     ["rate_date", "currency", "usd_rate"]
   ) }}
 )
@@ -10,5 +9,6 @@ select
   rate_date,
   currency,
   usd_rate,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

@@ -1,7 +1,6 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "orders"),
-    ["order_id"],
+    "orders",
     ["order_id", "user_id", "ordered_at", "amount", "discount", "refunded_amount", "cost", "currency", "items",
      "category", "store_id", "fulfilment", "status"]
   ) }}
@@ -22,5 +21,6 @@ select
   fulfilment,
   status,
   {{ local_date('ordered_at') }} as ordered_date,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

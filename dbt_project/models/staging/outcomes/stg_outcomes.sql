@@ -1,7 +1,6 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "outcomes"),
-    ["account_id", "measured_at"],
+    "outcomes",
     ["account_id", "measured_at", "expected_roi", "actual_roi", "efficiency_gain", "cost_savings", "currency"]
   ) }}
 )
@@ -15,5 +14,6 @@ select
   cost_savings,
   currency,
   {{ local_date('measured_at') }} as measured_date,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

@@ -1,7 +1,6 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "payments"),
-    ["payment_id"],
+    "payments",
     ["payment_id", "account_id", "user_id", "paid_at", "kind", "amount", "currency", "status", "refund_of"]
   ) }}
 )
@@ -17,5 +16,6 @@ select
   status,
   refund_of,
   {{ local_date('paid_at') }} as paid_date,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

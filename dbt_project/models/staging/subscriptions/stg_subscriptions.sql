@@ -1,7 +1,6 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "subscriptions"),
-    ["subscription_id", "changed_at"],
+    "subscriptions",
     ["subscription_id", "account_id", "changed_at", "plan", "billing_interval", "mrr", "currency", "status", "seats",
      "renews_at"]
   ) }}
@@ -19,5 +18,6 @@ select
   seats,
   renews_at,
   {{ local_date('changed_at') }} as changed_date,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

@@ -1,7 +1,6 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "surveys"),
-    ["response_id"],
+    "surveys",
     ["response_id", "user_id", "account_id", "responded_at", "kind", "score", "comment"]
   ) }}
 )
@@ -15,5 +14,6 @@ select
   score,
   comment,
   {{ local_date('responded_at') }} as responded_date,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

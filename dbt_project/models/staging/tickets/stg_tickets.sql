@@ -1,7 +1,6 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "tickets"),
-    ["ticket_id"],
+    "tickets",
     ["ticket_id", "account_id", "user_id", "opened_at", "first_response_at", "resolved_at", "contacts", "severity"]
   ) }}
 )
@@ -16,5 +15,6 @@ select
   contacts,
   severity,
   {{ local_date('opened_at') }} as opened_date,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

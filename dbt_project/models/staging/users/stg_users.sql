@@ -1,9 +1,8 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "users"),
-    ["user_id"],
+    "users",
     ["user_id", "account_id", "signed_up_at", "role", "invited_by_user_id", "country", "city_tier", "gender",
-     "birth_year", "is_internal", "updated_at"], order=["coalesce(updated_at, cast(arrived_date as timestamp)) desc"]
+     "birth_year", "is_internal", "updated_at"]
   ) }}
 )
 
@@ -20,5 +19,6 @@ select
   is_internal,
   updated_at,
   {{ local_date('signed_up_at') }} as signed_up_date,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

@@ -1,7 +1,6 @@
 with deduplicated as (
   {{ one_per_key(
-    source("lake", "wecom"),
-    ["interaction_id"],
+    "wecom",
     ["interaction_id", "contact_id", "user_id", "staff_id", "kind", "occurred_at", "group_id"]
   ) }}
 )
@@ -15,5 +14,6 @@ select
   occurred_at,
   group_id,
   {{ local_date('occurred_at') }} as occurred_date,
-  arrived_date
+  arrived_date,
+  landed_date
 from deduplicated

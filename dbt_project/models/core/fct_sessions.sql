@@ -1,0 +1,74 @@
+{%- set silence = var("session_gap_seconds") %}
+{%- set touch = ["started_at", "first_event_id"] + touch_columns() %}
+
+-- Fragments are cut by device and at midnight, so that days can be replaced; of a person they are joined again where no silence lies
+-- between them.
+with fragments as (
+  select fragments.*, visitors.person_id
+  from {{ ref("int_sessions__fragments") }} as fragments
+  {{ join_visitors("fragments") }}
+  left join {{ ref("int_identity__internal_persons") }} as internal on visitors.person_id = internal.person_id
+  where internal.person_id is null
+),
+
+after_others as (
+  select
+    *,
+    max(ended_at) over (
+      partition by person_id{{ ", event_date" if var("sessions_end_at_midnight") == "true" }}
+      order by started_at, first_event_id
+      rows between unbounded preceding and 1 preceding
+    ) as last_ended_at
+  from fragments
+),
+
+numbered as (
+  select
+    *,
+    sum(case when started_at <= {{ seconds_after("last_ended_at", silence) }} then 0 else 1 end) over (
+      partition by person_id order by started_at, first_event_id rows unbounded preceding
+    ) as session_number
+  from after_others
+),
+
+sessions as (
+  select
+    person_id,
+    session_number,
+    min(event_date) as session_date,
+    max(ended_at) as ended_at,
+    sum(event_count) as event_count,
+    sum(page_view_count) as page_view_count,
+    {{ smallest_row(touch) }} as first_event,
+    {{ smallest_row(["landed_at", "landing_page"], where="landed_at is not null") }} as first_page,
+    {{ largest_row(["left_at", "exit_page"], where="left_at is not null") }} as last_page
+  from numbered
+  group by person_id, session_number
+),
+
+touched as (
+  select
+    *,
+    {% for column in touch_columns() %}
+    {{ field("first_event", column) }} as {{ column }}{{ "," if not loop.last }}
+    {% endfor %}
+  from sessions
+)
+
+select
+  touched.person_id,
+  cast(touched.session_number as bigint) as session_number,
+  touched.session_date,
+  {{ field("touched.first_event", "started_at") }} as started_at,
+  touched.ended_at,
+  {{ seconds_between(field("touched.first_event", "started_at"), "touched.ended_at") }} as length_seconds,
+  cast(touched.event_count as bigint) as event_count,
+  cast(touched.page_view_count as bigint) as depth,
+  {{ field("touched.first_page", "landing_page") }} as landing_page,
+  {{ field("touched.last_page", "exit_page") }} as exit_page,
+  channels.channel,
+  {% for column in touch_columns() %}
+  touched.{{ column }}{{ "," if not loop.last }}
+  {% endfor %}
+from touched
+left join {{ ref("int_identity__channels") }} as channels on {{ same_touch("touched", "channels") }}

@@ -1,0 +1,16 @@
+-- Counted without looking at the facts, on the days that the night replaced: all copies of an event that has one on such a day lie on
+-- such days.
+with expected as (
+  select count(distinct event_id) as event_count
+  from {{ ref("stg_events") }}
+),
+
+found as (
+  select count(*) as event_count
+  from ({{ of_affected_days(ref("fct_events")) }}) as facts
+)
+
+select expected.event_count as expected_count, found.event_count as found_count
+from expected
+cross join found
+where expected.event_count <> found.event_count

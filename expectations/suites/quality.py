@@ -1,0 +1,111 @@
+"""What must hold in the data-quality mart.
+
+Belongs here: the accounts of what arrived, and their reconciliation with what the night read of the lake itself. Does not belong
+here: how good the data of a day should be, which is a company's own bound (`max_quarantine_ratio` of the configuration).
+"""
+
+from expectations.checks import (
+    Check,
+    Context,
+    Query,
+    between,
+    holds,
+    in_set,
+    literal,
+    not_null,
+    published,
+    row_count,
+    schema,
+    table,
+    unique,
+)
+
+DAILY = "mart_data_quality__daily"
+DAILY_COLUMNS = {
+    "date": "DATE",
+    "source": "VARCHAR",
+    "landed_count": "BIGINT",
+    "accepted_count": "BIGINT",
+    "quarantined_count": "BIGINT",
+    "duplicate_count": "BIGINT",
+    "late_count": "BIGINT",
+    "bot_count": "BIGINT",
+    "internal_count": "BIGINT",
+    "accepted_rate": "DOUBLE",
+    "landing_difference": "BIGINT",
+    "fact_difference": "BIGINT",
+    "arrival_delay_days_p50": "INTEGER",
+    "arrival_delay_days_p95": "INTEGER",
+}
+DAILY_GRAIN = ("date", "source")
+_COUNTS = ("landed_count", "accepted_count", "quarantined_count", "duplicate_count", "late_count", "bot_count", "internal_count")
+_FILLED = ("date", "source", *_COUNTS[:4], "landing_difference", "fact_difference")
+
+
+def daily(context: Context) -> list[Check]:
+    """Return the checks of `mart_data_quality__daily`."""
+    mart = DAILY
+    return [
+        *schema(mart, DAILY_COLUMNS),
+        row_count(context, mart, shrink=0.5, growth=3),
+        unique(DAILY_GRAIN),
+        in_set("source", list(context.arrived)),
+        *not_null(_FILLED),
+        *(between(column, 0) for column in _COUNTS),
+        between("accepted_rate", 0, 1),
+        holds(
+            mart,
+            "landed_count.accounted_for",
+            "landed_count = accepted_count + quarantined_count + duplicate_count",
+            "Every row that landed is a fact, a duplicate or in quarantine.",
+        ),
+        holds(mart, "landing_difference.zero", "landing_difference = 0", "No row was lost between landed files and lake."),
+        holds(mart, "fact_difference.zero", "fact_difference = 0", "No row was lost between lake and facts."),
+        holds(
+            mart,
+            "accepted_rate.matches",
+            "accepted_rate IS NOT DISTINCT FROM accepted_count / nullif(landed_count, 0)",
+            "accepted_rate is accepted_count over landed_count.",
+        ),
+        holds(
+            mart,
+            "late_count.within_lake",
+            "coalesce(late_count, 0) <= accepted_count + duplicate_count",
+            "No more rows are late than are in the lake.",
+        ),
+        holds(
+            mart,
+            "left_out.within_accepted",
+            "coalesce(bot_count, 0) + coalesce(internal_count, 0) <= accepted_count",
+            "Bots and internal users are among the accepted rows.",
+        ),
+        holds(
+            mart,
+            "arrival_delay.ordered",
+            "coalesce(arrival_delay_days_p50, 0) <= coalesce(arrival_delay_days_p95, 0)",
+            "The median of a delay is not above its 95th percentile.",
+        ),
+        holds(
+            mart,
+            "date.not_in_future",
+            f"date <= {literal(context.as_of)}",
+            "Nothing arrived after today.",
+        ),
+        *(_reconciled(context, column, position) for position, column in enumerate(("landed", "accepted", "quarantined"))),
+        *published(context, mart),
+    ]
+
+
+def _reconciled(context: Context, name: str, position: int) -> Query:
+    """Compare a published total of each source with what the manifests of the lake's partitions add up to."""
+    wanted = ", ".join(f"({literal(source)}, {counts[position]})" for source, counts in context.arrived.items())
+    total = {"landed": "landed_count", "accepted": "accepted_count + duplicate_count", "quarantined": "quarantined_count"}[name]
+    sql = f"""
+        WITH wanted(source, total) AS (FROM (VALUES {wanted or "(NULL::VARCHAR, NULL::BIGINT)"}) WHERE true),
+        found AS (SELECT source, sum({total}) AS total FROM {table(DAILY)} GROUP BY source)
+        SELECT
+            count(*) FILTER (WHERE wanted.total IS DISTINCT FROM found.total OR wanted.source IS NULL),
+            coalesce(sum(found.total), 0), coalesce(sum(wanted.total), 0)
+        FROM wanted FULL JOIN found USING (source)"""
+    explanation = f"Per source, the {name} rows add up to those that the manifests of the lake count."
+    return Query(f"{name}.reconciles_with_lake", sql, explanation)

@@ -1,0 +1,270 @@
+"""A person who asks for it is gone from the whole home: lake, quarantine, build file, releases, logs; and stays so."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from orchestration.errors import NorthstarError
+from orchestration.landing.erasure import Ledger
+from orchestration.landing.lake import Lake
+from orchestration.model_store import ModelStore
+from orchestration.night import Night
+from orchestration.publishing.release import ReleaseStore
+from orchestration.warehouse import Warehouse
+from tests.integration.conftest import ask, copy_home, current, digests, look
+
+# Long enough that no compressed byte sequence spells one of them by chance.
+ZOE = ("zoe-the-user", "zoe-phone-0001", "zoe-laptop-0002", "zoe-tablet-0003", "wx-zoe-contact", "please phone zoe at home")
+USER, PHONE, LAPTOP, TABLET, CONTACT, COMMENT = ZOE
+
+
+def at(day: int, hour: int = 2) -> str:
+    return f"2026-11-{day:02}T{hour:02}:00:00Z"
+
+
+def event(event_id: str, day: int, hour: int = 2, **fields: Any) -> dict[str, Any]:
+    return {"event_id": f"zoe-event-{event_id}", "event": "page_viewed", "occurred_at": at(day, hour), **fields}
+
+
+# Source → arrival day in November → rows. Zoe looks around, signs up on her phone, buys on her laptop and says what she thinks.
+LANDED: dict[str, dict[int, list[dict[str, Any]]]] = {
+    "events": {
+        10: [event("1", 10, anonymous_id=PHONE, page=f"/hello?to={USER}", referrer=f"https://www.google.com/?q={USER}")],
+        12: [
+            event("2", 12, anonymous_id=PHONE, user_id=USER, session_id=f"{PHONE}-1", properties={"note": COMMENT}),
+            event("3", 12, 3, anonymous_id=LAPTOP, user_id=USER, country="DE", mail=COMMENT),
+            event("4", 12, 4, anonymous_id=LAPTOP),
+            {"event_id": "zoe-event-5", "event": "page_viewed", "occurred_at": "soon", "user_id": USER, "page": COMMENT},
+            {"event_id": "zoe-event-6", "event": "page_viewed", "occurred_at": "soon", "anonymous_id": PHONE},
+        ],
+    },
+    "users": {12: [{"user_id": USER, "signed_up_at": at(12), "gender": "f", "birth_year": 1990, "updated_at": at(12)}]},
+    "orders": {
+        12: [{"order_id": "zoe-order-1", "user_id": USER, "ordered_at": at(12, 5), "amount": "123.45", "currency": "USD"}],
+        15: [{"order_id": "zoe-order-2", "user_id": USER, "ordered_at": at(15, 5), "amount": "10", "currency": "USD"}],
+    },
+    "surveys": {
+        15: [{"response_id": "r-1", "user_id": USER, "responded_at": at(15), "kind": "nps", "score": 9, "comment": COMMENT}]
+    },
+    "feedback": {15: [{"feedback_id": "f-1", "user_id": USER, "created_at": at(15), "text": COMMENT}]},
+    "wecom": {
+        15: [
+            {"interaction_id": "w-1", "contact_id": CONTACT, "user_id": USER, "kind": "message_sent", "occurred_at": at(15)},
+            {"interaction_id": "w-2", "contact_id": CONTACT, "kind": "message_replied", "occurred_at": at(15, 3)},
+        ]
+    },
+}
+REQUEST = {"erasures": {20: [{"user_id": USER, "requested_at": at(20)}]}}
+# With the request arrives what shows a third device, whose visit lies in the lake already.
+LATE = {"events": {11: [event("7", 11, anonymous_id=TABLET)], 20: [event("8", 20, anonymous_id=TABLET, user_id=USER)]}}
+
+
+def land(home: Path, rows: dict[str, dict[int, list[dict[str, Any]]]], name: str) -> None:
+    for source, days in rows.items():
+        for day, found in days.items():
+            folder = home / "landing" / source / f"dt=2026-11-{day:02}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("".join(f"{json.dumps(row)}\n" for row in found), encoding="utf-8")
+
+
+def traces(home: Path) -> list[str]:
+    """Where below a home, the landing zone apart, one of Zoe's ids or words stands, in plain bytes or in a cell."""
+    files = [path for path in home.rglob("*") if path.is_file() and (home / "landing") not in path.parents]
+    found = [str(path.relative_to(home)) for path in files if any(text.encode() in path.read_bytes() for text in ZOE)]
+    words = "|".join(ZOE)
+    parquet: dict[Path, list[str]] = {}
+    for path in files:
+        if path.suffix == ".parquet":
+            parquet.setdefault(path.parent.parent, []).append(str(path))
+    with duckdb.connect() as connection:
+        for paths in parquet.values():
+            scan = "from read_parquet(?, hive_partitioning = false, filename = true, union_by_name = true) as cells"
+            rows = connection.execute(f"select distinct filename {scan} where regexp_matches(cells::varchar, ?)", [paths, words])
+            found += [str(Path(name).relative_to(home)) for (name,) in rows.fetchall()]
+    for path in (path for path in files if path.suffix == ".duckdb" and not path.is_symlink()):
+        with duckdb.connect(str(path), read_only=True) as connection:
+            for schema, table in connection.execute("select schema_name, table_name from duckdb_tables()").fetchall():
+                rows = f'select 1 from "{schema}"."{table}" as cells where regexp_matches(cells::varchar, ?) limit 1'
+                if connection.execute(rows, [words]).fetchall():
+                    found.append(f"{path.relative_to(home)}: {schema}.{table}")
+    return found
+
+
+def lake_of_others(home: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Every accepted row of the lake that did not land in one of Zoe's files."""
+    lake, found = Lake(home), {}
+    with duckdb.connect() as connection:
+        for source in ("events", "users", "orders", "payments", "subscriptions"):
+            rows = "select * from read_parquet(?, hive_partitioning = false) where landed_file <> 'zoe.jsonl' order by all"
+            found[source] = connection.execute(rows, [[str(path) for path in lake.files(source)]]).fetchall()
+            assert found[source]
+    return found
+
+
+def totals(home: Path) -> list[tuple[Any, ...]]:
+    return look(
+        home,
+        "select (select count(*) from core.fct_events), (select count(*) from core.dim_persons),"
+        " (select count(*) from core.fct_orders), (select sum(amount) from core.fct_orders),"
+        " (select count(*) from core.fct_payments), (select sum(amount) from core.fct_payments),"
+        " (select count(*) from staging.stg_surveys), (select sum(score) from staging.stg_surveys)",
+    )
+
+
+def held(home: Path) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Content-addressed names of everything in lake and quarantine."""
+    lake = Lake(home)
+    return {
+        (source, str(day)): (*partition.data_files, *partition.quarantine_files)
+        for source in (*LANDED, "erasures")
+        for day, partition in lake.partitions(source).items()
+    }
+
+
+def entries(home: Path) -> list[tuple[str, ...]]:
+    ledger = json.loads((home / "erasures" / "ledger.json").read_text())
+    assert ledger["unpublished"] == {"persons": 0, "partitions": 0, "rows": 0}
+    assert all(entry["applied_at"] and entry["published"] == [] for entry in ledger["entries"])
+    return sorted((entry["kind"], entry["digest"], entry["token"]) for entry in ledger["entries"])
+
+
+@pytest.fixture(scope="module")
+def asked(small_home, tmp_path_factory, northstar) -> Path:
+    """A home that has published with Zoe in it, and to which her request has come."""
+    home = copy_home(small_home, tmp_path_factory.mktemp("asked") / "home")
+    # The files of these tests are short: one bad row is more than the usual share.
+    (home / "northstar.toml").write_text("max_quarantine_ratio = 1\n")
+    # One key for all homes, so that they can be compared.
+    (home / "pseudonym.key").write_text("the key of these homes\n")
+    land(home, LANDED, "zoe.jsonl")
+    land(home, {"events": {11: LATE["events"][11]}}, "zoe.jsonl")
+    night = northstar(home, "nightly")
+    assert night.returncode == 0, night.stdout + night.stderr
+    assert "partitions rewritten" not in night.stdout
+    land(home, REQUEST, "zoe.jsonl")
+    land(home, {"events": {20: LATE["events"][20]}}, "zoe.jsonl")
+    return home
+
+
+@pytest.fixture(scope="module")
+def erased(asked, tmp_path_factory, northstar) -> Path:
+    """The home after the night that erased her."""
+    home = copy_home(asked, tmp_path_factory.mktemp("erased") / "home")
+    night = northstar(home, "nightly")
+    assert night.returncode == 0, night.stdout + night.stderr
+    (home / "night.txt").write_text(night.stdout)
+    return home
+
+
+def test_nothing_of_the_person_is_left(asked, erased):
+    before = traces(asked)
+    assert "warehouse.duckdb: core.fct_events" in before
+    assert any(trace.startswith("lake/feedback") for trace in before)
+    assert any(trace.startswith("quarantine/events") for trace in before)
+    assert traces(erased) == []
+
+
+def test_the_night_says_what_it_did_and_names_nobody(erased):
+    said = (erased / "night.txt").read_text()
+    assert "1 person, 9 partitions rewritten" in said
+    assert "everything is built (1 person erased)" in said
+    assert current(erased)["erasure"] == {"persons": 1, "partitions_rewritten": 9, "releases_pruned": []}
+    kinds = [kind for kind, *_ in entries(erased)]
+    assert kinds == ["anonymous", "anonymous", "anonymous", "contact", "user"]
+
+
+def test_the_facts_stay_and_belong_to_one_person(asked, erased):
+    events, persons, *others = totals(asked)[0]
+    # The event of the last day shows whose the tablet is, which was a visitor of its own.
+    assert totals(erased) == [(events + 1, persons - 1, *others)]
+    revenue = "select sum(customer_count), sum(revenue) from marts.mart_ltv__cohort where dimension = 'all'"
+    assert ask(erased, revenue) == ask(asked, revenue)
+    (token,) = {token for *_, token in entries(erased)}
+    orders = look(erased, f"select count(*), sum(landed_amount)::double from core.fct_orders where user_id = '{token}'")
+    assert orders == [(2, 133.45)]
+    assert look(erased, f"select count(*), count(anonymous_id) from core.fct_events where user_id = '{token}'") == [(6, 0)]
+    assert look(erased, f"select gender, birth_year from staging.stg_users where user_id = '{token}'") == [(None, None)]
+
+
+def test_everyone_else_is_untouched(asked, erased):
+    assert lake_of_others(erased) == lake_of_others(asked)
+
+
+def test_golden_rows_name_nobody(erased):
+    champion = ModelStore(erased, "churn").champion()
+    for row in champion.golden if champion else ():
+        assert all(value is None or isinstance(value, float) for value in row.values())
+
+
+def test_backfill_and_rebuild_keep_the_person_erased(erased, northstar):
+    before, lake = digests(erased), held(erased)
+    for command in (("backfill", "--from", "2026-11-10", "--to", "2026-11-15"), ("rebuild",)):
+        again = northstar(erased, *command)
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert "partitions rewritten" not in again.stdout
+        assert digests(erased) == before
+        assert held(erased) == lake
+    assert traces(erased) == []
+
+
+class Killed(NorthstarError):  # noqa: N818 - says what happened
+    """The night ends here."""
+
+
+def last(owner: type, name: str, *, after: bool) -> Callable[[pytest.MonkeyPatch], None]:
+    """Let the first call of a method be the last thing that a night does: before the work is done, or after."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        original = getattr(owner, name)
+
+        def dying(*args: Any, **options: Any) -> Any:
+            if after:
+                original(*args, **options)
+            raise Killed("killed by a test")
+
+        monkeypatch.setattr(owner, name, dying)
+
+    return patch
+
+
+KILLS = {
+    "after ingest": last(Night, "erase", after=False),
+    "after the links": last(Lake, "load", after=False),
+    "in the rewriting": last(Lake, "commit", after=True),
+    "before the sweep": last(Lake, "sweep", after=False),
+    "before the build file goes": last(Lake, "sweep", after=True),
+    "before it counts as done": last(Ledger, "mark_applied", after=False),
+    "before the plan": last(Ledger, "mark_applied", after=True),
+    "after the build": last(Warehouse, "mark_folded", after=False),
+    "before the old releases go": last(ReleaseStore, "remove", after=False),
+    "before they count as gone": last(Ledger, "mark_published", after=False),
+}
+
+
+def test_a_night_killed_at_every_step_in_turn_ends_the_same(asked, erased, tmp_path, northstar, monkeypatch):
+    home = copy_home(asked, tmp_path / "home")
+    # No mart has ids of persons today: say that the release of before the request holds one.
+    before = current(home)["release_id"]
+    monkeypatch.setattr(
+        ReleaseStore,
+        "holding",
+        lambda store, wanted, _: [one.release_id for one in store.releases() if wanted and one.release_id == before],
+    )
+    for step, patch in KILLS.items():
+        with monkeypatch.context() as patched:
+            patch(patched)
+            night = northstar(home, "nightly")
+        assert "killed by a test" in night.stderr, step
+    assert (home / "published" / "releases" / before).exists() is False
+    night = northstar(home, "nightly")
+    assert night.returncode == 0, night.stdout + night.stderr
+    assert traces(home) == []
+    assert held(home) == held(erased)
+    assert entries(home) == entries(erased)
+    assert digests(home) == digests(erased)
+    pruned = [json.loads(path.read_text())["erasure"] for path in home.glob("published/releases/*/manifest.json")]
+    assert sorted(record["releases_pruned"] for record in pruned if record) == [[], [before], [before]]
