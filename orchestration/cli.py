@@ -313,9 +313,12 @@ def _execute(settings: Settings, tags: Mapping[str, str], parsed: "DbtManifest |
 def _cause(error: Exception) -> Exception:
     """The failure that Northstar described, wherever Dagster wrapped it; else the error itself."""
     found: BaseException | None = error
-    while found is not None:
+    # Dagster's chains may lead back to where they began.
+    seen: set[int] = set()
+    while found is not None and id(found) not in seen:
         if isinstance(found, NorthstarError):
             return found
+        seen.add(id(found))
         found = found.__cause__ or found.__context__
     return error
 

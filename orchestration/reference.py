@@ -28,6 +28,10 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
         "`./northstar.toml`, else `<home>/northstar.toml`",
         "the configuration file; one that is named must exist",
     ),
+    "NORTHSTAR_PSEUDONYM_KEY": (
+        "generated in `<home>/pseudonym.key`",
+        "key of published pseudonyms and of the ledger of erasures, 16 characters or more; set it in production",
+    ),
 }
 """What the environment configures: variable → (default, meaning)."""
 
@@ -155,8 +159,8 @@ def commands(group: click.Group) -> str:
 def flowchart(groups: Mapping[str, str], parents: Mapping[str, Iterable[str]]) -> str:
     """A Mermaid flowchart of tables: key → group, and key → the keys it is made from, without cycles.
 
-    To stay readable it draws each source together with the staging model that is named after it, an arrow only where no longer way
-    leads from one table to the other, and tables with the same neighbours as one node; marts and core tables are never joined.
+    To stay readable it draws each source together with the staging model named after it, an arrow only where no longer way leads
+    from one table to the other, and tables with the same neighbours as one node; marts and core tables are never joined.
     """
     labels = {key: key.removeprefix(f"{group}/") for key, group in groups.items()}
     above = {key: {parent for parent in parents.get(key, ()) if parent in groups} for key in groups}

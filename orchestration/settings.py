@@ -123,15 +123,19 @@ class Config(_Frozen):
         3_000, description="events of one visitor on one day above which that day counts as a bot's"
     )
     identity_deny_list: tuple[str, ...] = Field(
-        ("-", "-1", "0", "00000000-0000-0000-0000-000000000000", "anonymous", "guest", "n/a", "na", "nan", "nil", "none", "null")
-        + ("undefined", "unknown"),
+        (
+            *("-", "-1", "0", "00000000-0000-0000-0000-000000000000"),
+            *("anonymous", "guest", "n/a", "na", "nan", "nil", "none", "null", "undefined", "unknown"),
+        ),
         description="ids, whatever their case, that stand for nobody and never join persons",
     )
     max_identity_links: Annotated[int, Field(ge=1, strict=True)] = Field(
         20, description="ids that one id may be linked to; with more it is a shared device or a test user and joins nobody"
     )
     session_gap: str = Field("30m", description="silence after which a person's next event begins another session")
-    sessions_end_at_midnight: bool = Field(False, description="whether midnight of the reporting time zone ends every session")
+    sessions_end_at_midnight: bool = Field(
+        default=False, description="whether midnight of the reporting time zone ends every session"
+    )
     keep_releases: Annotated[int, Field(ge=1, strict=True)] = Field(14, description="releases kept besides the current one")
     max_release_age: str = Field("36h", description="age above which `northstar status` complains")
     memory_limit: Annotated[str, Field(pattern=r"^[1-9]\d*(MB|GB|TB)$")] = Field(
@@ -344,9 +348,10 @@ def _folder(environment: Mapping[str, str], variable: str, default: Path, direct
 
 
 def _key(environment: Mapping[str, str]) -> SecretStr | None:
-    if VARIABLE not in environment:
+    configured = environment.get(VARIABLE)
+    if configured is None:
         return None
-    key = environment[VARIABLE].strip()
+    key = configured.strip()
     if len(key) < MINIMUM_LENGTH:
         raise SettingsError(f"{VARIABLE} has fewer than {MINIMUM_LENGTH} characters; unset it to use the key that the home keeps")
     return SecretStr(key)

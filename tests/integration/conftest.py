@@ -107,6 +107,8 @@ def prepared(built_once, northstar) -> Path:
 
     def fill(home: Path) -> None:
         home.mkdir()
+        # One key for all copies: erased persons are called alike in homes that are compared.
+        (home / "pseudonym.key").write_text("the key of the homes of this test run\n")
         _succeed(northstar(home, "prepare"))
 
     return built_once("prepared", fill)

@@ -86,12 +86,16 @@ def test_days_in_any_order_repeated_and_corrected_end_in_the_same_warehouse(quar
 
 
 def land(waiting: Path, landing: Path, day: date, *, of: date | None = None) -> None:
-    """Let everything of a day arrive, or what is another day's in its place."""
+    """Let everything of a day arrive, or another day's files in the place of its own.
+
+    Where that day has none its own arrive: landing zones are cleared, so that a folder which vanishes withdraws nothing.
+    """
     for source in sorted(path.name for path in waiting.iterdir() if path.is_dir()):
-        target, origin = landing / source / f"dt={day}", waiting / source / f"dt={of or day}"
-        shutil.rmtree(target, ignore_errors=True)
-        if origin.is_dir():
-            shutil.copytree(origin, target)
+        own, other = (waiting / source / f"dt={chosen}" for chosen in (day, of or day))
+        if own.is_dir():
+            target = landing / source / own.name
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(other if other.is_dir() else own, target)
 
 
 def test_a_night_killed_at_any_moment_and_run_again_ends_in_the_same(quarter, at_once, northstar, tmp_path):

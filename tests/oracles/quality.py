@@ -74,7 +74,7 @@ def quality_daily(
             "accepted_count": len(kept),
             "quarantined_count": arrival.quarantined,
             "duplicate_count": len(here) - len(kept),
-            "late_count": sum(delay >= 2 for delay in delays) if delays else None,
+            "late_count": None if source in ("users", "accounts") else sum(delay >= 2 for delay in delays),
             "bot_count": sum(row["event_id"] not in humans for row in kept) if source == "events" else None,
             "internal_count": sum(is_internal(source, row) for row in kept) if kept and source in ("events", *OF_USERS) else None,
             "accepted_rate": len(kept) / arrival.landed if arrival.landed else None,

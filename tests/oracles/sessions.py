@@ -46,7 +46,7 @@ def cut(events: list[Event], reporting: Reporting) -> list[list[Event]]:
 
 
 def last_touches(facts: Facts, reporting: Reporting) -> dict[tuple[str, str], dict[str, Any]]:
-    """Rows by (person_id, conversion) of the persons that were seen, signed up or ordered."""
+    """Rows by (person_id, conversion), internal persons left out; who paid and nothing else has no channel."""
     found = people(facts, reporting)
     converted: dict[tuple[str, str], datetime] = {}
     for person_id, person in found.persons.items():
@@ -57,7 +57,7 @@ def last_touches(facts: Facts, reporting: Reporting) -> dict[tuple[str, str], di
             key = found.identities.of_user(order["user_id"]), "first_order"
             converted[key] = min(converted.get(key, order["ordered_at"]), order["ordered_at"])
     for person_id, name, at in milestones(facts, reporting):
-        if name == "subscription_paid" and person_id in found.persons:
+        if name == "subscription_paid":
             converted[person_id, "first_payment"] = at
     touches: dict[str, list[tuple[datetime, str]]] = defaultdict(list)
     for (person_id, _), session in sorted(sessions(facts, reporting).items()):
@@ -65,10 +65,11 @@ def last_touches(facts: Facts, reporting: Reporting) -> dict[tuple[str, str], di
     return {
         (person_id, conversion): {
             "converted_at": at,
-            "first_touch_channel": found.persons[person_id].channel,
+            "first_touch_channel": found.persons[person_id].channel if person_id in found.persons else None,
             "last_touch_channel": _last([touch for touch in touches[person_id] if at - LOOK_BACK <= touch[0] <= at]),
         }
         for (person_id, conversion), at in converted.items()
+        if person_id not in found.internal
     }
 
 

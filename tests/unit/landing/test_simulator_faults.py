@@ -11,10 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration.landing.contract import CONTRACT
+from orchestration.landing.erasure import Ledger
 from orchestration.landing.ingest import ingest, landed
 from orchestration.landing.lake import Lake
 from orchestration.landing.simulator import parameters, simulate
 from orchestration.landing.simulator.faults import cell_faults
+from orchestration.pseudonyms import Key
 from tests.unit.landing.simulated import END, LOCAL, SOURCES, happened_day
 
 # What ingest can find fault with, but for the column and the bound.
@@ -51,8 +53,9 @@ def kind(reason):
 def judged(folder, lake):
     """Reasons that ingest gives, by source; it raises when a partition fails."""
     found, rows = {}, Counter()
+    ledger = Ledger(lake.root, lambda: Key("the key of these tests"), denied=(), max_links=20)
     for source, days in landed(folder).items():
-        partitions = ingest(folder, lake, source, days, timezone="Asia/Shanghai", max_quarantine_ratio=0.01)
+        partitions = ingest(folder, lake, source, days, timezone="Asia/Shanghai", max_quarantine_ratio=0.01, ledger=ledger)
         reasons = sum((Counter(partition.reasons) for partition in partitions), Counter())
         rows[source] = sum(partition.accepted + partition.quarantined for partition in partitions)
         # One reason a row: what breaks a row breaks nothing else.

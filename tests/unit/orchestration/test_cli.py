@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from orchestration import cli
+from orchestration.errors import NorthstarError
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.release import ReleaseStore, Verdict
@@ -312,3 +313,13 @@ def test_a_night_up_to_a_day_before_anything_landed(prepared: Path) -> None:
 def test_a_night_while_another_writes(prepared: Path) -> None:
     with WriterLock(prepared / "home", "test"):
         assert_failed(northstar(prepared, "nightly"), 1, f"process {os.getpid()}", "(test)")
+
+
+def test_a_chain_of_failures_that_leads_back_to_its_beginning_ends():
+    """Dagster's do, and the search for the cause must not go round for ever."""
+    first, second = ValueError("first"), RuntimeError("second")
+    first.__context__, second.__context__ = second, first
+    assert cli._cause(first) is first
+    described = NorthstarError("what happened")
+    second.__cause__ = described
+    assert cli._cause(first) is described

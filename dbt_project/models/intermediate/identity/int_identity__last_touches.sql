@@ -50,6 +50,7 @@ select
   persons.channel as first_touch_channel,
   {{ field("before.last_touch", "channel") }} as last_touch_channel
 from conversions
-inner join {{ ref("dim_persons") }} as persons on conversions.person_id = persons.person_id
+left join {{ ref("dim_persons") }} as persons on conversions.person_id = persons.person_id
 left join before
   on conversions.person_id = before.person_id and conversions.conversion = before.conversion
+where not coalesce(persons.is_internal, false)

@@ -1,7 +1,7 @@
 """Users who are one person, because devices tie them together, directly or through others.
 
-Connected components by SciPy, in linear time whatever the shape of the graph. The same as a recursive query took 25 times as long on
-700,000 ids, and two minutes were not enough for a chain of 20,000.
+Connected components by SciPy, in linear time whatever the shape of the graph. The same as a recursive query took 25 times as long
+on 700,000 ids, and two minutes were not enough for a chain of 20,000.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 
-def model(dbt, session):
+def model(dbt, session):  # noqa: ARG001 (dbt's signature)
     """One row per user that shares a device, with the smallest user id of its component."""
     dbt.config(materialized="table")
     links = dbt.ref("int_identity__links").filter("user_id <> first_user_id").project("user_id, first_user_id").fetchnumpy()
