@@ -129,6 +129,11 @@ def holds(
     return Query(name, sql, explanation, severity)
 
 
+def ratio(rate: str, value: str) -> str:
+    """Return the rule that a rate equals `value` within 1e-9, and is NULL exactly where that is (an empty denominator)."""
+    return f"coalesce(abs({rate} - ({value})) <= 1e-9, {rate} IS NULL AND ({value}) IS NULL)"
+
+
 def schema(mart: str, columns: Mapping[str, str]) -> list[Check]:
     """Return checks for the exact columns in order, and for their DuckDB types."""
     wanted = ", ".join(f"({literal(name)}, {literal(kind)})" for name, kind in columns.items())
@@ -199,7 +204,7 @@ def between(column: str, low: float, high: float | None = None) -> Expectation:
     )
 
 
-def in_set(column: str, values: Sequence[str]) -> Expectation:
+def in_set(column: str, values: Sequence[str] | Sequence[int]) -> Expectation:
     """Return a check that the filled values of a column are among `values`."""
     return Expectation(
         f"{column}.known",

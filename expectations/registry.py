@@ -7,16 +7,21 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from expectations.checks import Check, Context
-from expectations.suites import funnel, quality, retention, revenue
+from expectations.suites import engagement, funnel, quality, retention, revenue
 
 SuiteBuilder = Callable[[Context], list[Check]]
 
 SUITES: Mapping[str, SuiteBuilder] = MappingProxyType(
     {
+        engagement.DAILY: engagement.daily,
+        funnel.EXITS: funnel.exits,
         funnel.MART: funnel.entry,
+        funnel.OPPORTUNITIES: funnel.opportunities,
         quality.DAILY: quality.daily,
         retention.MART: retention.cohort,
+        revenue.LTV_CAC: revenue.ltv_cac,
         revenue.LTV_COHORT: revenue.ltv_cohort,
+        revenue.MRR_MONTH: revenue.mrr_month,
     }
 )
 

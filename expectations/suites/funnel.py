@@ -18,6 +18,7 @@ from expectations.checks import (
     literal,
     not_null,
     published,
+    ratio,
     row_count,
     schema,
     table,
@@ -46,13 +47,41 @@ COLUMNS = {
 }
 GRAIN = ("funnel", "entry_grain", "entry_start", "dimension", "segment", "step_number")
 
+EXITS = "mart_funnel_exits__weekly"
+EXITS_COLUMNS = {
+    "funnel": "VARCHAR",
+    "step_number": "INTEGER",
+    "week": "DATE",
+    "exit_page": "VARCHAR",
+    "step": "VARCHAR",
+    "stopped_count": "BIGINT",
+    "exit_count": "BIGINT",
+    "share_rate": "DOUBLE",
+    "exit_rank": "INTEGER",
+    "is_mature": "BOOLEAN",
+}
+EXITS_GRAIN = ("funnel", "step_number", "week", "exit_page")
+
+OPPORTUNITIES = "mart_funnel_opportunities__current"
+OPPORTUNITIES_COLUMNS = {
+    "funnel": "VARCHAR",
+    "step_number": "INTEGER",
+    "step": "VARCHAR",
+    "first_entry_date": "DATE",
+    "last_entry_date": "DATE",
+    "entrant_count": "BIGINT",
+    "lost_person_count": "BIGINT",
+    "drop_off_rate": "DOUBLE",
+    "potential_impact": "VARCHAR",
+    "opportunity_rank": "INTEGER",
+    "suggested_experiment": "VARCHAR",
+}
+OPPORTUNITIES_GRAIN = ("funnel", "step_number")
+
 # A day without one entrant happens in a small company; a week of them means that the mart was not rebuilt.
 _QUIET_DAYS = 7
 
-
-def _ratio(rate: str, value: str) -> str:
-    """Return the rule that a rate equals `value` within 1e-9, and is NULL exactly where that is (an empty denominator)."""
-    return f"coalesce(abs({rate} - ({value})) <= 1e-9, {rate} IS NULL AND ({value}) IS NULL)"
+_OPPORTUNITY_DAYS = 28
 
 
 def entry(context: Context) -> list[Check]:
@@ -107,19 +136,19 @@ def entry(context: Context) -> list[Check]:
         holds(
             MART,
             "conversion_rate.matches",
-            _ratio("conversion_rate", "person_count / nullif(previous_count, 0)"),
+            ratio("conversion_rate", "person_count / nullif(previous_count, 0)"),
             "conversion_rate is person_count over previous_count, NULL where that is NULL or 0.",
         ),
         holds(
             MART,
             "overall_rate.matches",
-            _ratio("overall_rate", "person_count / nullif(entrant_count, 0)"),
+            ratio("overall_rate", "person_count / nullif(entrant_count, 0)"),
             "overall_rate is person_count over entrant_count, NULL where that is 0.",
         ),
         holds(
             MART,
             "drop_off_rate.matches",
-            _ratio("drop_off_rate", "1 - conversion_rate"),
+            ratio("drop_off_rate", "1 - conversion_rate"),
             "drop_off_rate is 1 less the conversion_rate, NULL with it.",
         ),
         *(
@@ -162,4 +191,159 @@ def entry(context: Context) -> list[Check]:
             severity="warning",
         ),
         *published(context, MART),
+    ]
+
+
+def exits(context: Context) -> list[Check]:
+    """Return the checks of `mart_funnel_exits__weekly`."""
+    pages = f"""
+        SELECT count(*) AS pages, max(exit_rank) AS last_rank, sum(exit_count) AS left_from_these,
+            min(stopped_count) AS lowest, max(stopped_count) AS highest, count(DISTINCT step) AS names
+        FROM {table(EXITS)} GROUP BY funnel, step_number, week"""
+    ranked = f"""
+        SELECT *, row_number() OVER (PARTITION BY funnel, step_number, week ORDER BY exit_count DESC, exit_page) AS place
+        FROM {table(EXITS)}"""
+    weeks = f"""
+        SELECT funnel, week, is_mature, dayofweek(week) AS weekday, first_value(dayofweek(week)) OVER () AS first_weekday
+        FROM {table(EXITS)}"""
+    maturity = f"""
+        SELECT max(week) FILTER (WHERE is_mature) AS last_mature, min(week) FILTER (WHERE NOT is_mature) AS first_open
+        FROM {table(EXITS)} GROUP BY funnel"""
+    return [
+        *schema(EXITS, EXITS_COLUMNS),
+        row_count(context, EXITS, shrink=0.5, growth=3),
+        *not_null([*EXITS_GRAIN, "step", "stopped_count", "exit_count", "share_rate", "exit_rank", "is_mature"]),
+        unique(EXITS_GRAIN),
+        # Steps of a funnel are twelve at most, and after the last nobody stops.
+        between("step_number", 1, 11),
+        between("exit_count", 1),
+        in_set("exit_rank", range(1, 6)),
+        between("share_rate", 0, 1),
+        holds(
+            EXITS,
+            "share_rate.matches",
+            ratio("share_rate", "exit_count / nullif(stopped_count, 0)"),
+            "share_rate is exit_count over stopped_count.",
+        ),
+        holds(
+            EXITS,
+            "exit_rank.matches",
+            "exit_rank = place",
+            "Pages are ranked by exit_count, then by name, without a gap.",
+            rows=ranked,
+        ),
+        holds(
+            EXITS,
+            "stopped_count.constant",
+            "lowest = highest AND names = 1",
+            "All pages of a step and week are of the same persons, and of one step.",
+            rows=pages,
+        ),
+        holds(
+            EXITS,
+            "exit_count.adds_up",
+            "left_from_these <= highest AND (pages = 5 OR left_from_these = highest)",
+            "Fewer than five pages hold everybody who stopped, five hold no more.",
+            rows=pages,
+        ),
+        holds(EXITS, "week.aligned", "weekday = first_weekday", "All weeks begin on the same weekday.", rows=weeks),
+        holds(
+            EXITS,
+            "week.not_in_future",
+            f"week <= {literal(context.as_of + timedelta(days=2))}",
+            "No week begins after the data.",
+            severity="warning",
+        ),
+        holds(
+            EXITS,
+            "is_mature.recedes",
+            "coalesce(last_mature < first_open, true)",
+            "Within a funnel no week matures before an older one.",
+            rows=maturity,
+        ),
+        holds(
+            EXITS,
+            "is_mature.over",
+            f"NOT is_mature OR week + 6 <= {literal(context.data_through)}",
+            "A mature week is over.",
+        ),
+        *published(context, EXITS),
+    ]
+
+
+def opportunities(context: Context) -> list[Check]:
+    """Return the checks of `mart_funnel_opportunities__current`."""
+    chain = f"""
+        SELECT *, row_number() OVER steps + 1 AS position, lag(entrant_count - lost_person_count) OVER steps AS reached_before,
+            first_value(last_entry_date) OVER steps AS funnel_last_entry_date
+        FROM {table(OPPORTUNITIES)} WINDOW steps AS (PARTITION BY funnel ORDER BY step_number)"""
+    ranked = f"""
+        SELECT *, row_number() OVER (ORDER BY lost_person_count DESC, funnel, step_number) AS place
+        FROM {table(OPPORTUNITIES)} WHERE potential_impact IS NOT NULL"""
+    is_opportunity = "coalesce(2 * lost_person_count > entrant_count, false)"
+    return [
+        *schema(OPPORTUNITIES, OPPORTUNITIES_COLUMNS),
+        row_count(context, OPPORTUNITIES, shrink=0.5, growth=3),
+        *not_null([*OPPORTUNITIES_GRAIN, "step"]),
+        unique(OPPORTUNITIES_GRAIN),
+        in_set("potential_impact", ("high", "medium")),
+        between("step_number", 2, 12),
+        *(between(column, 0) for column in ("entrant_count", "lost_person_count")),
+        between("drop_off_rate", 0, 1),
+        between("opportunity_rank", 1),
+        holds(
+            OPPORTUNITIES, "step_number.contiguous", "step_number = position", "Steps count up from 2 without a gap.", rows=chain
+        ),
+        holds(
+            OPPORTUNITIES,
+            "entrant_count.continued",
+            "reached_before IS NULL OR entrant_count = reached_before",
+            "Who comes to a step is who was not lost at the step before.",
+            rows=chain,
+        ),
+        holds(
+            OPPORTUNITIES,
+            "drop_off_rate.matches",
+            ratio("drop_off_rate", "lost_person_count / nullif(entrant_count, 0)"),
+            "drop_off_rate is lost_person_count over entrant_count, NULL where that is NULL or 0.",
+        ),
+        holds(
+            OPPORTUNITIES,
+            "first_entry_date.period",
+            f"""coalesce(
+                    first_entry_date = last_entry_date - {_OPPORTUNITY_DAYS - 1}
+                    AND last_entry_date < {literal(context.data_through)},
+                    first_entry_date IS NULL AND last_entry_date IS NULL
+                )
+                AND last_entry_date IS NOT DISTINCT FROM funnel_last_entry_date""",
+            f"All steps of a funnel are of the same {_OPPORTUNITY_DAYS} days, which end before the data do, or of none.",
+            rows=chain,
+        ),
+        holds(
+            OPPORTUNITIES,
+            "entrant_count.null_without_days",
+            "(last_entry_date IS NULL) = (entrant_count IS NULL) AND (entrant_count IS NULL) = (lost_person_count IS NULL)",
+            "Persons are counted exactly where there are days whose window is over.",
+        ),
+        holds(
+            OPPORTUNITIES,
+            "potential_impact.matches",
+            f"""potential_impact IS NOT DISTINCT FROM
+                CASE WHEN {is_opportunity} THEN CASE WHEN lost_person_count > 1000 THEN 'high' ELSE 'medium' END END""",
+            "A step that loses more than half has an impact, high above a thousand persons.",
+        ),
+        holds(
+            OPPORTUNITIES,
+            "opportunity_rank.matches",
+            "opportunity_rank = place",
+            "Opportunities are ranked by the persons lost, over all funnels.",
+            rows=ranked,
+        ),
+        holds(
+            OPPORTUNITIES,
+            "opportunity.complete",
+            f"(opportunity_rank IS NOT NULL) = {is_opportunity} AND (suggested_experiment IS NOT NULL) = {is_opportunity}",
+            "Opportunities, and no other steps, have a rank and an experiment.",
+        ),
+        *published(context, OPPORTUNITIES),
     ]

@@ -99,3 +99,253 @@ def ltv_cohort(context: Context) -> list[Check]:
         ),
         *published(context, mart),
     ]
+
+
+MRR_MONTH = "mart_mrr__month"
+_MRR_MOVEMENTS = ("new", "reactivation", "expansion", "contraction", "churned")
+_MRR_MEASURES = ("opening", *_MRR_MOVEMENTS, "transferred", "closing")
+MRR_MONTH_COLUMNS = {
+    "month": "DATE",
+    "dimension": "VARCHAR",
+    "segment": "VARCHAR",
+    **{f"{measure}_mrr": "DECIMAL(18,2)" for measure in _MRR_MEASURES},
+    **{f"{measure}_account_count": "BIGINT" for measure in _MRR_MEASURES},
+    "nrr_rate": "DOUBLE",
+    "grr_rate": "DOUBLE",
+    "logo_churn_rate": "DOUBLE",
+    "arpa": "DECIMAL(18,4)",
+    "quick_ratio": "DOUBLE",
+    "is_complete": "BOOLEAN",
+}
+MRR_MONTH_GRAIN = ("month", "dimension", "segment")
+# What each rate is, in the mart's own columns.
+_MRR_BASE = "(opening_mrr + transferred_mrr)"
+_MRR_RATES = {
+    "nrr_rate": (f"{_MRR_BASE} + expansion_mrr - contraction_mrr - churned_mrr", _MRR_BASE),
+    "grr_rate": (f"{_MRR_BASE} - contraction_mrr - churned_mrr", _MRR_BASE),
+    "logo_churn_rate": ("churned_account_count", "(opening_account_count + transferred_account_count)"),
+    "quick_ratio": ("(new_mrr + reactivation_mrr + expansion_mrr)", "(contraction_mrr + churned_mrr)"),
+}
+
+
+def mrr_month(context: Context) -> list[Check]:
+    """Return the checks of `mart_mrr__month`."""
+    mart, through = MRR_MONTH, literal(context.data_through)
+    sums = [f"{measure}_{kind}" for measure in _MRR_MEASURES for kind in ("mrr", "account_count")]
+    chained = f"""
+        SELECT *, lag(closing_mrr, 1, 0) OVER segments AS closed_mrr,
+            lag(closing_account_count, 1, 0) OVER segments AS closed_account_count,
+            coalesce(lead(month) OVER segments, date_trunc('month', {through} + INTERVAL 1 MONTH)::DATE) AS next_month
+        FROM {table(mart)} WINDOW segments AS (PARTITION BY dimension, segment ORDER BY month)"""
+    return [
+        *schema(mart, MRR_MONTH_COLUMNS),
+        # A segment has a row for every month since it first occurred.
+        row_count(context, mart, shrink=0.5, growth=3),
+        *not_null([*MRR_MONTH_GRAIN, *sums, "is_complete"]),
+        unique(MRR_MONTH_GRAIN),
+        in_set("dimension", DIMENSIONS),
+        *(between(column, 0) for column in sums if not column.startswith("transferred")),
+        *(between(column, 0) for column in ("nrr_rate", "quick_ratio", "arpa")),
+        *(between(column, 0, 1) for column in ("grr_rate", "logo_churn_rate")),
+        *breakdown(mart, ("month",), (), dict.fromkeys(sums, 0)),
+        holds(mart, "month.aligned", "day(month) = 1", "Months begin on the first."),
+        holds(mart, "month.not_in_future", f"month <= {through}", "No month begins after the last day of data."),
+        holds(
+            mart,
+            "month.contiguous",
+            "next_month = month + INTERVAL 1 MONTH",
+            "A segment has every month since it first occurred, up to the running one.",
+            rows=chained,
+        ),
+        holds(
+            mart,
+            "closing_mrr.bridged",
+            """opening_mrr + new_mrr + reactivation_mrr + expansion_mrr - contraction_mrr - churned_mrr + transferred_mrr
+                = closing_mrr""",
+            "Opening and movements add up to the closing, to the cent.",
+        ),
+        holds(
+            mart,
+            "closing_account_count.bridged",
+            """opening_account_count + new_account_count + reactivation_account_count - churned_account_count
+                + transferred_account_count = closing_account_count""",
+            "Accounts at the beginning and movements add up to those at the end.",
+        ),
+        holds(
+            mart,
+            "opening_mrr.continued",
+            "opening_mrr = closed_mrr AND opening_account_count = closed_account_count",
+            "A month opens with what the month before closed with.",
+            rows=chained,
+        ),
+        holds(
+            mart,
+            "transferred_mrr.zero_for_all",
+            "dimension <> 'all' OR (transferred_mrr = 0 AND transferred_account_count = 0)",
+            "Between segments nothing is won and nothing is lost.",
+        ),
+        *(
+            holds(
+                mart,
+                f"{measure}_mrr.has_accounts",
+                f"({measure}_mrr > 0) = ({measure}_account_count > 0)",
+                f"{measure}_mrr is of accounts, each with at least a cent.",
+            )
+            for measure in _MRR_MEASURES
+            if measure != "transferred"
+        ),
+        *(
+            holds(
+                mart,
+                f"{column}.matches",
+                f"""{column} IS NOT DISTINCT FROM CASE WHEN is_complete THEN ({numerator}) / nullif({denominator}, 0) END""",
+                f"{column} is what the amounts beside it say, and NULL until the month is over.",
+            )
+            for column, (numerator, denominator) in _MRR_RATES.items()
+        ),
+        holds(
+            mart,
+            "arpa.matches",
+            """(arpa IS NULL) = (closing_account_count = 0)
+                AND coalesce(abs(arpa - closing_mrr / nullif(closing_account_count, 0)) <= 0.0001, true)""",
+            "arpa is closing_mrr over closing_account_count.",
+        ),
+        holds(
+            mart,
+            "is_complete.matches",
+            f"is_complete = (last_day(month) <= {through})",
+            "A row is complete exactly when its month is over.",
+        ),
+        *published(context, mart),
+    ]
+
+
+LTV_CAC = "mart_ltv_cac__channel_month"
+LTV_CAC_COLUMNS = {
+    "month": "DATE",
+    "channel": "VARCHAR",
+    "spend": "DECIMAL(18,2)",
+    "impressions": "BIGINT",
+    "clicks": "BIGINT",
+    "signup_count": "BIGINT",
+    "new_customer_count": "BIGINT",
+    "paid_customer_count": "BIGINT",
+    "revenue": "DECIMAL(18,2)",
+    "margin": "DECIMAL(18,2)",
+    "paid_cac": "DECIMAL(18,4)",
+    "blended_cac": "DECIMAL(18,4)",
+    "payback_months": "INTEGER",
+    "roas": "DOUBLE",
+    "marketing_roi": "DOUBLE",
+    "signup_share_rate": "DOUBLE",
+    "is_complete": "BOOLEAN",
+}
+LTV_CAC_GRAIN = ("month", "channel")
+# The channels that the rules of the `channel_rules` seed name, what is unknown, and the month as a whole.
+CHANNELS = (
+    "affiliate",
+    "direct",
+    "display",
+    "email",
+    "organic_search",
+    "organic_social",
+    "other",
+    "paid_search",
+    "paid_social",
+    "partner",
+    "referral",
+    "wecom",
+    "(none)",
+    "all",
+)
+_LTV_CAC_COUNTS = ("signup_count", "new_customer_count", "paid_customer_count")
+_LTV_CAC_SUMS = ("spend", "impressions", "clicks", *_LTV_CAC_COUNTS, "revenue", "margin")
+_LTV_CAC_RATES = {
+    "roas": "revenue / nullif(spend, 0)",
+    "marketing_roi": "(margin - spend) / nullif(spend, 0)",
+    "signup_share_rate": "signup_count / nullif(month_signup_count, 0)",
+}
+_LTV_CAC_COSTS = {"paid_cac": "paid_customer_count", "blended_cac": "CASE WHEN channel = 'all' THEN new_customer_count END"}
+
+
+def ltv_cac(context: Context) -> list[Check]:
+    """Return the checks of `mart_ltv_cac__channel_month`."""
+    mart, through = LTV_CAC, literal(context.data_through)
+    whole = ", ".join(
+        f"coalesce(sum({name}) FILTER (WHERE channel = 'all'), 0) AS {name}_of_all, "
+        f"coalesce(sum({name}) FILTER (WHERE channel <> 'all'), 0) AS {name}_of_channels"
+        for name in _LTV_CAC_SUMS
+    )
+    months = f"""
+        SELECT month, count(*) FILTER (WHERE channel = 'all') AS totals, count(*) AS cells, {whole}
+        FROM {table(mart)} GROUP BY month"""
+    total = f"""
+        SELECT coalesce(sum(revenue), 0) AS revenue, coalesce(sum(margin), 0) AS margin
+        FROM {table(mart)} WHERE channel = 'all'"""
+    shares = f"""
+        SELECT *, sum(signup_count) FILTER (WHERE channel = 'all') OVER (PARTITION BY month) AS month_signup_count
+        FROM {table(mart)}"""
+    return [
+        *schema(mart, LTV_CAC_COLUMNS),
+        row_count(context, mart, shrink=0.5, growth=3),
+        *not_null([*LTV_CAC_GRAIN, "spend", *_LTV_CAC_COUNTS, "revenue", "margin", "is_complete"]),
+        unique(LTV_CAC_GRAIN),
+        in_set("channel", CHANNELS),
+        *(between(column, 0) for column in ("spend", "impressions", "clicks", *_LTV_CAC_COUNTS, "payback_months")),
+        between("signup_share_rate", 0, 1),
+        holds(mart, "month.aligned", "day(month) = 1", "Months begin on the first."),
+        holds(mart, "month.not_in_future", f"month <= {through}", "No month begins after the last day of data."),
+        holds(mart, "channel.all_present", "totals = 1 AND cells > 1", "Every month stands once as a whole.", rows=months),
+        *(
+            holds(
+                mart,
+                f"{name}.channels_add_up",
+                f"{name}_of_all = {name}_of_channels",
+                f"The {name} of the channels adds up to that of the month.",
+                rows=months,
+            )
+            for name in _LTV_CAC_SUMS
+        ),
+        holds(
+            mart,
+            "paid_customer_count.matches",
+            "channel = 'all' OR paid_customer_count = CASE WHEN spend > 0 THEN new_customer_count ELSE 0 END",
+            "The customers of a channel are paid for where something was spent on it.",
+        ),
+        *(
+            holds(
+                mart,
+                f"{column}.matches",
+                f"""({column} IS NOT NULL) = (is_complete AND coalesce({customers}, 0) > 0)
+                    AND coalesce(abs({column} - spend / nullif({customers}, 0)) <= 0.0001, true)""",
+                f"{column} is spend over its customers, and NULL without any or until the month is over.",
+            )
+            for column, customers in _LTV_CAC_COSTS.items()
+        ),
+        *(
+            holds(
+                mart,
+                f"{column}.matches",
+                f"{column} IS NOT DISTINCT FROM CASE WHEN is_complete THEN {formula} END",
+                f"{column} is what the amounts beside it say, and NULL until the month is over.",
+                rows=shares,
+            )
+            for column, formula in _LTV_CAC_RATES.items()
+        ),
+        holds(
+            mart,
+            "payback_months.possible",
+            f"""payback_months IS NULL OR (spend > 0 AND new_customer_count > 0
+                AND last_day(month + to_months(payback_months)) <= {through})""",
+            "Cost is paid back by customers, in a month that is over.",
+        ),
+        # In one cell a refund that names no payment may outweigh revenue by more than margin.
+        holds(mart, "margin.within_revenue", "margin <= revenue", "Margin does not exceed revenue in total.", rows=total),
+        holds(
+            mart,
+            "is_complete.matches",
+            f"is_complete = (last_day(month) <= {through})",
+            "A row is complete exactly when its month is over.",
+        ),
+        *published(context, mart),
+    ]

@@ -241,7 +241,7 @@ def users(draw: st.DrawFn, zone: ZoneInfo) -> Rows:
 
 def last_day(zone: ZoneInfo, facts: dict[str, Rows]) -> date:
     """The latest local day on which anything happened."""
-    columns = ("occurred_at", "signed_up_at", "ordered_at", "paid_at")
+    columns = ("occurred_at", "signed_up_at", "ordered_at", "paid_at", "changed_at")
     times = [row[column] for rows in facts.values() for row in rows for column in columns if row.get(column)]
     return max((at.replace(tzinfo=UTC).astimezone(zone).date() for at in times), default=date(2024, 1, 1))
 
@@ -361,16 +361,105 @@ def fx_rates(draw: st.DrawFn, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
 
 def accounts() -> st.SearchStrategy[Rows]:
     """What is known of the accounts, c3 never."""
-    countries = st.sampled_from((None, "CN", "DE"))
-    return st.tuples(countries, countries).map(
+    profiles = st.tuples(st.sampled_from((None, "CN", "DE")), st.sampled_from((None, "retail", "beauty")))
+    return st.tuples(profiles, profiles).map(
         lambda known: [
             landed(
-                {"account_id": f"c{number}", "created_at": datetime(2023, 12, 1), "country": country}, number, date(2023, 12, 2)
+                {
+                    "account_id": f"c{number}",
+                    "created_at": datetime(2023, 12, 1),
+                    "country": country,
+                    "industry": industry,
+                },
+                number,
+                date(2023, 12, 2),
             )
-            for number, country in enumerate(known, start=1)
-            if country
+            for number, (country, industry) in enumerate(known, start=1)
+            if country or industry
         ]
     )
+
+
+@st.composite
+def subscriptions(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
+    """Changes of a few subscriptions, several of one account, one that changes hands, many at ends of months, and copies."""
+    holders = {"s1": ("c1",), "s2": ("c1",), "s3": ("c2",), "s4": ("c3",), "s5": ("c1", "c2")}
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(sorted(holders)),
+                moments(zone, anchors),
+                st.sampled_from(("professional", "professional", "enterprise", "custom", "free")),
+                st.sampled_from((Decimal(0), Decimal("0.004"), Decimal(50), Decimal(50), Decimal("33.3333"), Decimal(700))),
+                st.sampled_from(("active", "active", "active", "past_due", "trialing", "canceled")),
+                st.sampled_from(("USD", "USD", "CNY", "EUR")),
+                st.integers(0, 1),
+                st.booleans(),
+            ),
+            max_size=16,
+        )
+    )
+    rows: Rows = []
+    for number, (subscription, at, plan, mrr, status, currency, holder, is_sent_again) in enumerate(drawn):
+        accounts_ = holders[subscription]
+        row = {
+            "subscription_id": subscription,
+            "account_id": accounts_[holder % len(accounts_)],
+            "changed_at": at,
+            "plan": plan,
+            "mrr": mrr,
+            "status": status,
+            "currency": currency,
+        }
+        arrived = at.date() + timedelta(days=1)
+        rows.append(landed(row, number, arrived))
+        if is_sent_again:
+            rows.append(landed({**row, "mrr": mrr + 5, "status": "active"}, number, arrived, "z.parquet"))
+    return rows
+
+
+@st.composite
+def ad_spend(draw: st.DrawFn, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
+    """What campaigns cost on days around the anchors, some of one channel, some that nothing came of, and copies."""
+    campaigns = (
+        ("google", "cpc", "brand"),
+        ("google", "CPC", None),
+        (" Newsletter ", None, None),
+        ("douyin", "paid", None),
+        ("mystery", None, "spring"),
+        ("nobody", "partner", None),
+    )
+    days = sorted({anchor.date() + timedelta(days=shift) for anchor in anchors for shift in (-1, 0, 1)})
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(days),
+                st.sampled_from(campaigns),
+                st.sampled_from((Decimal("0"), Decimal("0.004"), Decimal("9.9999"), Decimal("60"), Decimal("123.45"))),
+                st.sampled_from(_CURRENCIES),
+                st.sampled_from((None, 0, 7)),
+                st.booleans(),
+            ),
+            max_size=14,
+        )
+    )
+    rows: Rows = []
+    for number, (day, (source, medium, campaign), cost, currency, clicks, is_sent_again) in enumerate(drawn):
+        row = {
+            "spend_date": day,
+            "utm_source": source,
+            "utm_medium": medium,
+            "utm_campaign": campaign,
+            "cost": cost,
+            "currency": currency,
+            "impressions": None if clicks is None else clicks * 100,
+            "clicks": clicks,
+        }
+        arrived = day + timedelta(days=1)
+        rows.append(landed(row, number, arrived))
+        if is_sent_again:
+            rows.append(landed({**row, "cost": cost + 5}, number, arrived, "z.parquet"))
+    return rows
 
 
 @st.composite

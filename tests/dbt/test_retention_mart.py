@@ -9,7 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import MIDNIGHTS, RANDOM, event, events, landed, last_day, moments, orders, users, utc
+from tests.dbt.facts import (
+    MIDNIGHTS,
+    RANDOM,
+    event,
+    events,
+    fx_rates,
+    landed,
+    last_day,
+    moments,
+    orders,
+    payments,
+    subscriptions,
+    users,
+    utc,
+)
 from tests.dbt.harness import DbtProject
 from tests.oracles.retention import retention_cohorts
 
@@ -138,5 +152,81 @@ def test_weeks_may_begin_on_sunday(new_york: DbtProject) -> None:
         (1, 1, True),
         (1, 1, True),
         (1, 1, True),
+        (1, 0, True),
+    ]
+
+
+def compare_accounts(project: DbtProject, data: st.DataObject) -> None:
+    zone = project.reporting(date(2024, 1, 1)).timezone
+    facts = {
+        "users": data.draw(users(zone)),
+        "payments": data.draw(payments(zone, FAR)),
+        "subscriptions": data.draw(subscriptions(zone, FAR)),
+        "fx_rates": data.draw(fx_rates(FAR)),
+    }
+    check(project, facts, last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((0, 1, 6, 30, 91)))))
+
+
+@settings(RANDOM, max_examples=15)
+@given(data=st.data())
+def test_retention_of_random_accounts(shanghai: DbtProject, data: st.DataObject) -> None:
+    compare_accounts(shanghai, data)
+
+
+@settings(RANDOM, max_examples=6)
+@given(data=st.data())
+def test_retention_of_random_accounts_in_weeks_from_sunday(new_york: DbtProject, data: st.DataObject) -> None:
+    compare_accounts(new_york, data)
+
+
+def test_an_account_is_retained_while_it_pays_at_the_end_of_the_period(shanghai: DbtProject) -> None:
+    """Paid on 30 January and in time until 28 February, back on 5 March; March ends before the next day of data."""
+    start = date(2024, 1, 30)
+    states = [(start, "active"), (date(2024, 2, 9), "past_due"), (date(2024, 2, 28), "canceled"), (date(2024, 3, 5), "active")]
+    facts = {
+        "payments": [
+            landed(
+                {
+                    "payment_id": "p1",
+                    "account_id": "c1",
+                    "paid_at": on(shanghai, start, 12),
+                    "amount": Decimal(9),
+                    "currency": "USD",
+                    "status": "succeeded",
+                    "kind": "subscription",
+                },
+                1,
+                start,
+            )
+        ],
+        "subscriptions": [
+            landed(
+                {
+                    "subscription_id": "s1",
+                    "account_id": "c1",
+                    "changed_at": on(shanghai, day, 11),
+                    "plan": "professional",
+                    "mrr": Decimal(9) if status != "canceled" else Decimal(0),
+                    "currency": "USD",
+                    "status": status,
+                },
+                number,
+                day,
+            )
+            for number, (day, status) in enumerate(states)
+        ],
+    }
+    expected = check(shanghai, facts, date(2024, 3, 31))
+    assert {key[0] for key in expected} == {"first_payment"}
+    january = date(2024, 1, 1)
+    assert [cell(expected, "first_payment", "exact", "month", january, month) for month in (0, 1, 2)] == [
+        (1, 1, True),
+        (1, 0, True),
+        (1, 1, True),
+    ]
+    assert cell(expected, "first_payment", "on_or_after", "month", january, 1) == (1, 1, True)
+    assert [cell(expected, "first_payment", "exact", "day", start, day) for day in (28, 29, 30)] == [
+        (1, 1, True),
+        (1, 0, True),
         (1, 0, True),
     ]

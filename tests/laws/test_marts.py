@@ -16,7 +16,7 @@ import pytest
 
 from expectations.checks import Check, Context, Expectation, Query
 from expectations.registry import SUITES
-from expectations.suites import retention
+from expectations.suites import retention, revenue
 from orchestration.filters import COLUMNS as FILTER_COLUMNS
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
 from orchestration.night import marts, pseudonyms
@@ -25,8 +25,13 @@ from orchestration.pseudonyms import PUBLISHED
 # Mart → module of tests/oracles that computes it another way.
 ORACLES = {
     "mart_data_quality__daily": "quality.py",
+    "mart_engagement__daily": "engagement.py",
     "mart_funnel__entry": "funnel.py",
+    "mart_funnel_exits__weekly": "funnel_losses.py",
+    "mart_funnel_opportunities__current": "funnel_losses.py",
     "mart_ltv__cohort": "ltv.py",
+    "mart_ltv_cac__channel_month": "ltv_cac.py",
+    "mart_mrr__month": "mrr.py",
     "mart_retention__cohort": "retention.py",
 }
 
@@ -381,6 +386,22 @@ def test_a_bracket_of_the_seed_that_the_suite_lacks_is_seen(repository, tmp_path
     shipped = (repository / "dbt_project" / "seeds" / "retention_periods.csv").read_text(encoding="utf-8")
     seed.write_text(f"{shipped.rstrip()}\nbracket,day,91,180\n")
     assert bracket_bounds(seed) == {**retention._BRACKETS, 91: 180}
+
+
+def ruled_channels(seed: Path) -> set[str]:
+    with seed.open(encoding="utf-8", newline="") as file:
+        return {row["channel"] for row in csv.DictReader(file)}
+
+
+def test_the_revenue_suite_repeats_the_channels_of_the_seed(repository):
+    assert ruled_channels(repository / "dbt_project" / "seeds" / "channel_rules.csv") == {*revenue.CHANNELS} - {"all", "(none)"}
+
+
+def test_a_channel_of_the_seed_that_the_suite_lacks_is_seen(repository, tmp_path):
+    seed = tmp_path / "channel_rules.csv"
+    shipped = (repository / "dbt_project" / "seeds" / "channel_rules.csv").read_text(encoding="utf-8")
+    seed.write_text(f"{shipped.rstrip()}\n1000,podcast,,,,heard of it\n")
+    assert ruled_channels(seed) - {*revenue.CHANNELS} == {"podcast"}
 
 
 def filtered_columns(macro: Path) -> list[str]:

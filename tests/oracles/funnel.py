@@ -46,33 +46,63 @@ class Moment:
     steps: frozenset[int]
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A start that counts, the day on which it was, and the times of the steps that followed, the start's own first."""
+
+    person: Person
+    day: date
+    chain: tuple[datetime, ...]
+
+
 def funnel_entries(
     facts: Facts, reporting: Reporting, funnels: Iterable[FunnelSpec], event_names: Mapping[str, str] | None = None
 ) -> dict[Key, dict[str, Any]]:
     """Rows of the mart by (funnel, entry_grain, entry_start, dimension, segment, step_number)."""
-    found = people(facts, reporting, event_names)
     rows: dict[Key, dict[str, Any]] = {}
     for funnel in funnels:
-        moments: dict[str, list[Moment]] = defaultdict(list)
-        for event in found.events:
-            steps = frozenset(
-                number
-                for number, step in enumerate(funnel.steps)
-                if step.event in (event.name, event.row["event"]) and step.where(event.row)
-            )
-            if steps:
-                moments[event.person_id].append(Moment(event.row["event_id"], event.at, steps))
-        for person_id, name, at in milestones(facts, reporting, event_names):
-            steps = frozenset(number for number, step in enumerate(funnel.steps) if step.event == name)
-            if steps and person_id in found.persons and not found.persons[person_id].is_internal:
-                moments[person_id].append(Moment(name, at, steps))
-        chains = [
-            (found.persons[person_id], reporting.day(chain[0]), chain)
-            for person_id, done in moments.items()
-            for chain in best_chains(done, len(funnel.steps), funnel.window_seconds)
-        ]
-        rows |= _count(funnel, chains, reporting)
+        rows |= _count(funnel, entries(funnel, facts, reporting, event_names), reporting)
     return rows
+
+
+def entries(funnel: FunnelSpec, facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None) -> list[Entry]:
+    """Every start of every person with the chain that counts for it."""
+    found = people(facts, reporting, event_names)
+    moments: dict[str, list[Moment]] = defaultdict(list)
+    for event in found.events:
+        steps = frozenset(
+            number
+            for number, step in enumerate(funnel.steps)
+            if step.event in (event.name, event.row["event"]) and step.where(event.row)
+        )
+        if steps:
+            moments[event.person_id].append(Moment(event.row["event_id"], event.at, steps))
+    for person_id, name, at in milestones(facts, reporting, event_names):
+        steps = frozenset(number for number, step in enumerate(funnel.steps) if step.event == name)
+        if steps and person_id in found.persons and not found.persons[person_id].is_internal:
+            moments[person_id].append(Moment(name, at, steps))
+    return [
+        Entry(found.persons[person_id], reporting.day(chain[0]), chain)
+        for person_id, done in moments.items()
+        for chain in best_chains(done, len(funnel.steps), funnel.window_seconds)
+    ]
+
+
+def deepest(period: Iterable[Entry]) -> list[Entry]:
+    """Of each person's entries in a period the one that counts: deepest, then ends earliest, then starts latest."""
+    best: dict[str, tuple[Any, Entry]] = {}
+    for entry in period:
+        # Between what is left each step is taken as early as possible.
+        rank = (-len(entry.chain), entry.chain[-1], datetime.max - entry.chain[0], entry.chain)
+        person_id = entry.person.person_id
+        if person_id not in best or rank < best[person_id][0]:
+            best[person_id] = (rank, entry)
+    return [entry for _, entry in best.values()]
+
+
+def last_mature_day(window_seconds: int | None, reporting: Reporting) -> date | None:
+    """The last day of entry whose window is over at the end of data_through; whole days are counted. None without a window."""
+    return None if window_seconds is None else reporting.data_through - timedelta(days=math.ceil(window_seconds / 86_400))
 
 
 def best_chains(moments: Sequence[Moment], depth: int, window_seconds: int | None) -> list[tuple[datetime, ...]]:
@@ -150,24 +180,17 @@ def _rank(chain: tuple[datetime, ...]) -> Any:
     return (-len(chain), chain[-1] if chain else datetime.min, chain)
 
 
-def _count(
-    funnel: FunnelSpec, chains: Sequence[tuple[Person, date, tuple[datetime, ...]]], reporting: Reporting
-) -> dict[Key, dict[str, Any]]:
-    first_day = min((day for _, day, _ in chains), default=None)
-    best: dict[tuple[str, date], dict[str, tuple[Any, Person, tuple[datetime, ...]]]] = defaultdict(dict)
-    for person, day, chain in chains:
-        # Deepest, then ends earliest, then starts latest, then each step as early as possible.
-        rank = (-len(chain), chain[-1], datetime.max - chain[0], chain)
+def _count(funnel: FunnelSpec, found: Sequence[Entry], reporting: Reporting) -> dict[Key, dict[str, Any]]:
+    first_day = min((entry.day for entry in found), default=date.max)
+    periods: dict[tuple[str, date], list[Entry]] = defaultdict(list)
+    for entry in found:
         for grain in GRAINS:
-            assert first_day is not None
-            entered = best[grain, first_day if grain == "all" else reporting.period(grain, day)]
-            if person.person_id not in entered or rank < entered[person.person_id][0]:
-                entered[person.person_id] = (rank, person, chain)
+            periods[grain, first_day if grain == "all" else reporting.period(grain, entry.day)].append(entry)
     groups: dict[tuple[str, date, str, str], list[tuple[datetime, ...]]] = defaultdict(list)
-    for (grain, start), entered in best.items():
-        for _, person, chain in entered.values():
-            for dimension, segment in person.segments():
-                groups[grain, start, dimension, segment].append(chain)
+    for (grain, start), entered in periods.items():
+        for entry in deepest(entered):
+            for dimension, segment in entry.person.segments():
+                groups[grain, start, dimension, segment].append(entry.chain)
     return {
         (funnel.name, *group, number): _row(funnel, number, group[0], group[1], entered, reporting)
         for group, entered in groups.items()
@@ -198,8 +221,7 @@ def _row(
 
 
 def _is_mature(window_seconds: int | None, grain: str, start: date, reporting: Reporting) -> bool:
-    """Whether the window of the last day on which one can enter is over at the end of data_through; whole days are counted."""
-    if window_seconds is None:
-        return False
+    """Whether the window of the last day on which one can enter is over."""
     last = reporting.data_through if grain == "all" else reporting.shift(grain, start, 1) - timedelta(days=1)
-    return last + timedelta(days=math.ceil(window_seconds / 86_400)) <= reporting.data_through
+    mature = last_mature_day(window_seconds, reporting)
+    return mature is not None and last <= mature

@@ -5,12 +5,15 @@ Belongs here: cohorts, returns, the three rules, maturity of a cell. Does not be
 
 import csv
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
-from tests.oracles.persons import NO_PURCHASE, SEEDS, first_landed, people
-from tests.oracles.reporting import Facts, Reporting
+from tests.oracles.ltv import _customer, customer_amounts
+from tests.oracles.mrr import state_on
+from tests.oracles.persons import NO_PURCHASE, SEEDS, People, Person, first_landed, people
+from tests.oracles.reporting import Facts, Reporting, Row
 
 GRAINS = ("day", "week", "month")
 Key = tuple[str, str, str, date, str, str, int]
@@ -27,7 +30,7 @@ def retention_cohorts(facts: Facts, reporting: Reporting) -> dict[Key, dict[str,
         if (order.get("status") or "").lower() not in NO_PURCHASE:
             ordered[found.identities.of_user(order["user_id"])].add(reporting.day(order["ordered_at"]))
 
-    joined: dict[str, dict[str, date]] = {"first_seen": {}, "signup": {}, "first_order": {}}
+    joined: dict[str, dict[str, date]] = {"first_seen": {}, "signup": {}, "first_order": {}, "first_payment": {}}
     for person_id, person in found.persons.items():
         if person.is_internal:
             continue
@@ -38,16 +41,25 @@ def retention_cohorts(facts: Facts, reporting: Reporting) -> dict[Key, dict[str,
         if ordered[person_id]:
             joined["first_order"][person_id] = min(ordered[person_id])
 
+    accounts, paid = _paying_accounts(facts, reporting, found)
+    for account_id, account in accounts.items():
+        if account.first_seen_day is not None and not account.is_internal:
+            joined["first_payment"][account_id] = account.first_seen_day
+
     rows: dict[Key, dict[str, Any]] = {}
     for cohort_event, days in joined.items():
-        active = ordered if cohort_event == "first_order" else seen
+        active = {"first_order": ordered, "first_payment": paid}.get(cohort_event, seen)
         for grain in GRAINS:
             cohorts: dict[tuple[date, str, str], list[set[int]]] = defaultdict(list)
             for person_id, day in days.items():
                 start = reporting.period(grain, day)
-                # A return is on the day of joining or later: what came before was no return.
-                returned = {reporting.index(grain, start, other) for other in active[person_id] if other >= day}
-                for dimension, segment in found.persons[person_id].segments():
+                # A return is on the day of joining or later: what came before was no return. An account pays at a period's end.
+                returned = {
+                    reporting.index(grain, start, other)
+                    for other in active[person_id]
+                    if other >= day and (cohort_event != "first_payment" or other == _last_day(grain, other, reporting))
+                }
+                for dimension, segment in (accounts if cohort_event == "first_payment" else found.persons)[person_id].segments():
                     cohorts[start, dimension, segment].append(returned)
             for (start, dimension, segment), members in cohorts.items():
                 for rule, first, last in published_periods(grain):
@@ -61,6 +73,31 @@ def retention_cohorts(facts: Facts, reporting: Reporting) -> dict[Key, dict[str,
                             "is_mature": is_mature,
                         }
     return rows
+
+
+def _paying_accounts(facts: Facts, reporting: Reporting, found: People) -> tuple[dict[str, Person], dict[str, set[date]]]:
+    """Accounts that ever paid, their first day being that of their first payment; and the days at whose end each pays."""
+    accounts: dict[str, Person] = {}
+    for amount in customer_amounts(facts, reporting, found):
+        if amount.is_payment and amount.customer_id.startswith("c:"):
+            known = accounts.get(amount.customer_id) or _customer(amount.customer_id, facts, found)
+            accounts[amount.customer_id] = replace(known, first_seen_day=min(known.first_seen_day or amount.day, amount.day))
+    histories: dict[str, list[Row]] = defaultdict(list)
+    for row in first_landed(facts.get("subscriptions", ()), ["subscription_id", "changed_at"]):
+        histories[row["subscription_id"]].append(row)
+    paid: dict[str, set[date]] = defaultdict(set)
+    for history in histories.values():
+        history.sort(key=lambda row: row["changed_at"])
+        day = reporting.day(history[0]["changed_at"])
+        while day <= reporting.data_through:
+            if state := state_on(history, day, reporting):
+                paid[f"c:{state[0]['account_id']}"].add(day)
+            day += timedelta(days=1)
+    return accounts, paid
+
+
+def _last_day(grain: str, day: date, reporting: Reporting) -> date:
+    return reporting.shift(grain, reporting.period(grain, day), 1) - timedelta(days=1)
 
 
 @cache

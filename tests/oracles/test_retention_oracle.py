@@ -2,6 +2,7 @@
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from tests.oracles.reporting import Reporting
@@ -42,6 +43,30 @@ def test_three_rules_over_one_cohort() -> None:
     cell = rows["first_seen", "exact", "day", MONDAY, "channel", "direct", 2]
     assert (cell["cohort_count"], cell["retention_rate"], cell["is_mature"]) == (2, 0.5, True)
     assert {key[0] for key in rows} == {"first_seen"}
+
+
+def test_an_account_is_retained_by_paying_at_the_end_of_a_period() -> None:
+    """It first pays on Monday 26 February, leaves on 10 March, a Sunday, and is back on 14 March; the data end with the 17th."""
+    place = {"arrived_date": MONDAY, "landed_file": "a", "landed_row": 1}
+    changes = [("active", datetime(2024, 2, 26)), ("canceled", datetime(2024, 3, 10)), ("past_due", datetime(2024, 3, 14))]
+    money = {"account_id": "c", "currency": "USD", **place}
+    facts = {
+        "payments": [{"payment_id": "p", "paid_at": datetime(2024, 2, 26), "amount": Decimal(5), "status": "succeeded", **money}],
+        "subscriptions": [
+            {"subscription_id": "s", "changed_at": at, "status": status, "mrr": Decimal(5), "plan": "custom", **money}
+            for status, at in changes
+        ],
+    }
+    rows = retention_cohorts(facts, Reporting(ZoneInfo("Asia/Shanghai"), date(2024, 3, 17)))
+    weeks = {key[6]: row["retained_count"] for key, row in rows.items() if key[1:6] == ("exact", "week", MONDAY, "all", "all")}
+    assert weeks == {0: 1, 1: 0, 2: 1}
+    later = {
+        key[6]: row["retained_count"] for key, row in rows.items() if key[1:6] == ("on_or_after", "week", MONDAY, "all", "all")
+    }
+    assert later == {0: 1, 1: 1, 2: 1}
+    days = {key[6]: row["retained_count"] for key, row in rows.items() if key[1:6] == ("exact", "day", MONDAY, "all", "all")}
+    assert [days[day] for day in (0, 12, 13, 16, 17, 20)] == [1, 1, 0, 0, 1, 1]
+    assert {key[0] for key in rows} == {"first_payment"}
 
 
 def test_brackets_are_published_for_days_alone() -> None:

@@ -11,7 +11,17 @@ import pytest
 from expectations.checks import Arrived, Context
 
 THROUGH = date(2026, 3, 31)
-MARTS = ("mart_funnel__entry", "mart_retention__cohort", "mart_ltv__cohort", "mart_data_quality__daily")
+MARTS = (
+    "mart_funnel__entry",
+    "mart_retention__cohort",
+    "mart_ltv__cohort",
+    "mart_data_quality__daily",
+    "mart_engagement__daily",
+    "mart_funnel_exits__weekly",
+    "mart_funnel_opportunities__current",
+    "mart_mrr__month",
+    "mart_ltv_cac__channel_month",
+)
 
 # Every figure follows from one table of persons, so that sums, rates and cohorts agree by construction.
 _MARTS_SQL = """
@@ -58,6 +68,67 @@ SELECT funnel, entry_grain, entry_start, dimension, segment, step_number, step, 
     CASE entry_grain WHEN 'day' THEN entry_start WHEN 'week' THEN entry_start + 6 WHEN 'month' THEN last_day(entry_start)
         ELSE DATE '{through}' END + 7 <= DATE '{through}' AS is_mature
 FROM chained;
+
+CREATE TABLE mart_funnel_exits__weekly AS
+WITH stopped AS (
+    SELECT deepest::INTEGER AS step_number, date_trunc('week', day)::DATE AS week,
+        '/' || lapses_after // (deepest * 3) AS exit_page, count(*) AS exit_count
+    FROM persons WHERE deepest < 3 GROUP BY ALL
+)
+SELECT 'purchase' AS funnel, step_number, week, exit_page, ['view', 'cart'][step_number] AS step,
+    (sum(exit_count) OVER steps)::BIGINT AS stopped_count, exit_count, exit_count / sum(exit_count) OVER steps AS share_rate,
+    (row_number() OVER (steps ORDER BY exit_count DESC, exit_page))::INTEGER AS exit_rank,
+    week + 6 + 7 <= DATE '{through}' AS is_mature
+FROM stopped WINDOW steps AS (PARTITION BY step_number, week)
+QUALIFY exit_rank <= 5;
+
+CREATE TABLE mart_funnel_opportunities__current AS
+WITH depths AS (
+    SELECT funnel, greatest(deepest - behind, 1) AS depth FROM persons, (VALUES ('purchase', 0), ('sale', 1)) AS f(funnel, behind)
+    WHERE day BETWEEN DATE '{through}' - 34 AND DATE '{through}' - 7
+),
+steps AS (
+    SELECT funnel, step_number::INTEGER AS step_number, ['view', 'cart', 'pay'][step_number] AS step,
+        count(*) FILTER (WHERE depth >= step_number - 1) AS entrant_count,
+        count(*) FILTER (WHERE depth = step_number - 1) AS lost_person_count
+    FROM depths, range(2, 4) AS s(step_number) GROUP BY ALL
+),
+rated AS (
+    SELECT *, 2 * lost_person_count > entrant_count AS is_opportunity,
+        row_number() OVER (PARTITION BY 2 * lost_person_count > entrant_count ORDER BY lost_person_count DESC) AS place
+    FROM steps
+)
+SELECT funnel, step_number, step, DATE '{through}' - 34 AS first_entry_date, DATE '{through}' - 7 AS last_entry_date,
+    entrant_count, lost_person_count, lost_person_count / entrant_count AS drop_off_rate,
+    if(is_opportunity, 'medium', NULL) AS potential_impact, if(is_opportunity, place, NULL)::INTEGER AS opportunity_rank,
+    if(is_opportunity, 'Try something.', NULL) AS suggested_experiment
+FROM rated;
+
+CREATE TABLE mart_engagement__daily AS
+WITH active AS (
+    SELECT dimension, segment, person, day + after::INTEGER AS date, after
+    FROM broken_down, unnest([0, 1, 4, 12]) AS a(after) WHERE day + after::INTEGER <= DATE '{through}'
+),
+days AS (
+    SELECT dimension, segment, unnest(generate_series(min(date), DATE '{through}', INTERVAL 1 DAY))::DATE AS day
+    FROM active GROUP BY ALL
+),
+counted AS (
+    SELECT day, dimension, segment, count(*) FILTER (WHERE date = day) AS active_count,
+        count(DISTINCT person) FILTER (WHERE date > day - 7) AS wau, count(DISTINCT person) AS mau,
+        count(*) FILTER (WHERE date = day AND after = 0) AS new_count,
+        count(*) FILTER (WHERE date = day AND after = 1) AS retained_count,
+        count(*) FILTER (WHERE date = day AND after > 1) AS resurrected_count,
+        count(*) FILTER (WHERE date = day - 1 AND after > 0) AS dormant_count,
+        count(*) FILTER (WHERE date = day AND person % 2 = 0) AS core_feature_user_count
+    FROM days JOIN active USING (dimension, segment) WHERE date BETWEEN day - 29 AND day GROUP BY ALL
+)
+SELECT day AS date, dimension, segment, active_count, wau, mau, active_count / mau AS stickiness_rate, new_count, retained_count,
+    resurrected_count, dormant_count, active_count AS session_count,
+    if(active_count > 0, 12.5, NULL)::DOUBLE AS session_minutes_avg,
+    if(active_count > 0, 11, NULL)::DOUBLE AS session_minutes_median, if(active_count > 0, 2, NULL)::DOUBLE AS features_used_avg,
+    core_feature_user_count, (active_count + retained_count) / nullif(active_count, 0) AS streak_days_avg
+FROM counted;
 
 CREATE TABLE mart_retention__cohort AS
 WITH cells AS (
@@ -116,6 +187,78 @@ SELECT date, source, 100::BIGINT AS landed_count, 90::BIGINT AS accepted_count, 
     CASE WHEN has_bots THEN 0::INTEGER END AS arrival_delay_days_p50,
     CASE WHEN has_bots THEN 2::INTEGER END AS arrival_delay_days_p95
 FROM arrivals;
+
+CREATE TABLE mart_mrr__month AS
+WITH accounts AS (
+    SELECT person, channel, country, months.i, (DATE '2026-01-01' + to_months(months.i::INTEGER))::DATE AS month, [
+        [10, 20, 0], [20, 10, 10], [0, 30, 30], [10, 0, 15], [10, 10, 10], [10, 40, 10]
+    ][1 + person // 4 % 6][1 + months.i] AS mrr, if(mrr = 40, 'enterprise', 'professional') AS plan
+    FROM persons, range(3) AS months(i) WHERE person % 4 = 0
+),
+chained AS (
+    SELECT *, lag(mrr, 1, 0) OVER history AS opening, lag(plan, 1, plan) OVER history AS old_plan,
+        coalesce(max(mrr) OVER (history ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS best
+    FROM accounts WINDOW history AS (PARTITION BY person ORDER BY month)
+),
+booked AS (
+    SELECT month, channel, country, old_plan AS plan, 'opening' AS measure, opening AS mrr FROM chained
+    UNION ALL SELECT month, channel, country, plan, 'closing', mrr FROM chained
+    UNION ALL SELECT month, channel, country, plan, if(best = 0, 'new', 'reactivation'), mrr FROM chained WHERE opening = 0
+    UNION ALL SELECT month, channel, country, plan, if(mrr > opening, 'expansion', 'contraction'), abs(mrr - opening)
+    FROM chained WHERE opening > 0 AND mrr > 0
+    UNION ALL SELECT month, channel, country, old_plan, 'churned', opening FROM chained WHERE mrr = 0
+    UNION ALL SELECT month, channel, country, plan, 'transferred', opening FROM chained WHERE plan <> old_plan
+    UNION ALL SELECT month, channel, country, old_plan, 'transferred', -opening FROM chained WHERE plan <> old_plan
+),
+pivoted AS (
+    PIVOT (
+        SELECT month, b.dimension, b.segment, measure, mrr FROM booked, unnest([
+            {{'dimension': 'all', 'segment': 'all'}}, {{'dimension': 'channel', 'segment': channel}},
+            {{'dimension': 'country', 'segment': country}}, {{'dimension': 'plan', 'segment': plan}}
+        ]) AS u(b)
+    )
+    ON measure IN ('opening', 'new', 'reactivation', 'expansion', 'contraction', 'churned', 'transferred', 'closing')
+    USING coalesce(sum(mrr), 0)::DECIMAL(18, 2) AS mrr, coalesce(sum(sign(mrr)), 0)::BIGINT AS account_count
+)
+SELECT month, dimension, segment, COLUMNS('.*_mrr'), COLUMNS('.*_account_count'),
+    (opening_mrr + transferred_mrr + expansion_mrr - contraction_mrr - churned_mrr) / nullif(opening_mrr + transferred_mrr, 0)
+        AS nrr_rate,
+    (opening_mrr + transferred_mrr - contraction_mrr - churned_mrr) / nullif(opening_mrr + transferred_mrr, 0) AS grr_rate,
+    churned_account_count / nullif(opening_account_count + transferred_account_count, 0) AS logo_churn_rate,
+    (closing_mrr / nullif(closing_account_count, 0))::DECIMAL(18, 4) AS arpa,
+    (new_mrr + reactivation_mrr + expansion_mrr) / nullif(contraction_mrr + churned_mrr, 0) AS quick_ratio, true AS is_complete
+FROM pivoted;
+
+CREATE TABLE mart_ltv_cac__channel_month AS
+WITH cells AS (
+    SELECT date_trunc('month', day)::DATE AS month, channel, count(*) AS signup_count,
+        count(*) FILTER (WHERE person % 4 = 0) AS new_customer_count,
+        coalesce(sum(person % 7 + 10) FILTER (WHERE person % 4 = 0), 0) AS revenue
+    FROM persons GROUP BY ALL
+),
+channels AS (
+    SELECT month, channel, if(channel = 'direct', 0, 500)::DECIMAL(18, 2) AS spend,
+        if(channel = 'direct', NULL, 9000) AS impressions, if(channel = 'direct', NULL, 90) AS clicks,
+        signup_count, new_customer_count,
+        if(channel = 'direct', 0, new_customer_count) AS paid_customer_count, revenue, revenue * 0.8 AS margin
+    FROM cells
+),
+months AS (
+    FROM channels UNION ALL SELECT month, 'all', COLUMNS(c -> c NOT IN ('month', 'channel')) FROM (
+        SELECT month, sum(COLUMNS(* EXCLUDE (month, channel))) FROM channels GROUP BY month
+    )
+)
+SELECT month, channel, spend::DECIMAL(18, 2) AS spend, impressions::BIGINT AS impressions, clicks::BIGINT AS clicks,
+    signup_count::BIGINT AS signup_count, new_customer_count::BIGINT AS new_customer_count,
+    paid_customer_count::BIGINT AS paid_customer_count, revenue::DECIMAL(18, 2) AS revenue, margin::DECIMAL(18, 2) AS margin,
+    (spend / nullif(paid_customer_count, 0))::DECIMAL(18, 4) AS paid_cac,
+    if(channel = 'all', spend / nullif(new_customer_count, 0), NULL)::DECIMAL(18, 4) AS blended_cac,
+    if(spend > 0 AND margin >= spend, 0, NULL)::INTEGER AS payback_months,
+    revenue::DECIMAL(18, 2) / nullif(spend, 0) AS roas,
+    (margin::DECIMAL(18, 2) - spend) / nullif(spend, 0) AS marketing_roi,
+    signup_count / sum(signup_count) FILTER (WHERE channel = 'all') OVER (PARTITION BY month) AS signup_share_rate,
+    true AS is_complete
+FROM months;
 """
 
 _PUBLICATION_SQL = """

@@ -7,10 +7,11 @@ with events as (
 select
   event_date,
   account_id,
+  anonymous_id,
   user_id,
   feature,
   arrived_date,
   count(*) as use_count
 from events
 where event = 'feature_used' and feature is not null and not is_bot
-group by event_date, account_id, user_id, feature, arrived_date
+group by event_date, account_id, anonymous_id, user_id, feature, arrived_date

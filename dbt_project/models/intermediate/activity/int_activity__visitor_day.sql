@@ -15,6 +15,7 @@ select
   count(*) as event_count,
   min(occurred_at) as first_event_at,
   max(occurred_at) as last_event_at,
-  min(case when event = 'value_achieved' then occurred_at end) as first_value_at
+  min(case when event = 'value_achieved' then occurred_at end) as first_value_at,
+  count(case when event in ({{ core_feature_events() }}) then event_id end) as core_event_count
 from events
 group by event_date, anonymous_id, user_id, account_id, arrived_date, landed_date, is_bot

@@ -1,6 +1,10 @@
+-- An advertisement is a touch without a referrer: what it costs is of the channel that its visits come by.
 with touches as (
-  select distinct utm_source, utm_medium, referrer
+  select utm_source, utm_medium, referrer
   from {{ ref("int_sessions__fragments") }}
+  union distinct
+  select utm_source, utm_medium, cast(null as varchar) as referrer
+  from {{ ref("stg_ad_spend") }}
 ),
 
 normalised as (

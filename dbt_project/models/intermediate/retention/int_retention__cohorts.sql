@@ -1,6 +1,14 @@
 with persons as (
-  select * from {{ ref("dim_persons") }}
+  select person_id, first_seen_date, signed_up_date, channel, device, country
+  from {{ ref("dim_persons") }}
   where not is_internal
+),
+
+-- An account has no device.
+accounts as (
+  select customer_id as person_id, first_paid_date, channel, country
+  from {{ ref("dim_customers") }}
+  where customer_kind = 'account' and not is_internal
 ),
 
 first_orders as (
@@ -37,3 +45,8 @@ select
   persons.country
 from cohorts
 inner join persons on cohorts.person_id = persons.person_id
+
+union all
+
+select 'first_payment' as cohort_event, person_id, first_paid_date as cohort_date, channel, null as device, country
+from accounts

@@ -29,6 +29,8 @@ with active_days as (
     country,
     {{ periods_between(grain, period_start(grain, "cohort_date"), period_start(grain, "active_date")) }} as period_index
   from active_days
+  -- Whether an account still pays is asked at the end of a period.
+  where cohort_event <> 'first_payment' or active_date = {{ period_last_day(grain, period_start(grain, "active_date"), 0) }}
 ){{ "," if not loop.last }}
 {%- endfor %}
 

@@ -1,0 +1,24 @@
+with ad_spend as (
+  select * from {{ ref("stg_ad_spend") }}
+)
+
+select
+  ad_spend.spend_date,
+  ad_spend.utm_source,
+  ad_spend.utm_medium,
+  ad_spend.utm_campaign,
+  channels.channel,
+  ad_spend.currency as landed_currency,
+  ad_spend.cost as landed_cost,
+  {{ in_reporting_currency("ad_spend.cost", "ad_spend.currency") }} as cost,
+  ad_spend.impressions,
+  ad_spend.clicks,
+  ad_spend.arrived_date,
+  ad_spend.landed_date
+from ad_spend
+left join {{ ref("int_identity__channels") }} as channels
+  on
+    ad_spend.utm_source is not distinct from channels.utm_source
+    and ad_spend.utm_medium is not distinct from channels.utm_medium
+    and channels.referrer is null
+{{ fx_joins("ad_spend.currency", "ad_spend.spend_date") }}

@@ -1,0 +1,59 @@
+-- One row per campaign and day, person and customer, each as a part of what it counts towards.
+with parts as (
+  select
+    {{ period_start("month", "spend_date") }} as month,
+    spend_date as fact_date,
+    channel,
+    cost as spend,
+    impressions,
+    clicks,
+    0 as signup_count,
+    0 as new_customer_count
+  from {{ ref("fct_ad_spend") }}
+
+  union all
+
+  select
+    {{ period_start("month", "signed_up_date") }} as month,
+    signed_up_date as fact_date,
+    channel,
+    0 as spend,
+    null as impressions,
+    null as clicks,
+    1 as signup_count,
+    0 as new_customer_count
+  from {{ ref("dim_persons") }}
+  where signed_up_date is not null and not is_internal
+
+  union all
+
+  select
+    cohort_month as month,
+    first_paid_date as fact_date,
+    channel,
+    0 as spend,
+    null as impressions,
+    null as clicks,
+    0 as signup_count,
+    1 as new_customer_count
+  from {{ ref("dim_customers") }}
+  where not is_internal
+),
+
+known as (
+  select parts.*, coalesce(parts.channel, '(none)') as known_channel
+  from parts
+  cross join {{ source("control", "run") }} as run
+  where parts.fact_date <= run.data_through
+)
+
+select
+  month,
+  known_channel as channel,
+  cast(sum(spend) as decimal(18, 2)) as spend,
+  sum(impressions) as impressions,
+  sum(clicks) as clicks,
+  sum(signup_count) as signup_count,
+  sum(new_customer_count) as new_customer_count
+from known
+group by month, known_channel

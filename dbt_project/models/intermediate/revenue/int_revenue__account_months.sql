@@ -1,0 +1,33 @@
+with months as (
+  select distinct
+    dates.month_start_date as month,
+    least({{ period_last_day("month", "dates.month_start_date", 0) }}, run.data_through) as last_date
+  from {{ ref("dim_date") }} as dates
+  cross join {{ source("control", "run") }} as run
+  where dates.month_start_date <= run.data_through
+),
+
+-- Of subscriptions that are equally large the smallest id names the plan.
+subscriptions as (
+  select account_id, subscription_id, plan, mrr, -mrr as descending_mrr, from_date, through_date
+  from {{ ref("int_revenue__paying_states") }}
+),
+
+accounts as (
+  select
+    subscriptions.account_id,
+    months.month,
+    cast(sum(subscriptions.mrr) as decimal(18, 2)) as mrr,
+    {{ smallest_row(["descending_mrr", "subscription_id", "plan"]) }} as largest
+  from subscriptions
+  inner join months on months.last_date between subscriptions.from_date and subscriptions.through_date
+  group by subscriptions.account_id, months.month
+)
+
+select
+  account_id,
+  month,
+  mrr,
+  {{ field("largest", "plan") }} as plan
+from accounts
+where mrr > 0

@@ -1,0 +1,77 @@
+with entries as (
+  select
+    *,
+    {{ period_start("week", "entry_date") }} as week
+  from {{ ref("int_funnel__entries") }}
+),
+
+ranked as (
+  select
+    *,
+    {{ chain_number(["week"]) }} as chain_number
+  from entries
+),
+
+funnels as (
+  select
+    steps.funnel,
+    max(steps.step_number) as last_step_number,
+    max({{ window_days("steps") }}) as window_days
+  from {{ ref("int_funnel__steps") }} as steps
+  group by steps.funnel
+),
+
+stopped as (
+  select ranked.funnel, ranked.person_id, ranked.week, ranked.depth as step_number, ranked.ended_at
+  from ranked
+  inner join funnels on ranked.funnel = funnels.funnel
+  where ranked.chain_number = 1 and ranked.depth < funnels.last_step_number
+),
+
+-- A step that is no event (a payment) may lie in no session: then it is the session before it.
+left_from as (
+  select
+    stopped.funnel,
+    stopped.step_number,
+    stopped.week,
+    -- What is asked of a page tells its visits apart, not the pages.
+    coalesce(nullif(split_part(sessions.exit_page, '?', 1), ''), '(none)') as exit_page
+  from stopped
+  {{ asof_last("stopped", ref("fct_sessions"), "sessions", ["person_id"], "ended_at", "started_at") }}
+),
+
+counted as (
+  select
+    funnel,
+    step_number,
+    week,
+    exit_page,
+    count(*) as exit_count
+  from left_from
+  group by funnel, step_number, week, exit_page
+),
+
+placed as (
+  select
+    *,
+    sum(exit_count) over (partition by funnel, step_number, week) as stopped_count,
+    row_number() over (partition by funnel, step_number, week order by exit_count desc, exit_page asc) as exit_rank
+  from counted
+)
+
+select
+  placed.funnel,
+  placed.step_number,
+  placed.week,
+  placed.exit_page,
+  steps.step,
+  cast(placed.stopped_count as bigint) as stopped_count,
+  placed.exit_count,
+  placed.exit_count / placed.stopped_count as share_rate,
+  cast(placed.exit_rank as integer) as exit_rank,
+  coalesce({{ period_last_day("week", "placed.week", 0) }} + funnels.window_days <= run.data_through, false) as is_mature
+from placed
+inner join {{ ref("int_funnel__steps") }} as steps on placed.funnel = steps.funnel and placed.step_number = steps.step_number
+inner join funnels on placed.funnel = funnels.funnel
+cross join {{ source("control", "run") }} as run
+where placed.exit_rank <= 5

@@ -1,0 +1,147 @@
+"""What must hold in the engagement marts.
+
+Belongs here: rules that are true of active days and trailing windows by their definition. Does not belong here: how engaged
+persons should be (targets) or rules every mart shares (`expectations.checks`).
+"""
+
+from expectations.checks import (
+    DIMENSIONS,
+    Check,
+    Context,
+    between,
+    breakdown,
+    holds,
+    in_set,
+    literal,
+    not_null,
+    published,
+    ratio,
+    row_count,
+    schema,
+    table,
+    unique,
+)
+
+DAILY = "mart_engagement__daily"
+DAILY_COLUMNS = {
+    "date": "DATE",
+    "dimension": "VARCHAR",
+    "segment": "VARCHAR",
+    "active_count": "BIGINT",
+    "wau": "BIGINT",
+    "mau": "BIGINT",
+    "stickiness_rate": "DOUBLE",
+    "new_count": "BIGINT",
+    "retained_count": "BIGINT",
+    "resurrected_count": "BIGINT",
+    "dormant_count": "BIGINT",
+    "session_count": "BIGINT",
+    "session_minutes_avg": "DOUBLE",
+    "session_minutes_median": "DOUBLE",
+    "features_used_avg": "DOUBLE",
+    "core_feature_user_count": "BIGINT",
+    "streak_days_avg": "DOUBLE",
+}
+DAILY_GRAIN = ("date", "dimension", "segment")
+_COUNTS = tuple(name for name, kind in DAILY_COLUMNS.items() if kind == "BIGINT")
+# Filled exactly where the count beside it is not 0.
+_AVERAGES = {
+    "session_minutes_avg": "session_count",
+    "session_minutes_median": "session_count",
+    "features_used_avg": "active_count",
+    "streak_days_avg": "active_count",
+}
+
+
+def daily(context: Context) -> list[Check]:
+    """Return the checks of `mart_engagement__daily`."""
+    mart, through = DAILY, literal(context.data_through)
+    trailing = ", ".join(
+        f"sum(active_count) OVER {window} AS {window}_sum, max(active_count) OVER {window} AS {window}_max"
+        for window in ("week", "month")
+    )
+    along = f"""
+        SELECT *, lag(active_count, 1, 0) OVER days AS active_before,
+            row_number() OVER days AS day_number, sum(new_count) OVER days AS known_count,
+            coalesce(lead(date) OVER days, {through} + 1) AS next_date, {trailing}
+        FROM {table(mart)}
+        WINDOW days AS (PARTITION BY dimension, segment ORDER BY date),
+            week AS (PARTITION BY dimension, segment ORDER BY date ROWS 6 PRECEDING),
+            month AS (PARTITION BY dimension, segment ORDER BY date ROWS 29 PRECEDING)"""
+    return [
+        *schema(mart, DAILY_COLUMNS),
+        row_count(context, mart, shrink=0.5, growth=3),
+        *not_null([*DAILY_GRAIN, *_COUNTS]),
+        unique(DAILY_GRAIN),
+        in_set("dimension", DIMENSIONS),
+        *(between(column, 0) for column in (*_COUNTS, "session_minutes_avg", "session_minutes_median", "features_used_avg")),
+        between("stickiness_rate", 0, 1),
+        between("streak_days_avg", 1),
+        *breakdown(mart, ("date",), (), dict.fromkeys(_COUNTS, 0)),
+        holds(
+            mart,
+            "date.contiguous",
+            "next_date = date + 1",
+            "A segment has every day from its first one to the end of the data.",
+            rows=along,
+        ),
+        holds(
+            mart,
+            "active_count.movements",
+            "active_count = new_count + retained_count + resurrected_count",
+            "Whoever is active is new, retained or resurrected.",
+        ),
+        holds(
+            mart,
+            "dormant_count.closes",
+            "active_before = retained_count + dormant_count",
+            "Whoever was active the day before is retained or dormant.",
+            rows=along,
+        ),
+        holds(
+            mart,
+            "wau.within_days",
+            "wau BETWEEN week_max AND week_sum",
+            "Of the trailing 7 days no day had more persons, and all of them together not fewer.",
+            rows=along,
+        ),
+        holds(
+            mart,
+            "mau.within_days",
+            "mau BETWEEN month_max AND month_sum",
+            "Of the trailing 30 days no day had more persons, and all of them together not fewer.",
+            rows=along,
+        ),
+        holds(mart, "wau.within_month", "wau <= mau", "Who was active in 7 days was active in 30."),
+        holds(mart, "mau.known", "mau <= known_count", "Nobody was active who never was new.", rows=along),
+        holds(
+            mart,
+            "stickiness_rate.matches",
+            ratio("stickiness_rate", "active_count / nullif(mau, 0)"),
+            "stickiness_rate is active_count over mau, NULL where that is 0.",
+        ),
+        holds(
+            mart,
+            "core_feature_user_count.within_active",
+            "core_feature_user_count <= active_count",
+            "Who uses a core feature is active.",
+        ),
+        *(
+            holds(
+                mart,
+                f"{average}.null_where_nobody",
+                f"({average} IS NOT NULL) = ({count} > 0)",
+                f"{average} is filled exactly where {count} is not 0.",
+            )
+            for average, count in _AVERAGES.items()
+        ),
+        holds(
+            mart,
+            "streak_days_avg.within_days",
+            "coalesce(streak_days_avg, 1) <= day_number",
+            "Nobody was active for more days in a row than the segment has.",
+            rows=along,
+        ),
+        holds(mart, "date.not_in_future", f"date <= {through}", "No day lies after the last complete one."),
+        *published(context, mart),
+    ]

@@ -1,0 +1,176 @@
+"""The marts of funnel exits and opportunities against their oracle, on random visitors and on directed edges."""
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestration.settings import Funnel
+from tests.dbt.comparison import assert_same
+from tests.dbt.facts import RANDOM, Rows, event, events, journeys, landed, last_day, users, utc
+from tests.dbt.funnels import EVENT_NAMES, NAMES, funnel, funnels, shipped
+from tests.dbt.harness import DbtProject
+from tests.oracles.funnel import FunnelSpec
+from tests.oracles.funnel_losses import funnel_exits, funnel_opportunities, suggestion
+from tests.oracles.reporting import Facts
+
+EXITS, OPPORTUNITIES = "mart_funnel_exits__weekly", "mart_funnel_opportunities__current"
+KEYS = {EXITS: ("funnel", "step_number", "week", "exit_page"), OPPORTUNITIES: ("funnel", "step_number")}
+ORACLES = {EXITS: funnel_exits, OPPORTUNITIES: funnel_opportunities}
+PAGES = (None, "", "/", "/a", "/a?x=1", "/b", "/b?x=1?y", "?x", "/c", "/d", "/e", "/#/f?x")
+Defined = list[tuple[Funnel, FunnelSpec]]
+LEAP_DAY = date(2024, 2, 29)
+MONDAY = date(2024, 2, 26)
+
+
+def check(
+    project: DbtProject, mart: str, facts: Facts, data_through: date, defined: Defined, event_names: dict[str, str] = EVENT_NAMES
+) -> dict:
+    """Compare, and return the expected rows."""
+    reporting = project.reporting(data_through)
+    specs = [spec for _, spec in defined]
+    specs += [spec for spec in shipped() if spec.name not in {own.name for own in specs}]
+    expected = ORACLES[mart](facts, reporting, specs, event_names)
+    configured = [configured for configured, _ in defined]
+    assert_same(project.run(mart, facts, reporting, funnels=configured, event_names=event_names), KEYS[mart], expected)
+    return expected
+
+
+def compare(project: DbtProject, data: st.DataObject) -> None:
+    zone = project.reporting(LEAP_DAY).timezone
+    defined = data.draw(funnels())
+    windows = [spec.window_seconds for _, spec in defined if spec.window_seconds]
+    rows = data.draw(events(zone, NAMES, project.config.bot_events_per_day, size=20))
+    rows += data.draw(journeys(zone, [step.event for step in defined[0][1].steps], windows))
+    pages = data.draw(st.lists(st.sampled_from(PAGES), min_size=len(rows), max_size=len(rows)))
+    facts = {
+        "events": [{**row, "page": page} for row, page in zip(rows, pages, strict=True)],
+        "users": data.draw(users(zone)),
+    }
+    through = last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((-3, 0, 1, 2, 7, 9, 27, 28, 29))))
+    for mart in (EXITS, OPPORTUNITIES):
+        check(project, mart, facts, through, defined)
+
+
+@settings(RANDOM, max_examples=15)
+@given(data=st.data())
+def test_losses_of_random_visitors(shanghai: DbtProject, data: st.DataObject) -> None:
+    compare(shanghai, data)
+
+
+@settings(RANDOM, max_examples=8)
+@given(data=st.data())
+def test_losses_where_weeks_begin_on_sunday_and_midnight_ends_sessions(new_york: DbtProject, data: st.DataObject) -> None:
+    compare(new_york, data)
+
+
+def at(project: DbtProject, day: date = LEAP_DAY, **after: float) -> datetime:
+    return utc(project.reporting(day).timezone, datetime.combine(day, datetime.min.time())) + timedelta(**after)
+
+
+def visits(project: DbtProject, who: str, *steps: tuple[str, float, str | None], day: date = LEAP_DAY) -> Rows:
+    """Events of one visitor: (name, minutes after the start of the day, page)."""
+    return [
+        event(number, name, at(project, day, minutes=after), event_id=f"{who} {day} {number}", anonymous_id=who, page=page)
+        for number, (name, after, page) in enumerate(steps)
+    ]
+
+
+AB = [("a", None), ("b", None)]
+
+
+@pytest.mark.parametrize(("silence", "page"), [(30, "/later"), (30.0001, "/first")])
+def test_the_page_is_that_of_the_session_of_the_last_step(shanghai: DbtProject, silence: float, page: str) -> None:
+    """What is seen after the session has ended is no longer the page that they left from."""
+    rows = visits(shanghai, "a1", ("a", 0, "/first"), ("x", silence, "/later"))
+    expected = check(shanghai, EXITS, {"events": rows}, LEAP_DAY, [funnel("f", "1d", AB)])
+    assert set(expected) == {("f", 1, MONDAY, page)}
+
+
+def test_a_step_that_is_no_event_ends_in_the_session_before_it(shanghai: DbtProject) -> None:
+    """U1 pays after a session, u2 is seen only afterwards, u3 never."""
+    rows = [
+        event(number, "x", at(shanghai, hours=hours), user_id=user_id, page=page)
+        for number, (user_id, hours, page) in enumerate([("u1", 0, "/pricing"), ("u1", 9, "/thanks"), ("u2", 9, "/thanks")])
+    ]
+    payments = [
+        {"payment_id": user_id, "user_id": user_id, "paid_at": at(shanghai, hours=5), "amount": Decimal(1), "currency": "USD"}
+        for user_id in ("u1", "u2", "u3")
+    ]
+    facts = {
+        "events": rows,
+        "users": [landed({"user_id": "u3", "signed_up_at": at(shanghai)}, 1, LEAP_DAY)],
+        "payments": [landed({**row, "status": "succeeded"}, number, LEAP_DAY) for number, row in enumerate(payments)],
+    }
+    defined = [funnel("paid", "1d", [("subscription_paid", None), ("b", None)])]
+    expected = check(shanghai, EXITS, facts, LEAP_DAY, defined)
+    assert {key[3]: row["exit_count"] for key, row in expected.items()} == {"/pricing": 1, "(none)": 2}
+
+
+def test_five_pages_are_kept_and_shares_are_of_everybody(shanghai: DbtProject) -> None:
+    """Six pages of one person each and one of two; whoever goes on is on no page."""
+    rows = [row for number in range(7) for row in visits(shanghai, f"p{number}", ("a", 0, f"/{number}?id={number}"))]
+    rows += visits(shanghai, "p9", ("a", 0, "/6")) + visits(shanghai, "p8", ("a", 0, "/0"), ("b", 1, "/0"))
+    expected = check(shanghai, EXITS, {"events": rows}, LEAP_DAY, [funnel("f", "1d", AB)])
+    assert [
+        (key[3], row["exit_rank"], row["share_rate"]) for key, row in sorted(expected.items(), key=lambda it: it[1]["exit_rank"])
+    ] == [
+        ("/6", 1, 2 / 8),
+        *((f"/{number}", number + 2, 1 / 8) for number in range(4)),
+    ]
+
+
+@pytest.mark.parametrize(("through", "is_mature"), [(date(2024, 3, 3), False), (date(2024, 3, 4), True)])
+def test_a_week_matures_when_the_window_of_its_last_day_is_over(shanghai: DbtProject, through: date, is_mature: bool) -> None:
+    expected = check(shanghai, EXITS, {"events": visits(shanghai, "a1", ("a", 0, "/"))}, through, [funnel("f", "1d", AB)])
+    assert [row["is_mature"] for row in expected.values()] == [is_mature]
+
+
+def test_twenty_eight_days_of_entry_count_for_opportunities(shanghai: DbtProject) -> None:
+    """One visitor on each of five days: the first lies a day too early, of the last the window is still open."""
+    through = date(2024, 3, 30)
+    days = [through - timedelta(days=back) for back in (29, 28, 15, 1, 0)]
+    rows = [row for day in days for row in visits(shanghai, f"p{day}", ("a", 0, None), day=day)]
+    expected = check(shanghai, OPPORTUNITIES, {"events": rows}, through, [funnel("f", "1d", AB)])
+    row = expected["f", 2]
+    assert (row["first_entry_date"], row["last_entry_date"], row["entrant_count"]) == (days[1], days[3], 3)
+
+
+def test_a_person_counts_once_with_the_deepest_chain(shanghai: DbtProject) -> None:
+    rows = visits(shanghai, "a1", ("a", 0, None)) + visits(shanghai, "a1", ("a", 0, None), ("b", 1, None), day=date(2024, 3, 5))
+    row = check(shanghai, OPPORTUNITIES, {"events": rows}, date(2024, 3, 9), [funnel("f", "1d", AB)])["f", 2]
+    assert (row["entrant_count"], row["lost_person_count"], row["potential_impact"]) == (1, 0, None)
+
+
+@pytest.mark.parametrize(("lost", "impact"), [(1_000, "medium"), (1_001, "high")])
+def test_more_than_a_thousand_lost_are_a_high_impact(shanghai: DbtProject, lost: int, impact: str) -> None:
+    rows = [row for number in range(lost) for row in visits(shanghai, f"p{number}", ("a", 0, None))]
+    row = check(shanghai, OPPORTUNITIES, {"events": rows}, date(2024, 3, 9), [funnel("f", "1d", AB)])["f", 2]
+    assert (row["lost_person_count"], row["potential_impact"], row["opportunity_rank"]) == (lost, impact, 1)
+
+
+def test_a_step_that_loses_exactly_half_is_no_opportunity(shanghai: DbtProject) -> None:
+    rows = visits(shanghai, "a1", ("a", 0, None)) + visits(shanghai, "a2", ("a", 0, None), ("b", 1, None))
+    row = check(shanghai, OPPORTUNITIES, {"events": rows}, date(2024, 3, 9), [funnel("f", "1d", AB)])["f", 2]
+    assert (row["drop_off_rate"], row["potential_impact"], row["suggested_experiment"]) == (0.5, None, None)
+
+
+def test_the_suggestion_is_that_of_the_core_event(shanghai: DbtProject) -> None:
+    """A customer's own name for an order, and an event that means nothing to the core."""
+    names = {"bought": "order_placed"}
+    rows = visits(shanghai, "a1", ("a", 0, None)) + visits(shanghai, "a2", ("a", 0, None), ("bought", 1, None))
+    rows += visits(shanghai, "a3", ("a", 0, None))
+    defined = [funnel("f", "1d", [("a", None), ("bought", None), ("c", None)])]
+    expected = check(shanghai, OPPORTUNITIES, {"events": rows}, date(2024, 3, 9), defined, names)
+    assert expected["f", 2]["suggested_experiment"] == suggestion("order_placed")
+    assert expected["f", 3]["suggested_experiment"] == suggestion("(other)")
+
+
+def test_without_anybody_and_without_a_window_there_is_nothing_to_rank(shanghai: DbtProject) -> None:
+    expected = check(shanghai, OPPORTUNITIES, {"events": []}, LEAP_DAY, [funnel("endless", None, AB)])
+    assert {row["opportunity_rank"] for row in expected.values()} == {None}
+    assert expected["endless", 2]["entrant_count"] is None
+    assert expected["plg", 8]["entrant_count"] == 0
+    assert check(shanghai, EXITS, {"events": []}, LEAP_DAY, []) == {}

@@ -1,0 +1,234 @@
+"""mart_mrr__month against its oracle, on random subscriptions and on directed edges."""
+# ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.dbt.comparison import assert_same
+from tests.dbt.facts import MIDNIGHTS, RANDOM, accounts, event, events, fx_rates, landed, last_day, subscriptions, users, utc
+from tests.dbt.harness import DbtProject
+from tests.oracles.mrr import MEASURES, mrr_months
+
+MART = "mart_mrr__month"
+KEY = ("month", "dimension", "segment")
+FAR = (*MIDNIGHTS, datetime(2024, 1, 31), datetime(2024, 2, 1), datetime(2024, 4, 1), datetime(2024, 5, 1))
+
+
+def check(project: DbtProject, facts, data_through: date) -> dict:
+    """Compare, and return the expected rows."""
+    reporting = project.reporting(data_through)
+    expected = mrr_months(facts, reporting)
+    assert_same(project.run(MART, facts, reporting), KEY, expected)
+    return expected
+
+
+def compare(project: DbtProject, data: st.DataObject) -> None:
+    zone = project.reporting(date(2024, 1, 1)).timezone
+    facts = {
+        "events": data.draw(events(zone, ("x",), project.config.bot_events_per_day, size=6)),
+        "users": data.draw(users(zone)),
+        "accounts": data.draw(accounts()),
+        "subscriptions": data.draw(subscriptions(zone, FAR)),
+        "fx_rates": data.draw(fx_rates(FAR)),
+    }
+    data_through = last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((-31, -1, 0, 1, 2, 20, 31, 100))))
+    check(project, facts, data_through)
+
+
+@settings(RANDOM, max_examples=30)
+@given(data=st.data())
+def test_bridges_of_random_subscriptions(shanghai: DbtProject, data: st.DataObject) -> None:
+    compare(shanghai, data)
+
+
+@settings(RANDOM, max_examples=12)
+@given(data=st.data())
+def test_bridges_in_renminbi(new_york: DbtProject, data: st.DataObject) -> None:
+    compare(new_york, data)
+
+
+def change(number: int, subscription: str, at: datetime | date, mrr: str, status: str = "active", **more) -> dict:
+    if not isinstance(at, datetime):
+        at = datetime(at.year, at.month, at.day, 4)
+    row = {
+        "subscription_id": subscription,
+        "account_id": f"c{subscription[1]}",
+        "changed_at": at,
+        "plan": "professional",
+        "mrr": Decimal(mrr),
+        "currency": "USD",
+        "status": status,
+    }
+    return landed({**row, **more}, number, at.date() + timedelta(days=1))
+
+
+def bridge(rows: dict, segment: tuple[str, str] = ("all", "all")) -> list[tuple]:
+    """What is not zero of a segment, by month."""
+    return [
+        {name: row[f"{name}_mrr"] for name in MEASURES if row[f"{name}_mrr"]}
+        for key, row in sorted(rows.items(), key=str)
+        if key[1:] == segment
+    ]
+
+
+def test_an_open_subscription_counts_to_the_end(shanghai: DbtProject) -> None:
+    facts = {"subscriptions": [change(1, "s1", date(2024, 1, 15), "10")]}
+    assert bridge(check(shanghai, facts, date(2024, 3, 31))) == [
+        {"new": 10, "closing": 10},
+        {"opening": 10, "closing": 10},
+        {"opening": 10, "closing": 10},
+    ]
+
+
+def test_what_begins_and_ends_between_two_month_ends_shows_nothing(shanghai: DbtProject) -> None:
+    """And when the account comes back it is new: at no month's end was it seen to pay."""
+    facts = {
+        "subscriptions": [
+            change(1, "s1", date(2024, 1, 15), "10"),
+            change(2, "s1", date(2024, 1, 31), "0", "canceled"),
+            change(3, "s1", date(2024, 2, 29), "20"),
+        ]
+    }
+    assert bridge(check(shanghai, facts, date(2024, 2, 29))) == [{"new": 20, "closing": 20}]
+
+
+@pytest.mark.parametrize(("late", "closing"), [(timedelta(microseconds=-1), 0), (timedelta(0), 10)])
+def test_the_month_ends_at_local_midnight(new_york: DbtProject, late: timedelta, closing: int) -> None:
+    """A subscription canceled in the last microsecond of March is gone at its end, one canceled at midnight is not."""
+    zone = new_york.reporting(date(2024, 3, 31)).timezone
+    facts = {
+        "subscriptions": [
+            change(1, "s1", date(2024, 2, 15), "10", currency="CNY"),
+            change(2, "s1", utc(zone, datetime(2024, 4, 1)) + late, "0", "canceled", currency="CNY"),
+        ]
+    }
+    expected = check(new_york, facts, date(2024, 4, 30))
+    assert expected[date(2024, 3, 1), "all", "all"]["closing_mrr"] == closing
+
+
+def test_several_subscriptions_are_one_account(shanghai: DbtProject) -> None:
+    """One grows, another shrinks by as much: nothing moved. Then one ends: that is a contraction, no churn."""
+    facts = {
+        "subscriptions": [
+            change(1, "s1", date(2024, 1, 15), "10"),
+            change(2, "s2", date(2024, 1, 15), "30", account_id="c1"),
+            change(3, "s1", date(2024, 2, 15), "20"),
+            change(4, "s2", date(2024, 2, 15), "20", account_id="c1"),
+            change(5, "s2", date(2024, 3, 15), "0", "canceled", account_id="c1"),
+        ]
+    }
+    expected = check(shanghai, facts, date(2024, 3, 31))
+    assert bridge(expected) == [
+        {"new": 40, "closing": 40},
+        {"opening": 40, "closing": 40},
+        {"opening": 40, "contraction": 20, "closing": 20},
+    ]
+    assert expected[date(2024, 3, 1), "all", "all"]["contraction_account_count"] == 1
+
+
+def test_of_equal_subscriptions_the_smallest_id_names_the_plan(shanghai: DbtProject) -> None:
+    facts = {
+        "subscriptions": [
+            change(1, "s10", date(2024, 1, 15), "10", plan="custom"),
+            change(2, "s1", date(2024, 1, 16), "10", plan="enterprise"),
+            change(3, "s11", date(2024, 1, 17), "9.99", plan="free"),
+        ]
+    }
+    assert bridge(check(shanghai, facts, date(2024, 1, 31)), ("plan", "enterprise")) == [
+        {"new": Decimal("29.99"), "closing": Decimal("29.99")}
+    ]
+
+
+def test_an_upgrade_leaves_one_plan_and_enters_the_other(shanghai: DbtProject) -> None:
+    facts = {
+        "subscriptions": [
+            change(1, "s1", date(2024, 1, 15), "10"),
+            change(2, "s1", date(2024, 2, 15), "50", plan="enterprise"),
+            change(3, "s2", date(2024, 1, 15), "7"),
+        ]
+    }
+    expected = check(shanghai, facts, date(2024, 2, 29))
+    february = date(2024, 2, 1)
+    assert bridge(expected, ("plan", "professional")) == [
+        {"new": 17, "closing": 17},
+        {"opening": 17, "transferred": -10, "closing": 7},
+    ]
+    assert bridge(expected, ("plan", "enterprise")) == [{"expansion": 40, "transferred": 10, "closing": 50}]
+    assert expected[february, "plan", "professional"]["nrr_rate"] == 1
+    assert expected[february, "plan", "enterprise"]["nrr_rate"] == 5
+    assert expected[february, "all", "all"]["transferred_mrr"] == 0
+
+
+def test_renewals_and_rates_move_nothing(shanghai: DbtProject) -> None:
+    """A dearer plan at a weaker currency is an expansion, and no more of one than the customer agreed to."""
+    rates = [(date(2024, 1, 1), "0.2"), (date(2024, 2, 1), "0.3"), (date(2024, 3, 1), "0.1")]
+    facts = {
+        "subscriptions": [
+            change(1, "s1", date(2024, 1, 15), "100", currency="CNY"),
+            change(2, "s1", date(2024, 2, 15), "100", currency="CNY"),
+            change(3, "s1", date(2024, 3, 15), "110", currency="CNY"),
+        ],
+        "fx_rates": [
+            landed({"rate_date": day, "currency": "CNY", "usd_rate": Decimal(rate)}, number, day)
+            for number, (day, rate) in enumerate(rates)
+        ],
+    }
+    assert bridge(check(shanghai, facts, date(2024, 3, 31))) == [
+        {"new": 20, "closing": 20},
+        {"opening": 20, "closing": 20},
+        {"opening": 20, "expansion": 2, "closing": 22},
+    ]
+
+
+def test_what_has_not_happened_yet_does_not_count(shanghai: DbtProject) -> None:
+    """A cancellation announced for tomorrow; and the running month has no rates."""
+    facts = {
+        "subscriptions": [
+            change(1, "s1", date(2024, 1, 15), "10"),
+            change(2, "s1", date(2024, 2, 16), "0", "canceled"),
+        ]
+    }
+    february = check(shanghai, facts, date(2024, 2, 15))[date(2024, 2, 1), "all", "all"]
+    assert (february["closing_mrr"], february["nrr_rate"], february["is_complete"]) == (10, None, False)
+    february = check(shanghai, facts, date(2024, 2, 29))[date(2024, 2, 1), "all", "all"]
+    assert (february["closing_mrr"], february["nrr_rate"], february["logo_churn_rate"], february["is_complete"]) == (
+        0,
+        0,
+        1,
+        True,
+    )
+
+
+def test_where_nobody_pays_there_is_a_row_of_zeros(shanghai: DbtProject) -> None:
+    facts = {"subscriptions": [change(1, "s1", date(2024, 1, 15), "10", "trialing")]}
+    expected = check(shanghai, facts, date(2024, 2, 29))
+    assert list(expected) == [(date(2024, 2, 1), "all", "all")]
+
+
+def test_staff_pay_nothing(shanghai: DbtProject) -> None:
+    """An account of staff alone is left out; one with a customer among its members stays, by the channel of the first of them."""
+    signed_up_at = datetime(2024, 1, 2)
+    members = [("u1", "c1", True), ("u2", "c2", True), ("u3", "c2", False)]
+    facts = {
+        "events": [event(1, "x", signed_up_at, user_id="u3", referrer=None, utm_source="google", utm_medium="cpc")],
+        "users": [
+            landed(
+                {
+                    "user_id": user,
+                    "account_id": account,
+                    "is_internal": internal,
+                    "signed_up_at": signed_up_at + timedelta(days=int(internal)),
+                },
+                number,
+                date(2024, 1, 5),
+            )
+            for number, (user, account, internal) in enumerate(members)
+        ],
+        "subscriptions": [change(1, "s1", date(2024, 1, 15), "10"), change(2, "s2", date(2024, 1, 15), "100")],
+    }
+    expected = check(shanghai, facts, date(2024, 1, 31))
+    assert bridge(expected) == bridge(expected, ("channel", "paid_search")) == [{"new": 100, "closing": 100}]

@@ -1,0 +1,109 @@
+"""Oracle of mart_funnel_exits__weekly and mart_funnel_opportunities__current: where in a funnel persons stop, and what they saw.
+
+Belongs here: exit pages, shares, ranks, impact, suggestions. Does not belong here: chains and entries (`funnel`), sessions
+(`sessions`).
+"""
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from tests.oracles.funnel import Entry, FunnelSpec, deepest, entries, last_mature_day
+from tests.oracles.persons import SEEDS
+from tests.oracles.reporting import Facts, Reporting
+from tests.oracles.sessions import sessions
+
+PAGES = 5
+DAYS = 28
+HIGH_IMPACT_FROM = 1_001
+
+
+def funnel_exits(
+    facts: Facts, reporting: Reporting, funnels: Iterable[FunnelSpec], event_names: Mapping[str, str] | None = None
+) -> dict[tuple[str, int, date, str], dict[str, Any]]:
+    """Rows by (funnel, step_number, week, exit_page)."""
+    visits: dict[str, list[tuple[datetime, str | None]]] = defaultdict(list)
+    for (person_id, _), session in sorted(sessions(facts, reporting, event_names).items()):
+        visits[person_id].append((session["started_at"], session["exit_page"]))
+    rows: dict[tuple[str, int, date, str], dict[str, Any]] = {}
+    for funnel in funnels:
+        weeks: dict[date, list[Entry]] = defaultdict(list)
+        for entry in entries(funnel, facts, reporting, event_names):
+            weeks[reporting.period("week", entry.day)].append(entry)
+        mature = last_mature_day(funnel.window_seconds, reporting)
+        for week, entered in weeks.items():
+            pages: dict[int, Counter[str]] = defaultdict(Counter)
+            for entry in deepest(entered):
+                if len(entry.chain) < len(funnel.steps):
+                    pages[len(entry.chain)][_last_page(visits[entry.person.person_id], entry.chain[-1])] += 1
+            for step, counts in pages.items():
+                most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:PAGES]
+                for rank, (page, count) in enumerate(most, start=1):
+                    rows[funnel.name, step, week, page] = {
+                        "step": funnel.steps[step - 1].name,
+                        "stopped_count": counts.total(),
+                        "exit_count": count,
+                        "share_rate": count / counts.total(),
+                        "exit_rank": rank,
+                        "is_mature": mature is not None and week + timedelta(days=6) <= mature,
+                    }
+    return rows
+
+
+def funnel_opportunities(
+    facts: Facts, reporting: Reporting, funnels: Iterable[FunnelSpec], event_names: Mapping[str, str] | None = None
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """Rows by (funnel, step_number), every step but the first of every funnel."""
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for funnel in funnels:
+        last = last_mature_day(funnel.window_seconds, reporting)
+        first = None if last is None else last - timedelta(days=DAYS - 1)
+        found = [
+            len(entry.chain)
+            for entry in deepest(
+                entry
+                for entry in entries(funnel, facts, reporting, event_names)
+                if first is not None and last is not None and first <= entry.day <= last
+            )
+        ]
+        for number in range(2, len(funnel.steps) + 1):
+            came = [depth for depth in found if depth >= number - 1]
+            lost = [depth for depth in came if depth < number]
+            is_opportunity = len(lost) > len(came) / 2
+            event = funnel.steps[number - 1].event
+            impact = "high" if len(lost) >= HIGH_IMPACT_FROM else "medium"
+            rows[funnel.name, number] = {
+                "step": funnel.steps[number - 1].name,
+                "first_entry_date": first,
+                "last_entry_date": last,
+                "entrant_count": None if last is None else len(came),
+                "lost_person_count": None if last is None else len(lost),
+                "drop_off_rate": len(lost) / len(came) if came else None,
+                "potential_impact": impact if is_opportunity else None,
+                "opportunity_rank": None,
+                "suggested_experiment": suggestion((event_names or {}).get(event, event)) if is_opportunity else None,
+            }
+    chances = [key for key, row in rows.items() if row["potential_impact"]]
+    for rank, key in enumerate(sorted(chances, key=lambda key: (-rows[key]["lost_person_count"], key)), start=1):
+        rows[key]["opportunity_rank"] = rank
+    return rows
+
+
+def suggestion(event: str) -> str:
+    """What the shipped table says to try for a step that stands for an event."""
+    return _suggestions().get(event, _suggestions()["(other)"])
+
+
+def _last_page(visits: Iterable[tuple[datetime, str | None]], at: datetime) -> str:
+    """Where the last session ended that had begun by then, without the page's query."""
+    page = max((visit for visit in visits if visit[0] <= at), key=lambda visit: visit[0], default=(at, None))[1]
+    return (page or "").split("?")[0] or "(none)"
+
+
+@cache
+def _suggestions() -> dict[str, str]:
+    with (SEEDS / "experiment_suggestions.csv").open(encoding="utf-8", newline="") as file:
+        return {row["event"]: row["suggested_experiment"] for row in csv.DictReader(file)}
