@@ -45,16 +45,21 @@ def real_data() -> Path:
 Northstar = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def environment_of(home: Path, **more: str) -> dict[str, str]:
+    """Environment of a process of its own on a home: nothing that other tests have set for Northstar or its libraries."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NORTHSTAR_", "DAGSTER_", "DBT_"))}
+    return {**inherited, "NORTHSTAR_HOME": str(home), "COLUMNS": "200", **more}
+
+
 @pytest.fixture(scope="session")
 def northstar_process() -> Northstar:
     """Give the command line in a process of its own, as a person has it: a home, arguments, and environment by name."""
 
     def run(home: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NORTHSTAR_", "DAGSTER_", "DBT_"))}
         return subprocess.run(
             [sys.executable, "-c", "from orchestration.cli import main; main()", *arguments],
             cwd=home,
-            env={**inherited, "NORTHSTAR_HOME": str(home), "COLUMNS": "200", **environment},
+            env=environment_of(home, **environment),
             capture_output=True,
             text=True,
             timeout=600,

@@ -16,6 +16,8 @@ import duckdb
 import pytest
 from filelock import FileLock
 
+from tests.conftest import environment_of
+
 LAST_DAY = "2026-11-20"
 
 
@@ -65,8 +67,7 @@ def northstar():
 
     def run(home: Path, *arguments: str) -> Done:
         out, err, code = io.StringIO(), io.StringIO(), 0
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NORTHSTAR_", "DAGSTER_", "DBT_"))}
-        environment = {**inherited, "NORTHSTAR_HOME": str(home), "COLUMNS": "200"}
+        environment = environment_of(home)
         with (
             patch.dict(os.environ, environment, clear=True),
             patch.object(sys, "argv", ["northstar", *arguments]),

@@ -18,6 +18,7 @@ import pytest
 
 from orchestration.landing.lake import Lake
 from orchestration.publishing.manifest import table_digest
+from tests.conftest import environment_of
 from tests.integration.conftest import LAST_DAY, ask, copy_home, current, digests, look
 
 DAYS = 91
@@ -108,7 +109,7 @@ def test_a_night_killed_at_any_moment_and_run_again_ends_in_the_same(quarter, at
         process = subprocess.Popen(
             [sys.executable, "-c", "from orchestration.cli import main; main()", "nightly"],
             cwd=home,
-            env={**os.environ, "NORTHSTAR_HOME": str(home)},
+            env=environment_of(home),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,

@@ -20,6 +20,7 @@ from expectations.registry import SUITES
 from orchestration.definitions import build
 from orchestration.errors import NorthstarError
 from orchestration.settings import load
+from tests.conftest import environment_of
 from tests.integration.conftest import copy_home, current
 
 SNAPSHOT = Path(__file__).with_name("assets.txt")
@@ -179,11 +180,10 @@ def test_the_ui_serves_the_code_location_on_loopback(small_home, tmp_path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NORTHSTAR_", "DAGSTER_", "DBT_"))}
     with (tmp_path / "log").open("w") as log:
         service = subprocess.Popen(
             [sys.executable, "-c", "from orchestration.cli import main; main()", "ui", "--port", str(port)],
-            env={**inherited, "NORTHSTAR_HOME": str(home)},
+            env=environment_of(home),
             cwd=home,
             stdout=log,
             stderr=subprocess.STDOUT,
