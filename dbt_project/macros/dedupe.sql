@@ -23,13 +23,23 @@
 {% endmacro %}
 
 {#-
-  One row per key of a source: the order decides which of the rows of a key stays, and the file's place breaks ties, so that every run
-  gives the same answer. `arrived_date` becomes the first day on which any of them arrived: that is when the fact became known;
+  Number of a row among those of its key in a source, 1 for the one that stays: the order decides, and the file's place breaks ties, so
+  that every run gives the same answer.
+-#}
+{% macro copy_number(source_name) -%}
+  {%- set rule = landing_keys()[source_name] -%}
+  row_number() over (
+      partition by {{ rule["key"] | join(", ") }}
+      order by {{ (rule.get("order", []) + ["arrived_date", "landed_file", "landed_row"]) | join(", ") }}
+    )
+{%- endmacro %}
+
+{#-
+  One row per key of a source. `arrived_date` becomes the first day on which any of them arrived: that is when the fact became known;
   `landed_date` is the day on which the row that stays arrived.
 -#}
 {% macro one_per_key(source_name, columns) -%}
   {%- set key = landing_keys()[source_name]["key"] -%}
-  {%- set order = landing_keys()[source_name].get("order", []) + ["arrived_date", "landed_file", "landed_row"] -%}
   select
     {{ columns | join(",\n    ") }},
     first_arrived_date as arrived_date,
@@ -38,7 +48,7 @@
     select
       *,
       min(arrived_date) over (partition by {{ key | join(", ") }}) as first_arrived_date,
-      row_number() over (partition by {{ key | join(", ") }} order by {{ order | join(", ") }}) as copy_number
+      {{ copy_number(source_name) }} as copy_number
     from {{ source("lake", source_name) }}
   ) as ranked
   where copy_number = 1

@@ -18,10 +18,7 @@ periods as (
 ranked as (
   select
     *,
-    row_number() over (
-      partition by entry_grain, entry_start, funnel, person_id
-      order by depth desc, ended_at asc, reached_1_at desc
-    ) as chain_number
+    {{ chain_number(["entry_grain", "entry_start"]) }} as chain_number
   from periods
 ),
 
@@ -102,7 +99,7 @@ select
       when '{{ grain }}' then {{ period_last_day(grain, "counted.entry_start", 0) }}
       {%- endfor %}
       else run.data_through
-    end + cast(ceil(steps.window_seconds / 86400) as integer) <= run.data_through,
+    end + {{ window_days("steps") }} <= run.data_through,
     false
   ) as is_mature
 from counted

@@ -1,4 +1,4 @@
-{%- for name, rule in landing_keys().items() %}
+{%- for name in landing_keys() %}
 select
   '{{ name }}' as source,
   arrived_date,
@@ -6,10 +6,7 @@ select
 from (
   select
     arrived_date,
-    row_number() over (
-      partition by {{ rule["key"] | join(", ") }}
-      order by {{ (rule.get("order", []) + ["arrived_date", "landed_file", "landed_row"]) | join(", ") }}
-    ) as copy_number
+    {{ copy_number(name) }} as copy_number
   from {{ source("lake", name) }}
 ) as ranked
 where copy_number > 1
