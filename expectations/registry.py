@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from expectations.checks import Check, Context
-from expectations.suites import engagement, funnel, quality, retention, revenue
+from expectations.suites import engagement, funnel, metrics, quality, retention, revenue
 
 SuiteBuilder = Callable[[Context], list[Check]]
 
@@ -17,6 +17,8 @@ SUITES: Mapping[str, SuiteBuilder] = MappingProxyType(
         funnel.EXITS: funnel.exits,
         funnel.MART: funnel.entry,
         funnel.OPPORTUNITIES: funnel.opportunities,
+        metrics.DAILY: metrics.daily,
+        metrics.TREE: metrics.tree,
         quality.DAILY: quality.daily,
         retention.MART: retention.cohort,
         revenue.LTV_CAC: revenue.ltv_cac,

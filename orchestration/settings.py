@@ -5,6 +5,7 @@ Does not belong here: anything that acts on a setting. Settings are frozen; what
 key, never a default.
 """
 
+import csv
 import difflib
 import hashlib
 import json
@@ -146,6 +147,10 @@ class Config(_Frozen):
     )
     funnels: tuple[Funnel, ...] = Field((), description="added to the shipped funnels, or replacing one by name")
 
+    targets: Mapping[str, Annotated[Decimal, Field(allow_inf_nan=False, max_digits=18, decimal_places=6)]] = Field(
+        {}, description="metric → its target, instead of the shipped one and in the same unit"
+    )
+
     @field_validator("reporting_timezone")
     @classmethod
     def _is_timezone(cls, value: str) -> str:
@@ -165,6 +170,15 @@ class Config(_Frozen):
         if not isinstance(value, date | str):
             raise ValueError("write a day, such as '2010-01-01'")
         return value
+
+    @field_validator("targets")
+    @classmethod
+    def _are_metrics(cls, value: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+        known = _metrics_with_targets() if value else ()
+        for name in value:
+            if name not in known:
+                raise ValueError(f"{name!r} is no metric with a target{_nearest(name, known)}")
+        return {name: target.normalize() for name, target in value.items()}
 
     @field_validator("required_sources")
     @classmethod
@@ -412,6 +426,11 @@ def _known_keys(parents: list[Any]) -> list[str]:
     names = [part for part in parents if isinstance(part, str)]
     models: dict[tuple[str, ...], type[BaseModel]] = {(): Config, ("funnels",): Funnel, ("funnels", "steps"): FunnelStep}
     return list(models[tuple(names)].model_fields)
+
+
+def _metrics_with_targets() -> list[str]:
+    with (DBT_PROJECT / "seeds" / "targets.csv").open(encoding="utf-8", newline="") as file:
+        return [row["metric"] for row in csv.DictReader(file)]
 
 
 def _nearest(name: str, known: Any) -> str:

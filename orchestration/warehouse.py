@@ -53,6 +53,7 @@ create or replace table control.funnel_conditions (
   funnel varchar, step_number integer, condition_number integer, attribute varchar, operator varchar, literal_text varchar,
   literal_number decimal(38, 6)
 );
+create or replace table control.metric_targets (metric varchar, target decimal(18, 6));
 create or replace table control.target (source varchar, arrived_date date, digest varchar);
 create or replace temp table changed as select source, arrived_date from control.target limit 0;
 """
@@ -253,6 +254,8 @@ class Warehouse:
         config = self._settings.config
         _insert(connection, "control.event_names", list(config.event_names.items()))
         _insert(connection, "control.denied_ids", [(denied,) for denied in config.identity_deny_list])
+        # As text: DuckDB takes a bound Decimal with a positive exponent (1E+3) for another number.
+        _insert(connection, "control.metric_targets", [(name, format(target, "f")) for name, target in config.targets.items()])
         _insert(
             connection,
             "control.funnel_steps",
@@ -266,7 +269,6 @@ class Warehouse:
             connection,
             "control.funnel_conditions",
             [
-                # As text: DuckDB takes a bound Decimal with a positive exponent (1E+3) for another number.
                 (
                     funnel.name,
                     step_number,

@@ -112,7 +112,10 @@ def test_a_good_value(tmp_path: Path, text: str, expected: object) -> None:
             "funnels.0: the steps of funnel 'f' need different names",
         ),
         (f'[[funnels]]\nname = "f"\n{STEPS}\n[[funnels]]\nname = "f"\n{STEPS}', "two funnels have the same name"),
-        ("[targets]\ncac = 500", "unknown key 'targets'"),
+        ("[targets]\ncaac = 500", "targets: 'caac' is no metric with a target; did you mean 'cac'?"),
+        ("[targets]\nvisitors = 500", "targets: 'visitors' is no metric with a target"),
+        ('[targets]\ncac = "much"', "targets.cac: "),
+        ("[targets]\ncac = inf", "targets.cac: "),
     ],
 )
 def test_a_bad_value_is_told_by_its_key(tmp_path: Path, text: str, said: str) -> None:

@@ -12,6 +12,7 @@ orders as (
   select
     identities.person_id as customer_id,
     net_orders.ordered_date as revenue_date,
+    net_orders.ordered_date as cash_date,
     net_orders.is_purchase as is_payment,
     net_orders.revenue,
     case when net_orders.cost is null then net_orders.revenue * {{ var("gross_margin") }} else net_orders.revenue - net_orders.cost end as margin
@@ -23,6 +24,7 @@ payments as (
   select
     coalesce('c:' || payments.account_id, 'c:' || users.account_id, identities.person_id) as customer_id,
     payments.original_paid_date as revenue_date,
+    payments.paid_date as cash_date,
     payments.status = 'succeeded' as is_payment,
     case when payments.status = 'refunded' then -payments.amount else payments.amount end as revenue
   from {{ ref("fct_payments") }} as payments
@@ -34,6 +36,7 @@ payments as (
 select
   customer_id,
   revenue_date,
+  cash_date,
   is_payment,
   revenue,
   margin
@@ -44,6 +47,7 @@ union all
 select
   customer_id,
   revenue_date,
+  cash_date,
   is_payment,
   revenue,
   revenue * {{ var("gross_margin") }} as margin

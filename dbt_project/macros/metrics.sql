@@ -1,0 +1,30 @@
+{#- Lengths of the periods that metrics are published for. -#}
+{% macro metric_periods() %}{{ return(["day", "month", "quarter"]) }}{% endmacro %}
+
+{#- First day of the period of that length in which a day lies, and last day of the one that begins on a day. -#}
+{% macro metric_period_start(period, day) -%}
+  case {{ period }}
+    {%- for grain in metric_periods() %}
+      when '{{ grain }}' then {{ period_start(grain, day) }}
+    {%- endfor %}
+    end
+{%- endmacro %}
+{% macro metric_period_end(period, start) -%}
+  case {{ period }}
+    {%- for grain in metric_periods() %}
+      when '{{ grain }}' then {{ period_last_day(grain, start, 0) }}
+    {%- endfor %}
+    end
+{%- endmacro %}
+
+{#- How a value stands to its target: within a tenth of a missed one it is amber. -#}
+{% macro metric_status(value, target, direction) -%}
+  case
+    when {{ value }} is null or {{ target }} is null then null
+    when {{ direction }} = 'at_least' and {{ value }} >= {{ target }} then 'green'
+    when {{ direction }} = 'at_least' and {{ value }} >= 0.9 * {{ target }} then 'amber'
+    when {{ direction }} = 'at_most' and {{ value }} <= {{ target }} then 'green'
+    when {{ direction }} = 'at_most' and {{ value }} <= 1.1 * {{ target }} then 'amber'
+    else 'red'
+  end
+{%- endmacro %}

@@ -1,0 +1,150 @@
+-- Figures that a mart publishes already are taken from it, so that nobody finds two answers.
+with acquisition as (
+  select
+    *,
+    case when channel = 'all' then 'all' else 'channel' end as dimension,
+    channel as segment,
+    case when channel = 'all' then new_customer_count else paid_customer_count end as customer_count
+  from {{ ref("mart_ltv_cac__channel_month") }}
+),
+
+cohorts as (
+  select
+    *,
+    'retention_' || case cohort_event when 'signup' then 'd' || period_index else period_index || 'm' end as metric,
+    {{ period_start("month", "cohort_start") }} as month
+  from {{ ref("mart_retention__cohort") }}
+  where rule = 'exact' and (cohort_event, cohort_grain) in (('signup', 'day'), ('first_payment', 'month'))
+),
+
+published as (
+  {%- for metric, relation, numerator, denominator in [
+    ("mrr", ref("mart_mrr__month"), "closing_mrr", "null"),
+    ("cac", "acquisition", "spend", "customer_count"),
+    ("marketing_roi", "acquisition", "margin - spend", "spend"),
+  ] %}
+  select
+    '{{ metric }}' as metric, month as period_start, dimension, segment,
+    {{ numerator }} as numerator, {{ denominator }} as denominator, is_complete
+  from {{ relation }}
+
+  union all
+  {% endfor %}
+  select
+    'max_channel_share' as metric, month as period_start, 'all' as dimension, 'all' as segment,
+    max(case when dimension = 'channel' then signup_count end) as numerator,
+    max(case when dimension = 'all' then signup_count end) as denominator,
+    min(is_complete) as is_complete
+  from acquisition
+  group by month
+
+  union all
+
+  -- The days of a month are pooled as far as they have had their time.
+  select
+    cohorts.metric, cohorts.month as period_start, cohorts.dimension, cohorts.segment,
+    sum(cohorts.retained_count) as numerator,
+    sum(case when cohorts.is_mature then cohorts.cohort_count end) as denominator,
+    min(cohorts.is_mature and {{ period_last_day("month", "cohorts.month", 0) }} + definitions.lag_days <= run.data_through) as is_complete
+  from cohorts
+  inner join {{ ref("int_metrics__definitions") }} as definitions on cohorts.metric = definitions.metric
+  cross join {{ source("control", "run") }} as run
+  group by cohorts.metric, cohorts.month, cohorts.dimension, cohorts.segment
+
+  union all
+
+  select
+    'data_accuracy' as metric, date as period_start, 'all' as dimension, 'all' as segment,
+    sum(accepted_count) as numerator, sum(landed_count) as denominator, true as is_complete
+  from {{ ref("mart_data_quality__daily") }}
+  group by date
+),
+
+figures as (
+  select * from {{ ref("int_metrics__periods") }}
+  union all
+  select metric, period_start, dimension, segment, numerator, denominator, null as median, is_complete
+  from published
+),
+
+valued as (
+  select
+    figures.*,
+    case definitions.kind
+      when 'count' then figures.numerator
+      when 'median' then figures.median
+      when 'score' then 100 * figures.numerator / nullif(figures.denominator, 0)
+      else figures.numerator / nullif(figures.denominator, 0)
+    end as value,
+    {{ metric_period_start("definitions.period", days_after("figures.period_start", -1)) }} as previous_start
+  from figures
+  inner join {{ ref("int_metrics__definitions") }} as definitions on figures.metric = definitions.metric
+),
+
+-- The growth of a period that is not over, or after one that was not whole, is none yet.
+growths as (
+  select
+    definitions.metric,
+    valued.period_start,
+    valued.dimension,
+    valued.segment,
+    case when valued.is_complete and previous.is_complete then valued.value - previous.value end as numerator,
+    case when valued.is_complete and previous.is_complete and valued.value is not null then previous.value end as denominator,
+    valued.is_complete and previous.is_complete as is_complete,
+    valued.previous_start
+  from valued
+  inner join valued as previous
+    on
+      valued.metric = previous.metric
+      and valued.previous_start = previous.period_start
+      and valued.dimension = previous.dimension
+      and valued.segment = previous.segment
+  inner join {{ ref("int_metrics__definitions") }} as definitions on valued.metric = definitions.growth_of
+),
+
+measures as (
+  select metric, period_start, dimension, segment, numerator, denominator, value, is_complete, previous_start
+  from valued
+  union all
+  select metric, period_start, dimension, segment, numerator, denominator, numerator / nullif(denominator, 0) as value, is_complete, previous_start
+  from growths
+),
+
+compared as (
+  select
+    measures.*,
+    definitions.period,
+    definitions.direction,
+    case when lag(measures.period_start) over segment_in_order = measures.previous_start then lag(measures.value) over segment_in_order end as previous_value,
+    -- What is counted of all has no target for a part. Money is aimed at in US dollars.
+    case
+      when definitions.kind = 'count' and measures.dimension <> 'all' then null
+      when definitions.unit = 'usd' then definitions.target / rates.usd_rate
+      else definitions.target
+    end as target
+  from measures
+  inner join {{ ref("int_metrics__definitions") }} as definitions on measures.metric = definitions.metric
+  cross join {{ source("control", "run") }} as run
+  left join {{ ref("int_revenue__fx_daily") }} as rates
+    on
+      rates.currency = '{{ var("reporting_currency") }}'
+      and rates.calendar_date = least({{ metric_period_end("definitions.period", "measures.period_start") }}, run.data_through)
+  window segment_in_order as (partition by measures.metric, measures.dimension, measures.segment order by measures.period_start)
+)
+
+select
+  metric,
+  period,
+  period_start,
+  dimension,
+  segment,
+  cast(value as double) as value,
+  cast(numerator as double) as numerator,
+  cast(denominator as double) as denominator,
+  cast(target as double) as target,
+  direction,
+  case when is_complete then {{ metric_status("value", "target", "direction") }} else 'grey' end as status,
+  cast(previous_value as double) as previous_value,
+  (value - previous_value) / nullif(abs(previous_value), 0) as change_rate,
+  is_complete
+from compared

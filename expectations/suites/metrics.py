@@ -1,0 +1,181 @@
+"""What must hold in the metrics and in their tree.
+
+Belongs here: rules that are true of values, targets and statuses by their definition. Does not belong here: what a single metric
+counts, which its own mart or the tests of the tree know, or rules every mart shares (`expectations.checks`).
+"""
+
+from expectations.checks import (
+    DIMENSIONS,
+    Check,
+    Context,
+    calendar,
+    holds,
+    in_set,
+    not_null,
+    published,
+    row_count,
+    schema,
+    table,
+    unique,
+)
+
+DAILY = "mart_metric__daily"
+TREE = "mart_metric_tree__current"
+
+DAILY_GRAIN = ("metric", "period", "period_start", "dimension", "segment")
+DAILY_COLUMNS = {
+    "metric": "VARCHAR",
+    "period": "VARCHAR",
+    "period_start": "DATE",
+    "dimension": "VARCHAR",
+    "segment": "VARCHAR",
+    "value": "DOUBLE",
+    "numerator": "DOUBLE",
+    "denominator": "DOUBLE",
+    "target": "DOUBLE",
+    "direction": "VARCHAR",
+    "status": "VARCHAR",
+    "previous_value": "DOUBLE",
+    "change_rate": "DOUBLE",
+    "is_complete": "BOOLEAN",
+}
+
+TREE_GRAIN = ("metric",)
+TREE_COLUMNS = {
+    "metric": "VARCHAR",
+    "parent": "VARCHAR",
+    "label_zh": "VARCHAR",
+    "label_en": "VARCHAR",
+    "tier": "INTEGER",
+    "stage": "VARCHAR",
+    "kind": "VARCHAR",
+    "period": "VARCHAR",
+    "numerator_definition": "VARCHAR",
+    "denominator_definition": "VARCHAR",
+    "unit": "VARCHAR",
+    "direction": "VARCHAR",
+    "target": "DECIMAL(18,6)",
+    "note": "VARCHAR",
+    "is_computed": "BOOLEAN",
+    "missing_reason": "VARCHAR",
+    "latest_period_start": "DATE",
+    "latest_value": "DOUBLE",
+    "latest_status": "VARCHAR",
+}
+
+# Values are quotients of doubles: two ways to one differ in the last digits.
+_CLOSE = 1e-9
+
+# Metrics that are the product of what drives them.
+_PRODUCTS = {"mapu": ("paying_accounts", "core_use_rate"), "signups": ("visitors", "visit_to_signup")}
+
+
+def daily(context: Context) -> list[Check]:
+    """Build the suite of `mart_metric__daily`."""
+    mart = DAILY
+    values = f"SELECT daily.*, kind FROM {table(mart)} AS daily JOIN {table(TREE)} AS tree USING (metric)"
+    neighbours = f"""
+        SELECT *, lag(value) OVER periods AS value_before, lag(period_start) OVER periods AS start_before
+        FROM {table(mart)} WINDOW periods AS (PARTITION BY metric, dimension, segment ORDER BY period_start)"""
+    return [
+        *schema(mart, DAILY_COLUMNS),
+        row_count(context, mart, shrink=0.5, growth=3),
+        *not_null([*DAILY_GRAIN, "is_complete"]),
+        unique(DAILY_GRAIN),
+        in_set("dimension", DIMENSIONS),
+        in_set("period", ("day", "week", "month", "quarter")),
+        in_set("direction", ("at_least", "at_most")),
+        in_set("status", ("green", "amber", "red", "grey")),
+        *calendar(mart, "period_start", "period", context.data_through),
+        holds(
+            mart,
+            "value.matches",
+            f"""CASE kind
+                WHEN 'median' THEN numerator IS NULL AND (value IS NULL) = (denominator = 0)
+                WHEN 'count' THEN denominator IS NULL AND value = numerator
+                WHEN 'score' THEN coalesce(abs(value - 100 * numerator / nullif(denominator, 0)) <= {_CLOSE} * (1 + abs(value)),
+                    value IS NULL AND coalesce(denominator, 0) = 0)
+                ELSE coalesce(abs(value - numerator / nullif(denominator, 0)) <= {_CLOSE} * (1 + abs(value)),
+                    value IS NULL AND coalesce(denominator, 0) = 0)
+            END""",
+            "A value is its numerator over its denominator, NULL where that is 0; a count is its numerator.",
+            rows=values,
+        ),
+        holds(
+            mart,
+            "status.matches",
+            """status IS NOT DISTINCT FROM CASE
+                WHEN NOT is_complete THEN 'grey'
+                WHEN value IS NULL OR target IS NULL THEN NULL
+                WHEN CASE direction WHEN 'at_least' THEN value >= target ELSE value <= target END THEN 'green'
+                WHEN CASE direction WHEN 'at_least' THEN value >= 0.9 * target ELSE value <= 1.1 * target END THEN 'amber'
+                ELSE 'red'
+            END""",
+            "Incomplete periods are grey; others are green, amber or red as their value stands to the target.",
+        ),
+        holds(
+            mart,
+            "previous_value.matches",
+            "previous_value IS NULL OR (previous_value = value_before AND start_before < period_start)",
+            "previous_value is the value of the period before.",
+            rows=neighbours,
+        ),
+        holds(
+            mart,
+            "change_rate.matches",
+            f"""coalesce(
+                abs(change_rate - (value - previous_value) / nullif(abs(previous_value), 0)) <= {_CLOSE} * (1 + abs(change_rate)),
+                change_rate IS NULL AND (value IS NULL OR coalesce(previous_value, 0) = 0)
+            )""",
+            "change_rate is the change over the value before, NULL without one or from 0.",
+        ),
+        *(
+            holds(
+                mart,
+                f"{metric}.is_product",
+                f"abs(whole.value - factor.value * rate.value) <= {_CLOSE} * (1 + abs(whole.value))",
+                f"{metric} is {factor} times {rate}.",
+                rows=f"""
+                    SELECT whole, factor, rate FROM {table(mart)} AS whole
+                    JOIN {table(mart)} AS factor USING (period_start, dimension, segment)
+                    JOIN {table(mart)} AS rate USING (period_start, dimension, segment)
+                    WHERE (whole.metric, factor.metric, rate.metric) = ('{metric}', '{factor}', '{rate}') AND factor.value > 0""",
+            )
+            for metric, (factor, rate) in _PRODUCTS.items()
+        ),
+        *published(context, mart),
+    ]
+
+
+def tree(context: Context) -> list[Check]:
+    """Build the suite of `mart_metric_tree__current`."""
+    mart = TREE
+    parents = f"""
+        SELECT tree.*, parents.metric AS found
+        FROM {table(mart)} AS tree LEFT JOIN {table(mart)} AS parents ON tree.parent = parents.metric"""
+    computed = f"SELECT tree.*, metric IN (SELECT metric FROM {table(DAILY)}) AS is_there FROM {table(mart)} AS tree"
+    return [
+        *schema(mart, TREE_COLUMNS),
+        row_count(context, mart, shrink=0.9, growth=2),
+        *not_null(["metric", "label_zh", "label_en", "kind", "period", "is_computed"]),
+        unique(TREE_GRAIN),
+        in_set("kind", ("count", "ratio", "score", "median", "growth")),
+        in_set("period", ("day", "week", "month", "quarter")),
+        in_set("direction", ("at_least", "at_most")),
+        in_set("latest_status", ("green", "amber", "red")),
+        holds(mart, "parent.known", "parent IS NULL OR found IS NOT NULL", "Every metric above another is one.", rows=parents),
+        holds(
+            mart,
+            "target.directed",
+            "(target IS NULL) = (direction IS NULL)",
+            "Whoever aims at something says from which side.",
+        ),
+        holds(
+            mart,
+            "is_computed.matches",
+            "is_computed = is_there AND is_computed = (missing_reason IS NULL)",
+            "A metric has rows, or the reason why it has none.",
+            rows=computed,
+        ),
+        *published(context, mart),
+    ]
