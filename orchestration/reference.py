@@ -1,11 +1,13 @@
 """The parts of the README that are made, not written: tables and the picture of the lineage, each from the one place that knows.
 
-Belongs here: their Markdown, and its place between `<!-- generated: NAME -->` and `<!-- /generated -->`. Does not belong here:
-any fact about sources, marts, settings or commands; a wrong sentence is mended where the fact is stated.
+Belongs here: their Markdown, and its place between `<!-- generated: NAME -->` and `<!-- /generated -->`, also in the one page of
+dbt's documentation that shows the metrics. Does not belong here: any fact about sources, marts, metrics, settings or commands; a
+wrong sentence is mended where the fact is stated.
 
     python -m orchestration.reference [--check] [README]
 """
 
+import csv
 import re
 import sys
 from collections import defaultdict
@@ -44,6 +46,10 @@ _GROUPS = ("ingest", "staging", "intermediate", "core", "marts", "ml", "release"
 _ALWAYS_DRAWN = ("core", "marts")
 
 
+METRICS_PAGE = settings.DBT_PROJECT / "models" / "marts" / "metrics" / "metrics.md"
+"""The page of dbt's documentation with the table of metrics."""
+
+
 class MarkerError(UserError):
     """A marker in the README is unknown, repeated, missing or not closed."""
 
@@ -56,6 +62,7 @@ def blocks(configured: settings.Settings) -> dict[str, str]:
     return {
         "landing": landing(CONTRACT.values()),
         "marts": published_marts(marts),
+        "metrics": metrics(_seed("metrics"), _seed("targets")),
         "mart-columns": mart_columns(marts),
         "lineage": flowchart(*_assets(configured)),
         "configuration": configuration(),
@@ -75,12 +82,12 @@ def fill(text: str, current: Mapping[str, str]) -> str:
     return _BLOCK.sub(lambda found: f"<!-- generated: {found['name']} -->\n\n{current[found['name']]}\n<!-- /generated -->", text)
 
 
-def write(readme: Path, configured: settings.Settings) -> bool:
-    """Bring a README's blocks up to date; returns whether anything changed. Raises MarkerError, and changes nothing then."""
-    before = _read(readme)
-    after = fill(before, blocks(configured))
+def write(page: Path, current: Mapping[str, str]) -> bool:
+    """Bring a page's blocks up to date; returns whether anything changed. Raises MarkerError, and changes nothing then."""
+    before = _read(page)
+    after = fill(before, current)
     if after != before:
-        readme.write_text(after, encoding="utf-8")
+        page.write_text(after, encoding="utf-8")
     return after != before
 
 
@@ -108,6 +115,26 @@ def published_marts(marts: Mapping[str, Any]) -> str:
             (f"`{name}`", grain_sentence(node["description"]), ", ".join(meta["requires"]), meta["owner"])
             for name, node in marts.items()
             for meta in (node["config"]["meta"],)
+        ),
+    )
+
+
+def metrics(definitions: Iterable[Mapping[str, str]], targets: Iterable[Mapping[str, str]]) -> str:
+    """Table of the tree of metrics by the rows of its seeds: name, target, what is counted or why not yet, what it drives."""
+    aims = {row["metric"]: row for row in targets}
+    return _table(
+        ("metric", "name", "target", "period", "counted", "drives"),
+        (
+            (
+                f"`{row['metric']}`",
+                f"{labels['label_en']} ({labels['label_zh']})",
+                _target(aims[row["metric"]]) if row["metric"] in aims else "",
+                row["period"],
+                f"not yet: {row['missing']}" if row["missing"] else _counted(row),
+                f"`{row['parent']}`" if row["parent"] else "",
+            )
+            for row in definitions
+            for labels in (aims.get(row["metric"], row),)
         ),
     )
 
@@ -187,6 +214,22 @@ def flowchart(groups: Mapping[str, str], parents: Mapping[str, Iterable[str]]) -
         lines += [f'  subgraph group_{group}["{group}"]', *drawn[group], "  end"]
     lines += [f"  {_node(parent)} --> {_node(key)}" for key in sorted(above) for parent in sorted(above[key])]
     return "\n".join([*lines, "```", ""])
+
+
+def _seed(name: str) -> list[dict[str, str]]:
+    with (settings.DBT_PROJECT / "seeds" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _target(row: Mapping[str, str]) -> str:
+    note = f" ({row['note']})" if row["note"] else ""
+    return f"{'≥' if row['direction'] == 'at_least' else '≤'} {row['target']} {row['unit']}{note}"
+
+
+def _counted(row: Mapping[str, str]) -> str:
+    how = f"{row['numerator']} / {row['denominator']}" if row["denominator"] else row["numerator"]
+    matures = f"; known {row['lag_days']} days later" if row["lag_days"] != "0" else ""
+    return {"median": "median of ", "score": "100 × ", "growth": "", "ratio": "", "count": ""}[row["kind"]] + how + matures
 
 
 def _assets(configured: settings.Settings) -> tuple[dict[str, str], dict[str, list[str]]]:
@@ -316,10 +359,15 @@ def main(readme: Path, *, check: bool) -> None:
     try:
         configured = settings.load()
         transform.prepare(configured)
-        if not check:
-            click.echo(f"{readme}: {'written' if write(readme, configured) else 'is current'}")
-        elif outdated := stale(_read(readme), blocks(configured)):
-            click.echo(f"{readme}: stale are {', '.join(outdated)}; run `make docs`", err=True)
+        current = blocks(configured)
+        outdated = []
+        for path, wanted in ((readme, current), (METRICS_PAGE, {"metrics": current["metrics"]})):
+            if not check:
+                click.echo(f"{path}: {'written' if write(path, wanted) else 'is current'}")
+            elif names := stale(_read(path), wanted):
+                outdated.append(f"{path}: stale are {', '.join(names)}; run `make docs`")
+        if outdated:
+            click.echo("\n".join(outdated), err=True)
             sys.exit(1)
     except NorthstarError as error:
         click.echo(str(error), err=True)

@@ -1,5 +1,6 @@
 """The generated parts of the README are current, and what makes them does so in one way only."""
 
+import csv
 import os
 import re
 import subprocess
@@ -15,7 +16,7 @@ from orchestration.cli import cli
 from orchestration.landing.contract import CONTRACT
 from orchestration.night import marts
 
-NAMES = ("landing", "marts", "mart-columns", "lineage", "configuration", "commands")
+NAMES = ("landing", "marts", "metrics", "mart-columns", "lineage", "configuration", "commands")
 
 
 @pytest.fixture(scope="module")
@@ -42,21 +43,62 @@ def test_the_readme_is_current(repository, current):
     assert reference.stale((repository / "README.md").read_text(encoding="utf-8"), current) == [], "run `make docs`"
 
 
+def test_the_metrics_in_the_documentation_of_dbt_are_those_of_the_readme(current):
+    assert reference.stale(reference.METRICS_PAGE.read_text(encoding="utf-8"), {"metrics": current["metrics"]}) == [], (
+        "run `make docs`"
+    )
+    page = reference.METRICS_PAGE.read_text(encoding="utf-8").replace("`mapu`", "`mapo`", 1)
+    assert reference.stale(page, {"metrics": current["metrics"]}) == ["metrics"]
+
+
+def test_every_metric_with_a_target_is_defined_and_shown(current):
+    with (settings.DBT_PROJECT / "seeds" / "targets.csv").open(encoding="utf-8") as file:
+        targets = [row["metric"] for row in csv.DictReader(file)]
+    with (settings.DBT_PROJECT / "seeds" / "metrics.csv").open(encoding="utf-8") as file:
+        definitions = {row["metric"]: row for row in csv.DictReader(file)}
+    assert set(targets) <= set(definitions)
+    shown = re.findall(r"^\| `(\w+)` \|", current["metrics"], re.MULTILINE)
+    assert shown == list(definitions)
+    for row in definitions.values():
+        assert row["parent"] in {"", *definitions}
+        assert row["growth_of"] in ({*definitions} if row["kind"] == "growth" else {""})
+        assert bool(row["missing"]) != bool(row["numerator"])
+        assert set(re.findall(r"[a-z_]+", re.sub(r"\(.*?\)", "", row["requires"]))) <= {*CONTRACT, "and", "or"}
+
+
+def test_a_metric_is_shown_with_its_target_and_what_it_counts():
+    definition = {"metric": "a", "parent": "b", "kind": "score", "period": "month", "lag_days": "7", "missing": ""}
+    counts = {"numerator": "x", "denominator": "y", "label_en": "", "label_zh": ""}
+    target = {
+        "metric": "a",
+        "label_en": "A",
+        "label_zh": "甲",
+        "direction": "at_most",
+        "target": "2",
+        "unit": "hours",
+        "note": "once",
+    }
+    row = "| `a` | A (甲) | ≤ 2 hours (once) | month | 100 × x / y; known 7 days later | `b` |"
+    assert reference.metrics([definition | counts], [target]).splitlines()[2] == row
+    missing = reference.metrics([definition | counts | {"missing": "no one counts", "label_en": "A", "label_zh": "甲"}], [])
+    assert missing.splitlines()[2] == "| `a` | A (甲) |  | month | not yet: no one counts | `b` |"
+
+
 def test_the_blocks_are_the_same_every_time(configured, current):
     assert tuple(current) == NAMES
     assert reference.blocks(configured) == current
 
 
-def test_write_fills_stale_blocks_once_and_keeps_the_rest(configured, current, tmp_path):
+def test_write_fills_stale_blocks_once_and_keeps_the_rest(current, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(markers(*NAMES), encoding="utf-8")
     assert reference.stale(readme.read_text(encoding="utf-8"), current) == list(NAMES)
-    assert reference.write(readme, configured) is True
+    assert reference.write(readme, current) is True
     written = readme.read_text(encoding="utf-8")
     assert reference.stale(written, current) == []
     assert written.startswith("# Northstar\n\n<!-- generated: landing -->\n\n| source |")
     assert written.endswith("<!-- /generated -->\n\nEnd.\n")
-    assert reference.write(readme, configured) is False
+    assert reference.write(readme, current) is False
     assert readme.read_text(encoding="utf-8") == written
 
 
@@ -91,11 +133,11 @@ def test_a_marker_that_is_wrong_is_named(text, said):
             judge(text, {"a": "1\n", "b": "2\n"})
 
 
-def test_write_changes_nothing_when_a_marker_is_wrong(configured, tmp_path):
+def test_write_changes_nothing_when_a_marker_is_wrong(current, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(markers(*NAMES, "weather"), encoding="utf-8")
     with pytest.raises(reference.MarkerError, match="'weather'"):
-        reference.write(readme, configured)
+        reference.write(readme, current)
     assert readme.read_text(encoding="utf-8") == markers(*NAMES, "weather")
 
 
@@ -268,8 +310,9 @@ def run(configured, monkeypatch):
 def test_the_command_writes_checks_and_names_what_is_stale(run, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(markers(*NAMES), encoding="utf-8")
-    assert run(readme).output == f"{readme}: written\n"
-    assert run(readme).output == f"{readme}: is current\n"
+    page = f"{reference.METRICS_PAGE}: is current\n"
+    assert run(readme).output == f"{readme}: written\n{page}"
+    assert run(readme).output == f"{readme}: is current\n{page}"
     assert run("--check", readme).exit_code == 0
     changed = readme.read_text(encoding="utf-8").replace("first day of a week", "last day of a week")
     readme.write_text(changed, encoding="utf-8")
