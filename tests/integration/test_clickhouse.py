@@ -13,8 +13,8 @@ Agreement is exact, because the definitions coincide:
 - windowFunnel in its default mode gives the depth of the deepest chain that begins at any first step, later steps in between
   notwithstanding, and its window is inclusive. With times in whole microseconds, which it takes as plain numbers, no rounding
   changes an order or a window's end.
-- Events of equal time are put in step order there as here. They differ only where one event may stand for several steps, which
-  in the shipped funnels none does.
+- Events of equal time are put in step order there as here. They differ only where one event may stand for several steps: beside
+  another of the same time it may serve two of them there and never here. In the shipped funnels no event stands for two.
 - It gives a depth and no times, and one number per person: so seconds between steps, and entry periods shorter than all, in which
   a chain counts by its start, are not compared.
 - retention() tells of each condition whether it was met by someone who also met the first, which is to be there in the cohort's
