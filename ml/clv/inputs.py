@@ -1,0 +1,75 @@
+"""What the models refuse, and how they say so.
+
+Belongs here: the error classes and the checks of vectors, columns and rates. Does not belong here: conditions that one model
+alone has, such as a recency within an age.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+
+class ClvError(ValueError):
+    """Input that no model can take, or an answer that a model cannot give; the message names the model, its label, the column."""
+
+
+class DegenerateDataError(ClvError):
+    """Valid input of which the model cannot be learnt: no churn, no repeats, too few customers. Pooling segments may help."""
+
+
+class ConvergenceError(ClvError):
+    """The likelihood has no maximum inside the bounds, or none was reached."""
+
+
+class ConstantChurnError(ConvergenceError):
+    """Churn that does not fall with tenure: the likelihood grows towards customers who are all alike."""
+
+
+def vector(
+    values: "ArrayLike", name: str, subject: str, *, whole: bool = False, lowest: float = -np.inf, highest: float = np.inf
+) -> "NDArray[np.float64]":
+    """Read values as floats of shape (n,), each finite, within the limits and, if so asked, whole; ClvError otherwise."""
+    try:
+        found = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ClvError(f"{subject}: {name} must be numbers without NULLs ({error})") from None
+    if found.ndim != 1:
+        raise ClvError(f"{subject}: {name} must have one dimension, not {found.ndim}")
+    wrong = ~np.isfinite(found) | (found < lowest) | (found > highest)
+    if whole:
+        wrong |= found != np.floor(found)
+    if wrong.any():
+        limits = [f"at least {lowest:g}"] * (lowest > -np.inf) + [f"at most {highest:g}"] * (highest < np.inf)
+        kind = " and ".join(["whole numbers" if whole else "finite numbers", *limits])
+        raise ClvError(f"{subject}: {name} must be {kind}; {int(wrong.sum())} of {len(found)} are not, first {found[wrong][0]:g}")
+    return found
+
+
+def same_length(subject: str, **vectors: "NDArray[np.float64]") -> None:
+    """Raise ClvError unless all vectors have one length."""
+    if len({len(values) for values in vectors.values()}) > 1:
+        lengths = ", ".join(f"{name} {len(values)}" for name, values in vectors.items())
+        raise ClvError(f"{subject}: the columns differ in length ({lengths})")
+
+
+def require_columns(frame: "pd.DataFrame", names: Sequence[str], subject: str) -> None:
+    """Raise ClvError unless the frame has each of the columns exactly once."""
+    for name in names:
+        found = list(frame.columns).count(name)
+        if found != 1:
+            raise ClvError(f"{subject}: column {name!r} is {'missing' if found == 0 else 'there more than once'}")
+
+
+def require_number(value: float, name: str, subject: str, *, lowest: float, whole: bool = False) -> float:
+    """Return a setting that is a finite number, whole if so asked, of at least `lowest`; ClvError otherwise."""
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not lowest <= value < float("inf"):
+        raise ClvError(
+            f"{subject}: {name} must be a {'whole' if whole else 'finite'} number of at least {lowest:g}, not {value!r}"
+        )
+    return value
