@@ -4,6 +4,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.optimize import approx_fprime
 from scipy.special import beta as beta_function
+from scipy.special import betaincinv
 
 from ml.clv.beta_geo_nbd import BetaGeoNBD, _log_likelihood
 from ml.clv.inputs import ClvError, ConvergenceError, DegenerateDataError
@@ -83,19 +84,17 @@ def test_the_likelihood_of_one_customer_by_integration():
 @pytest.mark.parametrize("a", [0.3, 0.5, 0.793, 1.0, 1.0 + 1e-8, 1.7, 4.0, 800.0])
 @pytest.mark.parametrize("b", [0.2, 0.5, 2.426])
 def test_expectations_by_integration(a, b):
-    """E[Y(t)] while alive is ∫ (1 − ((α + T) / (α + T + p t))^(r+x)) / p · beta(p; a, b + x) dp, without any 2F1."""
+    """E[Y(t)] while alive is the mean of (1 − ((α + T) / (α + T + p t))^(r+x)) / p over p of beta(a, b + x): no 2F1 in it."""
     r, alpha, time = 0.243, 4.414, 39.0
     model = BetaGeoNBD().at(r=r, alpha=alpha, a=a, b=b)
     for x, recency, age in ((0, 0.0, 20.0), (2, 30.43, 38.86), (150, 38.0, 38.86)):
 
-        def chance(p, x=x, age=age):
-            return (
-                -np.expm1((r + x) * (np.log(alpha + age) - np.log(alpha + age + p * time))) / p
-                if p
-                else (r + x) * time / (alpha + age)
-            )
+        def orders(share, x=x, age=age):
+            """Expected orders at that quantile of p."""
+            p = max(betaincinv(a, b + x, share), 1e-300)
+            return -np.expm1(-(r + x) * np.log1p(p * time / (alpha + age))) / p
 
-        while_alive = quad(chance, 0, 1, weight="alg", wvar=(a - 1, b + x - 1))[0] / beta_function(a, b + x)
+        while_alive = quad(orders, 0, 1, epsabs=0, epsrel=1e-9, limit=200)[0]
         expected = model.conditional_expected_purchases(time, [x], [recency], [age]) / model.p_alive([x], [recency], [age])
         assert expected[0] == pytest.approx(while_alive, rel=1e-6)
 
