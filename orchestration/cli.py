@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _out = Console(highlight=False, soft_wrap=True)
 # A table keeps one line per row, however wide: a terminal scrolls, a pipe cuts.
 _wide = Console(highlight=False, width=max(_out.width, 400))
+# Refused challengers that `northstar models` shows.
+_LAST_REFUSALS = 10
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -194,6 +196,43 @@ def rollback(release_id: str) -> None:
     with WriterLock(settings.home, "rollback") as lock:
         release = _store(settings).rollback(release_id, lock)
     _out.print(f"current is {release.release_id}, data through {release.manifest.data_through}", markup=False)
+
+
+@cli.group(invoke_without_command=True)
+@click.pass_context
+def models(context: click.Context) -> None:
+    """List the churn models, the newest champion first; `models rollback` brings an earlier one back."""
+    if context.invoked_subcommand is not None:
+        return
+    from orchestration.model_store import CHURN, ModelStore
+
+    store = ModelStore(load().home, CHURN)
+    table = Table("model", "trained through", "promoted", "log-loss", "AUC", box=None)
+    for model in store.models():
+        metrics = model.card.get("metrics", {})
+        table.add_row(
+            f"{model.model_id}{' (champion)' if model.is_champion else ''}",
+            str(model.card.get("trained_through", "")),
+            model.promoted_at or "never",
+            *(f"{metrics[name]:.4f}" if metrics.get(name) is not None else "" for name in ("log_loss", "auc")),
+        )
+    _wide.print(table)
+    for refusal in store.refusals()[-_LAST_REFUSALS:]:
+        _out.print(f"refused {refusal['model_id']}: {refusal['decision']['reason']}", markup=False)
+
+
+@models.command("rollback")
+@click.argument("model_id", required=False)
+def rollback_model(model_id: str | None) -> None:
+    """Make an earlier champion score again: the one before, or the one named."""
+    from orchestration.model_store import CHURN, ModelStore
+    from orchestration.night import load_model
+    from orchestration.publishing.lock import WriterLock
+
+    settings = load()
+    with WriterLock(settings.home, "models rollback"):
+        chosen = ModelStore(settings.home, CHURN).rollback(model_id, load_model)
+    _out.print(f"champion is {chosen}; the next night scores with it", markup=False)
 
 
 @cli.command()

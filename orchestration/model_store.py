@@ -4,18 +4,23 @@ Belongs here: files below `<home>/models`. Does not belong here: what a model is
 
     models/churn/<id>/model.skops, card.json, golden.json     never change
     models/churn/champion.json                                names the model that scores; replaced by rename
+    models/churn/promotions.jsonl                             every model that became champion, whom it replaced, and why
     models/churn/refusals.jsonl                               every challenger that was not promoted, with its figures
 """
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from orchestration.durable import replace_text, sync_tree
-from orchestration.errors import NorthstarError
+from orchestration.errors import NorthstarError, UserError
+
+CHURN = "churn"
+"""The kind of the models that predict churn."""
 
 
 @dataclass(frozen=True)
@@ -28,31 +33,51 @@ class StoredModel:
     golden: Sequence[Mapping[str, float | None]]
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A stored model as people list it; `promoted_at` is the last time it became champion, None when it never did."""
+
+    model_id: str
+    card: Mapping[str, Any]
+    is_champion: bool
+    promoted_at: str | None
+
+
 class ModelStore:
     """The models of one kind below a home."""
 
     def __init__(self, home: Path, kind: str) -> None:
         self.folder = home / "models" / kind
         self._champion = self.folder / "champion.json"
+        self._promotions = self.folder / "promotions.jsonl"
 
     def champion(self) -> StoredModel | None:
         """Load the model that scores; None before the first was promoted. NorthstarError when its files are gone or damaged."""
-        try:
-            model_id = json.loads(self._champion.read_text(encoding="utf-8"))["model_id"]
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise NorthstarError(f"{self._champion} does not name a model; remove it to train anew") from error
-        path = self.folder / str(model_id)
-        try:
-            return StoredModel(
-                model_id,
-                (path / "model.skops").read_bytes(),
-                json.loads((path / "card.json").read_text(encoding="utf-8")),
-                json.loads((path / "golden.json").read_text(encoding="utf-8")),
-            )
-        except (OSError, ValueError) as error:
-            raise NorthstarError(f"{path} is not a whole model ({error}); remove {self._champion} to train anew") from error
+        pointer = self._pointer()
+        return None if pointer is None else self._read(str(pointer["model_id"]))
+
+    @property
+    def decided_through(self) -> str | None:
+        """Last day of the data by which the champion was last confirmed or chosen, ISO; None before the first."""
+        pointer = self._pointer()
+        return None if pointer is None else pointer.get("decided_through")
+
+    def models(self) -> list[Listed]:
+        """Every stored model, the one that was promoted last first, those that never were last."""
+        pointer = self._pointer() or {}
+        history = self._history()
+        promoted = {record["model_id"]: record["at"] for record in history}
+        order = {record["model_id"]: number for number, record in enumerate(history)}
+        found = [path.parent.name for path in self.folder.glob("*/card.json") if not path.parent.name.startswith(".")]
+        listed = [
+            Listed(model_id, self._read(model_id).card, model_id == pointer.get("model_id"), promoted.get(model_id))
+            for model_id in sorted(found)
+        ]
+        return sorted(listed, key=lambda model: order.get(model.model_id, -1), reverse=True)
+
+    def refusals(self) -> list[dict[str, Any]]:
+        """Every challenger that was refused, oldest first."""
+        return _records(self.folder / "refusals.jsonl")
 
     def keep(self, model: StoredModel) -> None:
         """Store a model under its id; one that is there already is the same by its content, and stays."""
@@ -68,12 +93,84 @@ class ModelStore:
         sync_tree(draft)
         draft.rename(target)
 
-    def promote(self, model_id: str) -> None:
-        """Make a stored model the champion."""
-        replace_text(self._champion, json.dumps({"model_id": model_id}))
+    def promote(self, model_id: str, *, decided_through: str, reason: str) -> None:
+        """Make a stored model the champion, on data through a day."""
+        pointer = self._pointer() or {}
+        # The line first: a crash in between leaves a promotion on record that did not happen, and never one that is on none.
+        self._note(self._promotions, {"model_id": model_id, "replaced": pointer.get("model_id"), "reason": reason})
+        replace_text(self._champion, json.dumps({"model_id": model_id, "decided_through": decided_through}))
+
+    def confirm(self, *, decided_through: str) -> None:
+        """Record that the champion stays, on data through a day, so that it is not challenged again before its time."""
+        pointer = self._pointer()
+        if pointer is not None:
+            replace_text(self._champion, json.dumps({**pointer, "decided_through": decided_through}))
+
+    def rollback(self, model_id: str | None, check: Callable[[StoredModel], object]) -> str:
+        """Make an earlier champion the champion again, the one before by default; returns its id.
+
+        check: raises when a model cannot be used; the champion stays then. What was decided stays decided: the month's training
+        is not repeated, so that the model that was rolled back does not return before the next. Raises UserError for a model that
+        never was champion, is so now, or when there is none before.
+        """
+        pointer = self._pointer()
+        if pointer is None:
+            raise UserError(f"there is no champion to roll back in {self.folder}")
+        current = pointer["model_id"]
+        before = [record["model_id"] for record in self._history() if record["model_id"] != current]
+        if model_id is None:
+            replaced = [record["replaced"] for record in self._history() if record["model_id"] == current]
+            if not replaced or replaced[-1] is None:
+                raise UserError(f"{current} is the first champion; there is none before it")
+            model_id = str(replaced[-1])
+        elif model_id == current:
+            raise UserError(f"{model_id} is the champion already")
+        elif model_id not in before:
+            known = ", ".join(dict.fromkeys(reversed(before))) or "none"
+            raise UserError(f"{model_id!r} never was the champion; former ones are {known}")
+        check(self._read(model_id))
+        self._note(self._promotions, {"model_id": model_id, "replaced": current, "reason": "rolled back"})
+        replace_text(self._champion, json.dumps({**pointer, "model_id": model_id}))
+        return model_id
 
     def refuse(self, record: Mapping[str, Any]) -> None:
         """Record a challenger that was not promoted, with its figures."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "refusals.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        self._note(self.folder / "refusals.jsonl", record)
+
+    def _pointer(self) -> dict[str, Any] | None:
+        try:
+            pointer = json.loads(self._champion.read_text(encoding="utf-8"))
+            return {**pointer, "model_id": pointer["model_id"]}
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise NorthstarError(f"{self._champion} does not name a model; remove it to train anew") from error
+
+    def _read(self, model_id: str) -> StoredModel:
+        path = self.folder / model_id
+        try:
+            return StoredModel(
+                model_id,
+                (path / "model.skops").read_bytes(),
+                json.loads((path / "card.json").read_text(encoding="utf-8")),
+                json.loads((path / "golden.json").read_text(encoding="utf-8")),
+            )
+        except (OSError, ValueError) as error:
+            raise NorthstarError(f"{path} is not a whole model ({error}); remove {self._champion} to train anew") from error
+
+    def _history(self) -> list[dict[str, Any]]:
+        return _records(self._promotions)
+
+    def _note(self, path: Path, record: Mapping[str, Any]) -> None:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**record, "at": datetime.now(UTC).isoformat(timespec="seconds")}) + "\n")
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        raise NorthstarError(f"{path} is damaged ({error}); move it away") from error

@@ -25,7 +25,7 @@ from orchestration.errors import NorthstarError, UserError
 from orchestration.landing import erasure
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition
-from orchestration.model_store import ModelStore, StoredModel
+from orchestration.model_store import CHURN, ModelStore, StoredModel
 from orchestration.pseudonyms import Key, load_key
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import ErasureRecord, GateRecord, SourceRecord
@@ -116,7 +116,7 @@ class Night:
         self.settings = settings
         self.lake = Lake(settings.home)
         self.warehouse = Warehouse(settings, self.lake)
-        self.models = ModelStore(settings.home, "churn")
+        self.models = ModelStore(settings.home, CHURN)
         self.releases = ReleaseStore(settings.home, memory_limit=settings.config.memory_limit)
         self.lock = WriterLock(settings.home, purpose)
         self.ledger = erasure.Ledger(
@@ -261,9 +261,9 @@ class Night:
         with self.stage("train") as stage:
             champion = self.models.champion()
             month = self._planned.data_through.strftime("%Y-%m")
-            if champion is not None and champion.card["trained_through"][:7] >= month:
-                through = champion.card["trained_through"]
-                outcome = Trained(champion.model_id, f"kept: trained on data through {through}", _figures(champion.card))
+            decided = self.models.decided_through or ""
+            if champion is not None and decided[:7] >= month:
+                outcome = Trained(champion.model_id, f"kept: decided on data through {decided}", _figures(champion.card))
             else:
                 frame = self._features(labelled=True)
                 stage.rows = len(frame)
@@ -272,7 +272,7 @@ class Night:
                         frame,
                         label_window_days=LABEL_WINDOW_DAYS,
                         minimum_churns=MINIMUM_CHURNS,
-                        champion=None if champion is None else self._load(champion),
+                        champion=None if champion is None else load_model(champion),
                     )
                 except training.NotEnoughHistory as reason:
                     version_ = None if champion is None else champion.model_id
@@ -288,11 +288,12 @@ class Night:
         return outcome
 
     def _judge(self, challenger: StoredModel, champion: StoredModel | None) -> Trained:
-        decision = challenger.card["decision"]
+        decision, through = challenger.card["decision"], self._planned.data_through.isoformat()
         if decision["accepted"]:
             self.models.keep(challenger)
-            self.models.promote(challenger.model_id)
+            self.models.promote(challenger.model_id, decided_through=through, reason=decision["reason"])
             return Trained(challenger.model_id, f"promoted: {decision['reason']}", _figures(challenger.card))
+        self.models.confirm(decided_through=through)
         self.models.refuse({"model_id": challenger.model_id, "decision": decision, "metrics": challenger.card["metrics"]})
         return Trained(
             None if champion is None else champion.model_id, f"refused: {decision['reason']}", _figures(challenger.card)
@@ -311,20 +312,13 @@ class Night:
 
                 frame = self._features(labelled=False)
                 if len(frame):
-                    scores = churn_model.score(self._load(champion), frame).assign(model_version=champion.model_id)
+                    scores = churn_model.score(load_model(champion), frame).assign(model_version=champion.model_id)
                     with self.warehouse.connect() as connection:
                         connection.register("scores", scores)
                         connection.execute("insert into ml.churn_scores by name select * from scores")
                 stage.rows = len(frame)
                 stage.detail = f"model {champion.model_id}"
         return stage.rows
-
-    def _load(self, stored: StoredModel) -> Any:
-        from ml.churn import artifact
-
-        model = artifact.load(stored.artifact, sha256=str(stored.card["sha256"]))
-        artifact.check_golden(model, stored.golden)
-        return model
 
     def _features(self, *, labelled: bool) -> "pd.DataFrame":
         from ml.churn.features import FEATURE_NAMES
@@ -521,6 +515,18 @@ class Night:
         folder.mkdir(exist_ok=True)
         (folder / "latest.json").write_text(report.to_json(), encoding="utf-8")
         shutil.copy(self._built.path / "data_docs" / "index.html", folder / "latest.html")
+
+
+def load_model(stored: StoredModel) -> Any:
+    """The estimator of a stored churn model, bytes checked and golden rows predicted again; NorthstarError if they differ."""
+    from ml.churn import artifact
+
+    try:
+        model = artifact.load(stored.artifact, sha256=str(stored.card["sha256"]))
+        artifact.check_golden(model, stored.golden)
+    except artifact.ArtifactError as error:
+        raise NorthstarError(str(error)) from error
+    return model
 
 
 def marts(manifest: Mapping[str, Any]) -> dict[str, Any]:

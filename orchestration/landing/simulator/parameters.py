@@ -248,7 +248,7 @@ BAD_WEEK_POSITION = 0.6  # share of the period that lies before it
 BAD_WEEK_MINIMUM_DAYS = 28  # shorter periods have none
 
 SHOP_STEPS = {"cart_added": 0.32, "checkout_started": 0.55, "order_placed": 0.72}
-# BG/NBD: the purchase rate per day is Gamma(r, rate alpha), the dropout probability after a purchase Beta(a, b).
+# As in BG/NBD the purchase rate per day is Gamma(r, rate alpha), the dropout probability after a purchase Beta(a, b).
 SHOP_REPEAT = {"r": 1.3, "alpha": 32.0, "a": 1.0, "b": 3.0}
 SHOP_BROWSE_ONLY_RATE = 0.6  # of a customer's later sessions
 SHOP_CATEGORIES = {"books": (68.0, 0.50), "devices": (420.0, 0.72), "courses": (199.0, 0.25), "supplies": (88.0, 0.60)}

@@ -82,7 +82,10 @@ class Shop:
         }
 
     def _draw_repeats(self, rng: np.random.Generator, customers: Ints) -> Rows:
-        """Purchases after the first by BG/NBD (Fader, Hardie, Lee 2005): gamma-distributed rates, a chance to stop after each."""
+        """Purchases after the first in the manner of BG/NBD: gamma-distributed rates, a chance to stop after each purchase.
+
+        Unlike there the first may be the last too, days are whole and weekends draw purchases: its estimates are other numbers.
+        """
         calendar, given = self._calendar, p.SHOP_REPEAT
         rate = rng.gamma(given["r"], 1 / given["alpha"], len(customers))
         death = rng.beta(given["a"], given["b"], len(customers))

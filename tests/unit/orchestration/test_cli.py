@@ -13,6 +13,7 @@ import pytest
 
 from orchestration import cli
 from orchestration.errors import NorthstarError
+from orchestration.model_store import CHURN, ModelStore, StoredModel
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.release import ReleaseStore, Verdict
@@ -91,6 +92,7 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         "import",
         "releases",
         "rollback",
+        "models",
         "diff",
         "status",
         "query",
@@ -160,6 +162,57 @@ def test_releases_before_the_first_is_an_empty_list(run) -> None:
     code, out, err = run("releases")
     assert (code, err) == (0, "")
     assert "data through" in out
+
+
+@pytest.fixture
+def two_champions(home: Path) -> ModelStore:
+    """m1 was champion, then m2; m3 was refused. None of them is a model that can be loaded."""
+    store = ModelStore(home, CHURN)
+    for number, model_id in enumerate(("m1", "m2")):
+        card = {"sha256": "ab", "trained_through": f"2026-1{number}-20", "metrics": {"log_loss": 0.25, "auc": None}}
+        store.keep(StoredModel(model_id, b"damaged", card, []))
+        store.promote(model_id, decided_through="2026-11-20", reason="better")
+    store.refuse({"model_id": "m3", "decision": {"reason": "worse than m2"}, "metrics": {}})
+    return store
+
+
+def test_models_lists_champions_and_refusals(run, two_champions: ModelStore) -> None:
+    code, out, err = run("models")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].split()[0] == "model"
+    assert lines[1].split()[:3] == ["m2", "(champion)", "2026-11-20"]
+    assert lines[2].split()[:2] == ["m1", "2026-10-20"]
+    assert "0.2500" in lines[1]
+    assert lines[3] == "refused m3: worse than m2"
+    assert two_champions.champion().model_id == "m2"
+
+
+def test_models_of_a_new_home_are_none(run) -> None:
+    code, out, err = run("models")
+    assert (code, err, len(out.splitlines())) == (0, "", 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "said"),
+    [
+        (["m2"], 2, "m2 is the champion already"),
+        (["m3"], 2, "'m3' never was the champion; former ones are m1"),
+        ([], 1, "churn model: the artefact's SHA-256 is"),
+    ],
+)
+def test_a_model_that_cannot_come_back(run, two_champions: ModelStore, arguments: list[str], exit_code: int, said: str) -> None:
+    code, out, err = run("models", "rollback", *arguments)
+    assert (code, out) == (exit_code, "")
+    assert said in one_line(err)
+    assert two_champions.champion().model_id == "m2"
+
+
+def test_a_rollback_says_who_scores_next(run, two_champions: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestration.night.load_model", lambda stored: stored)
+    code, out, err = run("models", "rollback")
+    assert (code, out, err) == (0, "champion is m1; the next night scores with it\n", "")
+    assert two_champions.champion().model_id == "m1"
 
 
 @pytest.mark.parametrize("arguments", [["rollback", "nothing"], ["diff", "a", "b"]])
