@@ -10,8 +10,20 @@ from hypothesis import strategies as st
 
 from orchestration.settings import Funnel
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import RANDOM, event, events, journeys, landed, last_day, users, utc
-from tests.dbt.funnels import EVENT_NAMES, NAMES, funnel, funnels, shipped
+from tests.dbt.facts import (
+    RANDOM,
+    accounts,
+    event,
+    events,
+    fx_rates,
+    journeys,
+    landed,
+    last_day,
+    subscriptions,
+    users,
+    utc,
+)
+from tests.dbt.funnels import EVENT_NAMES, FILTERS, NAMES, funnel, funnels, shipped
 from tests.dbt.harness import DbtProject
 from tests.oracles.funnel import FunnelSpec, funnel_entries
 
@@ -36,6 +48,9 @@ def compare(project: DbtProject, data: st.DataObject) -> None:
         "events": data.draw(events(zone, NAMES, project.config.bot_events_per_day, size=20))
         + data.draw(journeys(zone, [step.event for step in defined[0][1].steps], windows)),
         "users": data.draw(users(zone)),
+        "accounts": data.draw(accounts()),
+        "subscriptions": data.draw(subscriptions(zone)),
+        "fx_rates": data.draw(fx_rates()),
     }
     check(project, facts, last_day(zone, facts) + timedelta(days=data.draw(st.integers(0, 9))), defined)
 
@@ -124,6 +139,134 @@ def test_the_window_is_inclusive_to_the_microsecond(shanghai: DbtProject, after:
     assert counts(expected, "edge") == [reached]
 
 
+EDGES = [("brief", "1m", "ab"), ("long", "2d", "cd"), ("again", "1m", "eef")]
+
+
+def test_seconds_days_and_years_end_where_they_end(shanghai: DbtProject) -> None:
+    """Windows to the second, over the leap day and over the end of a week, a month and a year at once; steps of one second."""
+    new_year, second = datetime(2024, 1, 1) - DAY, timedelta(seconds=1)
+    visited = {
+        "together": [("a", timedelta(0)), ("b", timedelta(0))],
+        "in time": [("a", timedelta(0)), ("b", timedelta(seconds=60))],
+        "late": [("a", timedelta(0)), ("b", timedelta(seconds=61))],
+        "new year": [("c", new_year - second), ("d", new_year)],
+        "leap day": [("c", timedelta(days=-1)), ("d", timedelta(days=1))],
+        "leap second": [("c", timedelta(days=-1)), ("d", timedelta(days=1, seconds=1))],
+        # Either of two at once may come first; a step is taken as early as can be.
+        "thrice": [("e", timedelta(0)), ("e", timedelta(0)), ("e", 3 * second), ("f", 5 * second)],
+    }
+    rows = [
+        event(number, name, at(shanghai) + after, event_id=f"{who} {number}", anonymous_id=who)
+        for who, steps in visited.items()
+        for number, (name, after) in enumerate(steps)
+    ]
+    defined = [funnel(name, window, [(step, None) for step in steps]) for name, window, steps in EDGES]
+    expected = check(shanghai, {"events": rows}, date(2024, 3, 5), defined)
+    assert counts(expected, "brief") == [[3, 2]]
+    assert counts(expected, "long") == [[1, 1], [2, 1]]
+    days = [{key[2] for key in expected if key[:2] == ("long", grain)} for grain in ("day", "week", "month")]
+    assert days == [
+        {date(2023, 12, 31), date(2024, 2, 28)},
+        {date(2023, 12, 25), date(2024, 2, 26)},
+        {date(2023, 12, 1), date(2024, 2, 1)},
+    ]
+    times = [expected["again", "day", DAY.date(), "all", "all", step]["average_seconds_from_previous"] for step in (2, 3)]
+    assert times == [0, 5]
+
+
+def test_twelve_steps_of_one_event_told_apart_by_filters(shanghai: DbtProject) -> None:
+    """One person takes every step, another stumbles at the seventh, and what fits no filter is passed over."""
+    filters = [FILTERS[number % len(FILTERS)] for number in range(12)]
+    fitting = [
+        *({"value": Decimal(10)} for _ in range(3)),
+        {"properties": '{"plan": "pro"}'},
+        {"properties": "{}"},
+        {"properties": '{"plan": "free"}'},
+        {"properties": '{"n": 5}'},
+        {"page": "/a"},
+        {"country": "DE"},
+    ]
+    nothing = {"value": None, "properties": '{"plan": "pro"}', "page": None, "country": None}
+    rows: list[dict] = []
+    for who in ("p", "q"):
+        for number in range(12):
+            row = nothing | fitting[number % len(fitting)]
+            if who == "q" and number == 6:
+                row["properties"] = '{"n": 4}'
+            rows.append(event(len(rows), "a", at(shanghai, hours=3 * number), user_id=who, **row))
+    defined = [funnel("dozen", "2d", [("a", where) for where in filters])]
+    expected = check(shanghai, {"events": rows}, date(2024, 3, 5), defined)
+    assert counts(expected, "dozen", "all") == [[2] * 6 + [1] * 6]
+
+
+def test_an_entrant_is_counted_as_what_it_was_when_it_entered(shanghai: DbtProject) -> None:
+    """On three days by other channels and devices, with two plans, with one and with none; the week takes the deeper chain."""
+    first = {
+        "utm_source": "google",
+        "utm_medium": "cpc",
+        "referrer": None,
+        "device_type": "mobile",
+        "country": "CN",
+        "city_tier": 2,
+    }
+    second = {
+        "utm_source": None,
+        "utm_medium": None,
+        "referrer": None,
+        "device_type": "desktop",
+        "country": "DE",
+        "city_tier": None,
+    }
+    rows = [
+        event(number, name, at(shanghai, hours=hours), user_id="u1", **touch)
+        for number, (name, hours, touch) in enumerate(
+            [("x", 0, first), ("a", 0.2, second), ("a", 24, second), ("b", 24.01, second), ("a", 50, first)]
+        )
+    ]
+    states = [
+        ("s1", -24, "professional", "0", "trialing"),
+        ("s2", -24, "enterprise", "0", "trialing"),
+        ("s1", -12, "custom", "5", "past_due"),
+        ("s1", 24, "free", "0", "active"),
+        ("s2", 24, "enterprise", "0", "canceled"),
+        ("s1", 49, "free", "0", "canceled"),
+    ]
+    facts = {
+        "events": rows,
+        "users": [
+            landed({"user_id": "u1", "account_id": "c1", "signed_up_at": at(shanghai), "role": "owner"}, 1, date(2024, 3, 1))
+        ],
+        "accounts": [landed({"account_id": "c1", "created_at": at(shanghai), "industry": "retail"}, 1, date(2024, 3, 1))],
+        "subscriptions": [
+            landed(
+                {
+                    "subscription_id": subscription,
+                    "account_id": "c1",
+                    "changed_at": at(shanghai, hours=hours),
+                    "plan": plan,
+                    "mrr": Decimal(mrr),
+                    "currency": "USD",
+                    "status": status,
+                },
+                number,
+                date(2024, 3, 1),
+            )
+            for number, (subscription, hours, plan, mrr, status) in enumerate(states)
+        ],
+    }
+    expected = check(shanghai, facts, date(2024, 3, 5), [funnel("f", "1h", [("a", None), ("b", None)])])
+
+    def segments(grain: str, start: date) -> list[str]:
+        keys = sorted(key for key in expected if key[:3] == ("f", grain, start) and key[5] == 1)
+        assert [key[3] for key in keys] == ["all", "channel", "city_tier", "country", "device", "industry", "plan", "role"]
+        return [key[4] for key in keys]
+
+    assert segments("day", date(2024, 2, 29)) == ["all", "paid_search", "2", "CN", "mobile", "retail", "custom", "owner"]
+    assert segments("day", date(2024, 3, 1)) == ["all", "direct", "(none)", "DE", "desktop", "retail", "free", "owner"]
+    assert segments("day", date(2024, 3, 2)) == ["all", "paid_search", "2", "CN", "mobile", "retail", "(none)", "owner"]
+    assert segments("week", date(2024, 2, 26)) == segments("day", date(2024, 3, 1))
+
+
 def test_a_funnel_without_a_window_has_no_limit_and_never_matures(shanghai: DbtProject) -> None:
     defined = [funnel("endless", None, [("a", None), ("b", None)])]
     expected = check(shanghai, {"events": visits(shanghai, [("a", 0), ("b", 86_400 * 400)])}, date(2026, 3, 5), defined)
@@ -177,10 +320,15 @@ def test_a_bot_owns_no_anonymous_id(shanghai: DbtProject) -> None:
     assert counts(expected, "own") == [[1, 1, 1]]
 
 
-def test_one_person_with_many_events(shanghai: DbtProject) -> None:
+def test_one_person_with_ten_thousand_events(shanghai: DbtProject) -> None:
+    """As many a day as are no bot's; steps are among the first of them."""
     limit = shanghai.config.bot_events_per_day
     visited = [
-        ("abcde"[(number * number) % 5], 86_400 * (number // limit) + 3_600 * (number % limit)) for number in range(40 * limit)
+        (
+            "abcde"[(number * number) % 5] if number < 40 * limit else "x",
+            86_400 * (number // limit) + 3_600 * (number % limit),
+        )
+        for number in range(10_000)
     ]
     defined = [funnel("busy", "1d", [(step, None) for step in "abced"]), funnel("brief", "1h", [("a", None), ("b", None)])]
     check(shanghai, {"events": visits(shanghai, visited, user_id="u1")}, date(2024, 6, 1), defined)

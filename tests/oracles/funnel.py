@@ -1,6 +1,7 @@
 """Oracle of mart_funnel__entry: every chain of every person is looked at, and the one that the design names is taken.
 
-Belongs here: chains, entry periods, rates, times, maturity of funnels. Does not belong here: who the persons are (`persons`).
+Belongs here: chains, entry periods, rates, times, maturity of funnels. Does not belong here: who the persons are (`persons`),
+what was known of them when they entered (`entrants`), or steps that are no event (`milestones`).
 """
 # ruff: noqa: DTZ901 - timestamps of the lake are naive UTC
 
@@ -12,7 +13,9 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from tests.oracles.persons import Person, first_landed, people
+from tests.oracles.entrants import Entrants
+from tests.oracles.milestones import milestones
+from tests.oracles.persons import Person, people
 from tests.oracles.reporting import Facts, Reporting, Row
 
 GRAINS = ("day", "week", "month", "all")
@@ -59,9 +62,10 @@ def funnel_entries(
     facts: Facts, reporting: Reporting, funnels: Iterable[FunnelSpec], event_names: Mapping[str, str] | None = None
 ) -> dict[Key, dict[str, Any]]:
     """Rows of the mart by (funnel, entry_grain, entry_start, dimension, segment, step_number)."""
+    entrants = Entrants(facts, reporting, event_names)
     rows: dict[Key, dict[str, Any]] = {}
     for funnel in funnels:
-        rows |= _count(funnel, entries(funnel, facts, reporting, event_names), reporting)
+        rows |= _count(funnel, entries(funnel, facts, reporting, event_names), entrants, reporting)
     return rows
 
 
@@ -139,33 +143,6 @@ def best_chains(moments: Sequence[Moment], depth: int, window_seconds: int | Non
     return [from_start(start) for start in candidates[0]]
 
 
-def milestones(
-    facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None
-) -> list[tuple[str, str, datetime]]:
-    """(person, milestone, time): the third distinct active day after the first value's, and the first subscription payment."""
-    found = people(facts, reporting, event_names)
-    reached: list[tuple[str, str, datetime]] = []
-    for person_id in {event.person_id for event in found.events}:
-        events = [event for event in found.events if event.person_id == person_id]
-        values = [event.at for event in events if event.name == "value_achieved"]
-        if values:
-            later = sorted({event.day for event in events if event.day > reporting.day(min(values))})
-            if len(later) >= 3:
-                reached.append((person_id, "active_on_third_day", min(event.at for event in events if event.day == later[2])))
-    paid: dict[str, list[datetime]] = defaultdict(list)
-    for payment in first_landed(facts.get("payments", ()), ["payment_id"]):
-        if payment["status"] == "succeeded" and payment.get("kind") in (None, "subscription"):
-            if payment.get("user_id"):
-                payers = [payment["user_id"]]
-            else:
-                account_id = payment.get("account_id")
-                payers = [user_id for user_id, user in found.users.items() if account_id and user.get("account_id") == account_id]
-            for user_id in payers:
-                paid[found.identities.of_user(user_id)].append(payment["paid_at"])
-    reached += [(person_id, "subscription_paid", min(times)) for person_id, times in paid.items()]
-    return reached
-
-
 def quantile(values: Sequence[float], fraction: float) -> float:
     """Quantile with linear interpolation between the neighbours."""
     ordered = sorted(values)
@@ -180,7 +157,7 @@ def _rank(chain: tuple[datetime, ...]) -> Any:
     return (-len(chain), chain[-1] if chain else datetime.min, chain)
 
 
-def _count(funnel: FunnelSpec, found: Sequence[Entry], reporting: Reporting) -> dict[Key, dict[str, Any]]:
+def _count(funnel: FunnelSpec, found: Sequence[Entry], entrants: Entrants, reporting: Reporting) -> dict[Key, dict[str, Any]]:
     first_day = min((entry.day for entry in found), default=date.max)
     periods: dict[tuple[str, date], list[Entry]] = defaultdict(list)
     for entry in found:
@@ -189,7 +166,7 @@ def _count(funnel: FunnelSpec, found: Sequence[Entry], reporting: Reporting) -> 
     groups: dict[tuple[str, date, str, str], list[tuple[datetime, ...]]] = defaultdict(list)
     for (grain, start), entered in periods.items():
         for entry in deepest(entered):
-            for dimension, segment in entry.person.segments():
+            for dimension, segment in entrants.segments(entry.person, entry.chain[0]):
                 groups[grain, start, dimension, segment].append(entry.chain)
     return {
         (funnel.name, *group, number): _row(funnel, number, group[0], group[1], entered, reporting)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.oracles.funnel import milestones
+from tests.oracles.milestones import milestones
 from tests.oracles.persons import NO_PURCHASE, Event, channel_of, first_landed, people
 from tests.oracles.reporting import Facts, Reporting
 

@@ -80,6 +80,14 @@ measured as (
       {% endfor %}
     ) as ended_at
   from chain_{{ depth }}
+),
+
+-- A longer period's chain is one of its days': of two starts at one instant the first in order takes every step as early as can be.
+ranked as (
+  select
+    *,
+    {{ chain_number(["entry_date"], ["position_1 asc"]) }} as chain_number
+  from measured
 )
 
 select
@@ -91,4 +99,5 @@ select
   {% for step in range(1, depth + 1) %}
   reached_{{ step }}_at{{ "," if not loop.last }}
   {% endfor %}
-from measured
+from ranked
+where chain_number = 1

@@ -1,45 +1,47 @@
 {%- set grains = ["day", "week", "month", "all"] %}
+{%- set dimensions = ["channel", "device", "country", "city_tier", "plan", "role", "industry"] %}
+{%- set period = ["funnel", "entry_grain", "entry_start"] %}
 
 with entries as (
-  select * from {{ ref("int_funnel__entries") }}
-),
-
-periods as (
-  {%- for grain in grains %}
   select
-    '{{ grain }}' as entry_grain,
-    {% if grain == "all" %}min(entry_date) over (partition by funnel){% else %}{{ period_start(grain, "entry_date") }}{% endif %} as entry_start,
-    *
-  from entries
-  {{ "union all" if not loop.last }}
-  {%- endfor %}
+    *,
+    {% for grain in grains[:3] %}
+    {{ period_start(grain, "entry_date") }} as {{ grain }}_start,
+    {% endfor %}
+    min(entry_date) over (partition by funnel) as all_start
+  from {{ ref("int_funnel__entries") }}
 ),
 
 ranked as (
   select
     *,
-    {{ chain_number(["entry_grain", "entry_start"]) }} as chain_number
-  from periods
+    1 as chain_of_day,
+    {% for grain in grains[1:] %}
+    {{ chain_number([grain ~ "_start"]) }} as chain_of_{{ grain }}{{ "," if not loop.last }}
+    {% endfor %}
+  from entries
 ),
 
 deepest as (
-  select ranked.*, persons.channel, persons.device, persons.country
+  {%- for grain in grains %}
+  select '{{ grain }}' as entry_grain, {{ grain }}_start as entry_start, *
   from ranked
-  inner join {{ ref("dim_persons") }} as persons on ranked.person_id = persons.person_id
-  where ranked.chain_number = 1
+  where chain_of_{{ grain }} = 1
+  {{ "union all" if not loop.last }}
+  {%- endfor %}
 ),
 
-steps as (
+reached as (
   select
     deepest.funnel,
     deepest.entry_grain,
     deepest.entry_start,
-    deepest.channel,
-    deepest.device,
-    deepest.country,
+    {% for dimension in dimensions %}
+    entrants.{{ dimension }},
+    {% endfor %}
     steps.step_number,
     case steps.step_number
-      {% for step in range(1, 13) %}
+      {% for step in range(2, 13) %}
       when {{ step }} then deepest.reached_{{ step }}_at
       {% endfor %}
     end as reached_at,
@@ -49,12 +51,13 @@ steps as (
       {% endfor %}
     end as previous_at
   from deepest
-  inner join {{ ref("int_funnel__steps") }} as steps on deepest.funnel = steps.funnel
-),
-
-segmented as (
-  {{ by_segment("steps", ["funnel", "entry_grain", "entry_start", "step_number", "reached_at", "previous_at"],
-    ["channel", "device", "country"]) | indent(2) }}
+  inner join {{ ref("int_funnel__entrants") }} as entrants
+    on
+      deepest.funnel = entrants.funnel
+      and deepest.person_id = entrants.person_id
+      and deepest.entry_date = entrants.entry_date
+  inner join {{ ref("int_funnel__steps") }} as steps
+    on deepest.funnel = steps.funnel and deepest.depth >= steps.step_number
 ),
 
 counted as (
@@ -65,44 +68,75 @@ counted as (
     dimension,
     segment,
     step_number,
-    count(*) as entrant_count,
-    count(reached_at) as person_count,
-    case when step_number > 1 then count(previous_at) end as previous_count,
-    {{ average_seconds("previous_at", "reached_at") }} as average_seconds_from_previous,
-    {{ quantile(seconds_between("previous_at", "reached_at"), 0.5) }} as median_seconds_from_previous,
-    {{ quantile(seconds_between("previous_at", "reached_at"), 0.9) }} as p90_seconds_from_previous
-  from segmented
+    count(*) as person_count,
+    {{ average_seconds("previous_at", "reached_at") }} as average_seconds,
+    {{ quantile(seconds_between("previous_at", "reached_at"), 0.5) }} as median_seconds,
+    {{ quantile(seconds_between("previous_at", "reached_at"), 0.9) }} as p90_seconds
+  from (
+    {{ by_segment("reached", period + ["step_number", "reached_at", "previous_at"], dimensions) | indent(4) }}
+  ) as segmented
   group by funnel, entry_grain, entry_start, dimension, segment, step_number
+),
+
+-- A step that nobody reached is a row as any other.
+cells as (
+  select
+    entered.funnel,
+    entered.entry_grain,
+    entered.entry_start,
+    entered.dimension,
+    entered.segment,
+    steps.step_number,
+    steps.step,
+    entered.person_count as entrant_count,
+    coalesce(counted.person_count, 0) as person_count,
+    counted.average_seconds,
+    counted.median_seconds,
+    counted.p90_seconds,
+    {{ window_days("steps") }} as window_days
+  from counted as entered
+  inner join {{ ref("int_funnel__steps") }} as steps on entered.funnel = steps.funnel
+  left join counted
+    on
+      {% for column in period + ["dimension", "segment"] -%}
+      entered.{{ column }} = counted.{{ column }} and {% endfor -%}
+      steps.step_number = counted.step_number
+  where entered.step_number = 1
+),
+
+compared as (
+  select
+    *,
+    lag(person_count) over (partition by {{ period | join(", ") }}, dimension, segment order by step_number) as previous_count
+  from cells
 )
 
 select
-  counted.funnel,
-  counted.entry_grain,
-  counted.entry_start,
-  counted.dimension,
-  counted.segment,
-  counted.step_number,
-  steps.step,
-  counted.entrant_count,
-  counted.person_count,
-  counted.previous_count,
-  counted.person_count / nullif(counted.previous_count, 0) as conversion_rate,
-  counted.person_count / nullif(counted.entrant_count, 0) as overall_rate,
-  1 - counted.person_count / nullif(counted.previous_count, 0) as drop_off_rate,
-  counted.average_seconds_from_previous,
-  counted.median_seconds_from_previous,
-  counted.p90_seconds_from_previous,
+  compared.funnel,
+  compared.entry_grain,
+  compared.entry_start,
+  compared.dimension,
+  compared.segment,
+  compared.step_number,
+  compared.step,
+  compared.entrant_count,
+  compared.person_count,
+  compared.previous_count,
+  compared.person_count / nullif(compared.previous_count, 0) as conversion_rate,
+  compared.person_count / nullif(compared.entrant_count, 0) as overall_rate,
+  1 - compared.person_count / nullif(compared.previous_count, 0) as drop_off_rate,
+  compared.average_seconds as average_seconds_from_previous,
+  compared.median_seconds as median_seconds_from_previous,
+  compared.p90_seconds as p90_seconds_from_previous,
   -- Everybody who could still enter or convert has had the time: the period's last day, plus the window, is over.
   coalesce(
-    case counted.entry_grain
-      {%- for grain in ["day", "week", "month"] %}
-      when '{{ grain }}' then {{ period_last_day(grain, "counted.entry_start", 0) }}
+    case compared.entry_grain
+      {%- for grain in grains[:3] %}
+      when '{{ grain }}' then {{ period_last_day(grain, "compared.entry_start", 0) }}
       {%- endfor %}
       else run.data_through
-    end + {{ window_days("steps") }} <= run.data_through,
+    end + compared.window_days <= run.data_through,
     false
   ) as is_mature
-from counted
-inner join {{ ref("int_funnel__steps") }} as steps
-  on counted.funnel = steps.funnel and counted.step_number = steps.step_number
+from compared
 cross join {{ source("control", "run") }} as run
