@@ -90,6 +90,15 @@ def test_the_windows_end_to_the_day(shanghai: DbtProject, gap: int, week: list[i
     assert (column(expected, "wau"), column(expected, "mau")) == (week, month)
 
 
+def test_one_person_with_ten_thousand_events(shanghai: DbtProject) -> None:
+    """As many a day as are no bot's, an hour apart: three years without a day off."""
+    limit = shanghai.config.bot_events_per_day
+    rows = visits(shanghai, *(number // limit + number % limit / 24 for number in range(10_000)))
+    through = LEAP_DAY + timedelta(days=9_999 // limit)
+    last = check(shanghai, {"events": rows}, through)[through, "all", "all"]
+    assert (last["streak_days_avg"], last["mau"], last["session_count"]) == (9_999 // limit + 1, 1, 9_999 % limit + 1)
+
+
 def test_days_without_anybody_close_the_movements(shanghai: DbtProject) -> None:
     expected = check(shanghai, {"events": visits(shanghai, 0, 1, 4)}, LEAP_DAY + timedelta(days=6))
     assert column(expected, "active_count") == [1, 1, 0, 0, 1, 0, 0]

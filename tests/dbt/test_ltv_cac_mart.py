@@ -93,6 +93,20 @@ def test_spend_without_customers_and_customers_without_spend_survive(shanghai: D
     assert (expected[FEBRUARY, "all"]["blended_cac"], expected[FEBRUARY, "all"]["roas"]) == (0, None)
 
 
+def test_a_campaign_that_cost_nothing_has_no_cost_per_customer(shanghai: DbtProject) -> None:
+    """Its customers are new and not paid for, and there is nothing to pay back; another channel cost and brought nobody."""
+    facts = {
+        "events": [visit(1, "u1")],
+        "ad_spend": [spend(1, date(2024, 1, 2), "0"), spend(2, date(2024, 1, 3), "8", "newsletter", None)],
+        "orders": [order(1, "u1", date(2024, 1, 3), "50")],
+    }
+    expected = check(shanghai, facts, date(2024, 1, 31))
+    row = expected[JANUARY, "paid_search"]
+    assert (row["spend"], row["new_customer_count"], row["paid_customer_count"]) == (0, 1, 0)
+    assert (row["paid_cac"], row["payback_months"], row["roas"], row["marketing_roi"]) == (None, None, None, None)
+    assert (expected[JANUARY, "email"]["paid_cac"], expected[JANUARY, "all"]["blended_cac"]) == (None, 8)
+
+
 @pytest.mark.parametrize(("amount", "payback"), [("49.98", 1), ("50", 0), ("50.01", 0)])
 def test_cost_is_paid_back_when_the_margin_reaches_it(shanghai: DbtProject, amount: str, payback: int) -> None:
     """40 were spent, and four fifths of the first order are left; a second follows in February."""

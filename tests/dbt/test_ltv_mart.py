@@ -88,10 +88,31 @@ def test_a_refund_counts_in_the_month_of_its_payment(shanghai: DbtProject) -> No
             payment(1, date(2024, 1, 31), "100", account_id="c1", kind="subscription"),
             payment(2, date(2024, 2, 29), "30", "refunded", account_id="c1", kind="subscription", refund_of="p1"),
             payment(3, date(2024, 2, 29), "5", "refunded", account_id="c1", kind="subscription"),
-        ]
+            # Long after the account was left.
+            payment(4, date(2024, 4, 1), "20", "refunded", account_id="c1", kind="subscription", refund_of="p1"),
+            payment(5, date(2024, 4, 1), "1", "refunded", account_id="c1", kind="subscription"),
+        ],
+        "subscriptions": [
+            landed(
+                {
+                    "subscription_id": "s1",
+                    "account_id": "c1",
+                    "changed_at": datetime.combine(day, datetime.min.time()),
+                    "plan": "professional",
+                    "mrr": Decimal(mrr),
+                    "currency": "USD",
+                    "status": status,
+                },
+                number,
+                day,
+            )
+            for number, (day, mrr, status) in enumerate(
+                [(date(2024, 1, 31), "100", "active"), (date(2024, 2, 28), "0", "canceled")]
+            )
+        ],
     }
-    expected = check(shanghai, facts, date(2024, 2, 29))
-    assert revenue(expected, JANUARY) == [Decimal("70.00"), Decimal("-5.00")]
+    expected = check(shanghai, facts, date(2024, 4, 30))
+    assert revenue(expected, JANUARY) == [Decimal("50.00"), Decimal("-5.00"), Decimal("0.00"), Decimal("-1.00")]
 
 
 def test_what_was_given_back_before_the_first_purchase_counts_in_the_first_month(shanghai: DbtProject) -> None:

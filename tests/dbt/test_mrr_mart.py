@@ -130,6 +130,40 @@ def test_several_subscriptions_are_one_account(shanghai: DbtProject) -> None:
     assert expected[date(2024, 3, 1), "all", "all"]["contraction_account_count"] == 1
 
 
+def test_an_account_with_two_plans_leaves_and_comes_back(shanghai: DbtProject) -> None:
+    """Both end on the leap day, what was paid is given back after that, and in April it begins anew with the smaller plan."""
+    facts = {
+        "subscriptions": [
+            change(1, "s1", date(2024, 1, 15), "10"),
+            change(2, "s2", date(2024, 1, 20), "30", account_id="c1", plan="enterprise"),
+            change(3, "s1", date(2024, 2, 29), "0", "canceled"),
+            change(4, "s2", date(2024, 2, 29), "0", "canceled", account_id="c1", plan="enterprise"),
+            change(5, "s1", date(2024, 4, 1), "20"),
+        ],
+        "payments": [
+            landed(
+                {
+                    "payment_id": f"p{number}",
+                    "account_id": "c1",
+                    "paid_at": datetime(2024, 1 + 2 * number, 20),
+                    "amount": Decimal(40),
+                    "currency": "USD",
+                    "status": status,
+                    "refund_of": refund_of,
+                },
+                number,
+                date(2024, 4, 1),
+            )
+            for number, (status, refund_of) in enumerate([("succeeded", None), ("refunded", "p0")])
+        ],
+    }
+    expected = check(shanghai, facts, date(2024, 4, 30))
+    churned = [{"new": 40, "closing": 40}, {"opening": 40, "churned": 40}, {}]
+    assert bridge(expected) == [*churned, {"reactivation": 20, "closing": 20}]
+    assert bridge(expected, ("plan", "enterprise")) == [*churned, {}]
+    assert bridge(expected, ("plan", "professional")) == [{"reactivation": 20, "closing": 20}]
+
+
 def test_of_equal_subscriptions_the_smallest_id_names_the_plan(shanghai: DbtProject) -> None:
     facts = {
         "subscriptions": [

@@ -105,6 +105,23 @@ def test_day_30_matures_with_its_last_second(shanghai: DbtProject, through: int,
     assert cell(expected, "first_seen", "bracket", "day", start, 15) == ((1, 0, True) if through == 30 else (1, None, False))
 
 
+def test_nothing_is_said_of_periods_that_are_not_over(shanghai: DbtProject) -> None:
+    """One person, in the last second of a day, a week, a month and a year and in the first of the next; there the data end."""
+    start = date(2023, 12, 31)
+    rows = [
+        event(number, "x", on(shanghai, start, 24) + timedelta(seconds=after), anonymous_id="a")
+        for number, after in enumerate((-1, 0))
+    ]
+    expected = check(shanghai, {"events": rows}, date(2024, 1, 1))
+    starts = {"day": start, "week": date(2023, 12, 25), "month": date(2023, 12, 1)}
+    first = [cell(expected, "first_seen", "exact", grain, day, 0) for grain, day in starts.items()]
+    second = [cell(expected, "first_seen", "exact", grain, day, 1) for grain, day in starts.items()]
+    assert first == [(1, 1, True)] * 3
+    assert second == [(1, 1, True), (1, None, False), (1, None, False)]
+    later = check(shanghai, {"events": rows[1:]}, date(2024, 1, 1))
+    assert {key[2] for key, row in later.items() if row["is_mature"]} == {"day"}
+
+
 def test_a_user_without_events_is_of_the_signup_cohort_alone(shanghai: DbtProject) -> None:
     start = date(2024, 2, 28)
     facts = {"users": [landed({"user_id": "u1", "signed_up_at": on(shanghai, start)}, 1, start)]}
