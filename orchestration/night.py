@@ -56,7 +56,11 @@ MINIMUM_CHURNS = 15
 _SCORES = """
 create schema if not exists ml;
 create or replace table ml.churn_scores (
-  as_of_date date not null, account_id varchar not null, churn_probability double not null, model_version varchar not null
+  as_of_date date not null, account_id varchar not null, churn_probability double not null,
+  usage_decline_contribution double not null, support_tickets_contribution double not null,
+  feature_adoption_contribution double not null, engagement_score_contribution double not null,
+  payment_issues_contribution double not null, contract_proximity_contribution double not null,
+  model_version varchar not null
 )
 """
 
@@ -256,7 +260,7 @@ class Night:
 
         A night as of an earlier day trains nothing: the past would replace what has learned from more.
         """
-        from ml.churn import artifact, training
+        from ml.churn import artifact, slices, training
 
         with self.stage("train") as stage:
             champion = self.models.champion()
@@ -274,7 +278,7 @@ class Night:
                         minimum_churns=MINIMUM_CHURNS,
                         champion=None if champion is None else load_model(champion),
                     )
-                except training.NotEnoughHistory as reason:
+                except (slices.NotEnoughHistory, training.SuspiciousFeatures) as reason:
                     version_ = None if champion is None else champion.model_id
                     outcome = Trained(version_, f"none trained: {reason}" if version_ is None else f"kept: {reason}")
                 else:

@@ -23,15 +23,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml.churn.model import ChurnModel
+    from ml.churn.slices import Slice
     from ml.churn.training import TrainingResult
 
-# What skops does not trust by itself and this model is made of. Anything else in an artefact refuses it.
+# What skops 0.16 does not trust by itself and both kinds of this model, by scikit-learn 1.9, are made of. Anything else in an
+# artefact refuses it.
 _TRUSTED = (
     "ml.churn.model.ChurnModel",
     "ml.churn.model.signed_log",
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
 )
 _LIBRARIES = ("numpy", "pandas", "scikit-learn", "skops")
 _GOLDEN_ROWS = 20
@@ -93,25 +96,46 @@ def load(data: bytes, *, sha256: str) -> "ChurnModel":
 
 
 def card(result: "TrainingResult", *, sha256: str) -> dict[str, Any]:
-    """Describe the model, JSON-serialisable: identity, data, label, slices, figures, verdict, feature schema and versions."""
-    slices = {
-        part.name: {**asdict(part), "dates": len(part.dates), "from": part.dates[0].isoformat(), "to": part.dates[-1].isoformat()}
-        for part in result.slices
-    }
+    """Describe the model, JSON-serialisable, for `report` and `drift` too.
+
+    Identity, label, data window and slices; the candidates' figures where the kind was chosen; the model's own on the test slice
+    (with calibration bins and lift) beside its rivals', and the verdict; the rolling origins; feature schema, reference
+    distribution and versions.
+    """
+    slices = _slices(result.slices)
     described: dict[str, Any] = {
         "model_id": model_id(sha256),
         "sha256": sha256,
-        "parameters": {**result.model.get_params(), "minimum_churns": result.minimum_churns, "seed": result.seed},
+        "parameters": {
+            **result.model.get_params(),
+            "minimum_churns": result.minimum_churns,
+            "seed": result.seed,
+            "intervention": asdict(result.intervention),
+        },
         "label": {
             "definition": "churned = 1 when an account that pays on as_of_date stops paying within the label window",
             "window_days": result.label_window_days,
         },
         "data_window": {"from": slices["fit"]["from"], "to": slices["test"]["to"], "open_rows": result.open_rows},
         "slices": slices,
+        "choice": {**asdict(result.choice), "slices": _slices(result.choice.slices)},
         "metrics": asdict(result.metrics),
         "baselines": {name: asdict(metrics) for name, metrics in result.baselines.items()},
         "log_loss_gain": {"mean": result.log_loss_gain, "interval_90": result.log_loss_gain_interval},
         "decision": asdict(result.decision),
+        "rolling_origin": {
+            "origins": [
+                {
+                    **asdict(origin),
+                    "window_from": origin.window_from.isoformat(),
+                    "window_to": origin.window_to.isoformat(),
+                    "taught": _slices(origin.taught),
+                }
+                for origin in result.rolling.origins
+            ],
+            "pooled": None if result.rolling.pooled is None else asdict(result.rolling.pooled),
+        },
+        "reference": result.reference,
         "features": [asdict(feature) for feature in FEATURES],
         "versions": {"python": platform.python_version(), **{library: version(library) for library in _LIBRARIES}},
     }
@@ -155,6 +179,13 @@ def check_golden(model: "ChurnModel", golden: Sequence[Mapping[str, float | None
             f"churn model: {int((difference > _GOLDEN_TOLERANCE).sum())} of {len(frame)} golden rows are predicted otherwise, "
             f"by up to {difference.max():.3g}; allowed is {_GOLDEN_TOLERANCE:g}"
         )
+
+
+def _slices(parts: "Sequence[Slice]") -> dict[str, Any]:
+    return {
+        part.name: {**asdict(part), "dates": len(part.dates), "from": part.dates[0].isoformat(), "to": part.dates[-1].isoformat()}
+        for part in parts
+    }
 
 
 def _untrusted(data: bytes) -> list[str]:

@@ -22,6 +22,9 @@ INDICATORS = (
     "contract_proximity",
 )
 
+# What explains no indicator: held as a group of its own where a score is divided among its reasons.
+TRAITS = "account_traits"
+
 KEY = ("as_of_date", "account_id")
 
 
@@ -54,22 +57,34 @@ FEATURES = (
         "usage_decline",
         nullable=True,
     ),
+    Feature("is_usage_down", "1 when the last 7 days ran at less than 70 % of the 28 before, else 0", "0/1", "usage_decline"),
+    Feature("tickets_30d", "support tickets opened in the last 30 days", "tickets", "support_tickets"),
+    Feature("severe_tickets_30d", "of those, tickets of high or urgent severity", "tickets", "support_tickets"),
+    Feature("unsolved_tickets", "tickets that are not solved on the as-of date, whenever opened", "tickets", "support_tickets"),
+    Feature("features_used_28d", "breadth: distinct product features used in the last 28 days", "features", "feature_adoption"),
+    Feature("core_events_28d", "depth: events of core features in the last 28 days", "events", "feature_adoption"),
     Feature("active_days_28d", "days with an event in the last 28", "days", "engagement_score"),
     Feature("active_users_28d", "users with an event in the last 28 days", "users", "engagement_score"),
-    Feature("features_used_28d", "distinct product features used in the last 28 days", "features", "feature_adoption"),
+    Feature("sessions_28d", "sessions in the last 28 days", "sessions", "engagement_score"),
+    Feature("streak_days", "days in a row with an event, up to the as-of date or the day before", "days", "engagement_score"),
     Feature(
         "days_since_last_event", "days since the last event; NULL when there was none", "days", "engagement_score", nullable=True
     ),
     Feature("failed_payments_90d", "failed payments in the last 90 days", "payments", "payment_issues"),
     Feature("is_past_due", "1 when a payment is overdue, else 0", "0/1", "payment_issues"),
     Feature("days_to_renewal", "days until the contract renews; NULL when unknown", "days", "contract_proximity", nullable=True),
+    Feature("is_annual", "1 when the contract runs by the year, else 0", "0/1", "contract_proximity"),
     Feature("tenure_days", "days since the account first paid", "days", None),
     Feature("mrr_usd", "monthly recurring revenue", "USD per month", None),
-    Feature("is_annual", "1 when the contract runs by the year, else 0", "0/1", "contract_proximity"),
     Feature("seats", "seats paid for; NULL when unknown", "seats", None, nullable=True),
 )
 
 FEATURE_NAMES = tuple(feature.name for feature in FEATURES)
+
+GROUPS = (*INDICATORS, TRAITS)
+
+# The position in GROUPS of each feature's group.
+GROUP_OF_FEATURE = tuple(GROUPS.index(feature.indicator or TRAITS) for feature in FEATURES)
 
 
 def require_column(frame: "pd.DataFrame", name: str) -> "pd.Series":

@@ -1,59 +1,52 @@
-"""Training of the churn model: slices of time, a fit, its figures beside its rivals', and the verdict.
+"""Training of the churn model: candidates, the choice among them, the winner's figures beside its rivals', and the verdict.
 
-Belongs here: which rows teach, calibrate and judge a model. Does not belong here: the estimator (`model`), the figures'
-arithmetic (`evaluation`), storing anything (`artifact`).
+Belongs here: what is fitted, chosen, judged and refused. Does not belong here: the estimator (`model`), how dates are divided
+(`slices`), the figures' arithmetic (`evaluation`), repeating it at earlier origins (`rolling`), storing anything (`artifact`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.churn.evaluation import Metrics, evaluate, gain_interval, log_losses
-from ml.churn.features import FeatureError, in_key_order, matrix, numbers, require_column
-from ml.churn.model import ChurnModel
+from ml.churn.drift import reference
+from ml.churn.evaluation import Intervention, Metrics, evaluate, gain_interval, log_losses
+from ml.churn.features import FEATURE_NAMES, FeatureError, in_key_order, matrix, numbers, require_column
+from ml.churn.model import KINDS, L2, LOGISTIC, ChurnModel
+from ml.churn.rolling import ORIGINS, RollingOrigin, rolling_origin
+from ml.churn.slices import CHOSEN_AND_JUDGED, JUDGED, NotEnoughHistory, Slice, days, describe, rows, split
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-# The share of the closed dates that the calibration and the test slice each take at least: one in five.
-_DATES_PER_LATER_DATE = 5
+# The AUC of a single feature above which it is taken to know the label: an overdue payment or a fall of usage by itself stays
+# well below, a column that is filled in after the churn is near 1. With 15 churns of 150 rows the standard error is 0.03.
+SUSPICIOUS_AUC = 0.95
 
-# The usual alarm of growth teams: the last week ran at less than 70 % of the month before.
-_RULE_USAGE_RATIO = 0.7
+
+class SuspiciousFeatures(ValueError):  # noqa: N818 - says what was found
+    """Features that know the label: trained on, they would promise what no night can keep. `found` are their AUCs by name."""
+
+    def __init__(self, found: Mapping[str, float]) -> None:
+        self.found = dict(found)
+        named = ", ".join(f"{name} (AUC {auc:.3f})" for name, auc in found.items())
+        super().__init__(f"churn features that seem to know the label, by themselves above an AUC of {SUSPICIOUS_AUC}: {named}")
 
 
 @dataclass(frozen=True)
-class Slice:
-    """Rows of consecutive as-of dates; accounts are counted once, however many dates they stand in."""
+class Choice:
+    """Which kind of model was chosen, and why.
 
-    name: str
-    dates: tuple[date, ...]
-    rows: int
-    churned_rows: int
-    churned_accounts: int
-    staying_accounts: int
-
-
-class NotEnoughHistory(ValueError):  # noqa: N818 - not a fault: the caller decides what a young installation does without a model
-    """Too few closed dates for three slices, or too few churns in one of them.
-
-    slices: those that were found, newest first; minimum_churns: what each would have needed; closed_dates: how many there were.
+    slices: fit, calibration and choice, and figures: each candidate's on the choice slice. Both are empty when history is too
+    short to choose; the logistic regression, which needs the fewest churns, is then the only candidate.
     """
 
-    def __init__(self, slices: tuple[Slice, ...], *, closed_dates: int, minimum_churns: int) -> None:
-        self.slices, self.closed_dates, self.minimum_churns = slices, closed_dates, minimum_churns
-        found = ", ".join(
-            f"{part.name}: {len(part.dates)} dates, {part.churned_accounts} churned and {part.staying_accounts} staying accounts"
-            for part in slices
-        )
-        super().__init__(
-            f"not enough history for a churn model: {closed_dates} closed as-of dates give {found or 'no slice'}; "
-            f"three slices with at least {minimum_churns} churned and as many staying accounts each are needed"
-        )
+    kind: str
+    reason: str
+    slices: tuple[Slice, ...]
+    figures: dict[str, Metrics]
 
 
 @dataclass(frozen=True)
@@ -70,23 +63,28 @@ class Decision:
 class TrainingResult:
     """A fitted model with what it was fitted on and how it did on the newest closed dates.
 
-    slices: fit, calibration and test. open_rows: rows left out because their label is not closed yet.
+    slices: fit, calibration and test of this model. open_rows: rows left out because their label is not closed yet.
     baselines: base_rate (the fit slice's rate of churn for everyone), recent_rate (the calibration slice's) and usage_rule (the
-    fit slice's rates below and above a usage ratio of 0.7), each judged as the model is.
+    fit slice's rates where is_usage_down is 1 and 0), each judged as the model is.
     log_loss_gain: base_rate's mean log-loss minus the model's, with its 90 % interval (bootstrap over accounts).
+    reference: what the model learnt from, for `drift`: features of the fit and calibration slice, scores of the latter.
     """
 
     model: ChurnModel
     label_window_days: int
     minimum_churns: int
     seed: int
-    slices: tuple[Slice, Slice, Slice]
+    intervention: Intervention
+    choice: Choice
+    slices: tuple[Slice, ...]
     open_rows: int
     metrics: Metrics
     baselines: dict[str, Metrics]
     log_loss_gain: float
     log_loss_gain_interval: tuple[float, float]
     decision: Decision
+    rolling: RollingOrigin
+    reference: dict[str, Any]
 
 
 def train(
@@ -95,10 +93,19 @@ def train(
     label_window_days: int = 30,
     minimum_churns: int = 50,
     seed: int = 0,
-    l2: float = 1.0,
+    l2: float = L2,
     champion: ChurnModel | None = None,
+    intervention_cost: float = Intervention.cost_usd,
+    intervention_success_rate: float = Intervention.success_rate,
+    origins: int = ORIGINS,
 ) -> TrainingResult:
-    """Fit, calibrate and judge a model on three slices of time.
+    """Choose, fit, calibrate and judge a model on slices of time.
+
+    Four slices of time, a label window apart: candidates are fitted on the first, calibrated on the second, and the lowest
+    log-loss on the third wins; ties go to the logistic regression. The winner then learns anew, fitted on all that lies a label
+    window ahead of the third slice and calibrated on the third, so that choosing costs it no recent rows. The fourth judges it,
+    and nothing before has seen it. Where history is too short for four slices, three are taken and the logistic regression is
+    the only candidate.
 
     frame: one row per (as_of_date, account_id) with the features of `ml.churn.features` and `churned`: 1 or 0 once the label
     window (as_of_date, as_of_date + label_window_days] has passed, NULL before. A date is closed as a whole.
@@ -106,14 +113,19 @@ def train(
     AUC is near 0.04: fewer cannot tell a model from chance.
     seed: of the bootstrap interval; the fit itself draws nothing.
     champion: the model now in use, judged on the same test rows; the new one must beat it too.
+    intervention_cost: USD that contacting one account costs; intervention_success_rate: share of accounts that would have churned
+    and stay when contacted. Both only price the figures; see `evaluation.money_saved`.
+    origins: how many earlier origins are refitted at most; see `rolling`.
 
     A model that does not beat its rivals is returned with a refusal in `decision`. Raises FeatureError for a frame off the
-    schema, NotEnoughHistory, ValueError for a parameter out of range.
+    schema, NotEnoughHistory, SuspiciousFeatures, ValueError for a parameter out of range.
     """
-    if label_window_days < 1 or minimum_churns < 2:
+    if label_window_days < 1 or minimum_churns < 2 or origins < 0:
         raise ValueError(
-            f"train: label_window_days {label_window_days} must be at least 1, minimum_churns {minimum_churns} at least 2"
+            f"train: label_window_days {label_window_days} must be at least 1, minimum_churns {minimum_churns} at least 2, "
+            f"origins {origins} at least 0"
         )
+    intervention = Intervention(intervention_cost, intervention_success_rate)
     frame = in_key_order(frame)
     matrix(frame)  # rows that are not used must fit the schema too: they are tomorrow's
     labels = numbers(frame, "churned", nullable=True)
@@ -121,12 +133,26 @@ def train(
     closed = ~np.isnan(labels)
     labelled = frame.loc[closed].assign(churned=labels[closed].astype(np.int64)).reset_index(drop=True)
 
-    slices = split(labelled, label_window_days=label_window_days, minimum_churns=minimum_churns)
-    dates = labelled["as_of_date"].to_numpy().astype("datetime64[D]")
-    fit, calibration, test = (labelled.loc[np.isin(dates, np.array(part.dates, dtype="datetime64[D]"))] for part in slices)
-    model = ChurnModel(l2=l2).fit(
-        fit, fit["churned"].to_numpy(), later_features=calibration, later_churned=calibration["churned"].to_numpy()
-    )
+    try:
+        fit_slice, calibration_slice, choice_slice, test_slice = split(
+            labelled, CHOSEN_AND_JUDGED, label_window_days=label_window_days, minimum_churns=minimum_churns
+        )
+    except NotEnoughHistory as too_short:
+        slices = split(labelled, JUDGED, label_window_days=label_window_days, minimum_churns=minimum_churns)
+        _refuse_suspicious(rows(labelled, slices[1]))
+        choice = Choice(LOGISTIC, f"the only candidate: {too_short}", (), {})
+    else:
+        _refuse_suspicious(rows(labelled, choice_slice))
+        choice = _choose(labelled, (fit_slice, calibration_slice, choice_slice), l2=l2)
+        dates = np.unique(days(labelled))
+        before = dates[dates + np.timedelta64(label_window_days, "D") <= np.datetime64(choice_slice.dates[0])]
+        slices = (
+            describe(labelled, JUDGED[0], before),
+            describe(labelled, JUDGED[1], np.array(choice_slice.dates, dtype="datetime64[D]")),
+            test_slice,
+        )
+    fit, calibration, test = (rows(labelled, part) for part in slices)
+    model = _fitted(choice.kind, l2, fit, calibration)
 
     truth = test["churned"].to_numpy()
     predicted = model.predict_proba(test)[:, 1]
@@ -146,6 +172,8 @@ def train(
         label_window_days=label_window_days,
         minimum_churns=minimum_churns,
         seed=seed,
+        intervention=intervention,
+        choice=choice,
         slices=slices,
         open_rows=int((~closed).sum()),
         metrics=metrics,
@@ -153,32 +181,17 @@ def train(
         log_loss_gain=float(gains.mean()),
         log_loss_gain_interval=gain_interval(gains, test["account_id"].to_numpy(dtype=object), seed=seed),
         decision=decide(metrics.log_loss, rivals),
+        rolling=rolling_origin(
+            labelled,
+            kind=choice.kind,
+            l2=l2,
+            label_window_days=label_window_days,
+            minimum_churns=minimum_churns,
+            intervention=intervention,
+            at_most=origins,
+        ),
+        reference=reference(labelled.loc[fit.index.union(calibration.index)], model.predict_proba(calibration)[:, 1]),
     )
-
-
-def split(labelled: "pd.DataFrame", *, label_window_days: int, minimum_churns: int) -> tuple[Slice, Slice, Slice]:
-    """Divide into fit, calibration and test slice the dates of a frame with as_of_date, account_id and churned (0 or 1).
-
-    The test slice is the newest dates: one in five of all, or more until it holds minimum_churns churned and staying accounts.
-    The calibration slice is chosen likewise from the dates whose label window ends on or before the test slice's first date, and
-    the fit slice is all dates that are so far ahead of the calibration slice. Dates in the gaps are used by none.
-    Raises NotEnoughHistory.
-    """
-    dates = np.unique(labelled["as_of_date"].to_numpy().astype("datetime64[D]"))
-    at_least = max(1, len(dates) // _DATES_PER_LATER_DATE)
-    window = np.timedelta64(label_window_days, "D")
-    found: list[Slice] = []
-    free = dates
-    for name in ("test", "calibration", "fit"):
-        if not len(free):
-            break
-        first = free[0] if name == "fit" else _newest(labelled, free, at_least, minimum_churns)
-        found.append(_slice(labelled, name, free[free >= first]))
-        free = free[free + window <= first]
-    if len(found) < 3 or any(min(part.churned_accounts, part.staying_accounts) < minimum_churns for part in found):
-        raise NotEnoughHistory(tuple(found), closed_dates=len(dates), minimum_churns=minimum_churns)
-    test, calibration, fit = found
-    return fit, calibration, test
 
 
 def decide(log_loss: float, rivals: Mapping[str, float]) -> Decision:
@@ -187,6 +200,50 @@ def decide(log_loss: float, rivals: Mapping[str, float]) -> Decision:
     figures = ", ".join(f"{name} {theirs:.5f}" for name, theirs in rivals.items())
     verdict = f"refused: not below {' and '.join(lost)}" if lost else "accepted"
     return Decision(not lost, f"{verdict}; log-loss {log_loss:.5f} on the test slice, {figures}", log_loss, dict(rivals))
+
+
+def suspicious_features(
+    features: "pd.DataFrame", churned: "NDArray[np.int64]", *, bound: float = SUSPICIOUS_AUC
+) -> dict[str, float]:
+    """Name the features that by themselves rank the labels above the bound, each with that AUC; either direction counts.
+
+    NULLs rank below all values, or above them, whichever tells more: a column that is only filled in for the churned is found.
+    churned: shape (rows,), 0 or 1. Raises FeatureError for a frame off the schema.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    if not 0 < churned.sum() < len(churned):
+        return {}
+    found = {}
+    for name, column in zip(FEATURE_NAMES, matrix(features).T, strict=True):
+        limit = np.finfo(np.float64).max
+        ends = (limit, -limit) if np.isnan(column).any() else (0.0,)
+        auc = max(0.5 + abs(float(roc_auc_score(churned, np.nan_to_num(column, nan=end))) - 0.5) for end in ends)
+        if auc > bound:
+            found[name] = auc
+    return found
+
+
+def _refuse_suspicious(part: "pd.DataFrame") -> None:
+    found = suspicious_features(part, part["churned"].to_numpy())
+    if found:
+        raise SuspiciousFeatures(found)
+
+
+def _choose(labelled: "pd.DataFrame", slices: tuple[Slice, Slice, Slice], *, l2: float) -> Choice:
+    """Fit and calibrate each kind on the first two slices; the lowest log-loss on the third wins, the earlier kind at a tie."""
+    fit, calibration, judged = (rows(labelled, part) for part in slices)
+    truth = judged["churned"].to_numpy()
+    figures = {kind: evaluate(truth, _fitted(kind, l2, fit, calibration).predict_proba(judged)[:, 1]) for kind in KINDS}
+    kind = min(KINDS, key=lambda each: figures[each].log_loss)
+    losses = ", ".join(f"{each} {metrics.log_loss:.5f}" for each, metrics in figures.items())
+    return Choice(kind, f"the lowest log-loss on the choice slice: {losses}", slices, figures)
+
+
+def _fitted(kind: str, l2: float, fit: "pd.DataFrame", calibration: "pd.DataFrame") -> ChurnModel:
+    return ChurnModel(kind=kind, l2=l2).fit(
+        fit, fit["churned"].to_numpy(), later_features=calibration, later_churned=calibration["churned"].to_numpy()
+    )
 
 
 def _check_labels(frame: "pd.DataFrame", labels: "NDArray[np.float64]") -> None:
@@ -202,38 +259,12 @@ def _check_labels(frame: "pd.DataFrame", labels: "NDArray[np.float64]") -> None:
         )
 
 
-def _newest(labelled: "pd.DataFrame", free: "NDArray[np.datetime64]", at_least: int, minimum_churns: int) -> "np.datetime64":
-    """Find the latest first date with which a slice up to the last free date is large enough, else the first free date."""
-    inside = labelled.loc[labelled["as_of_date"] <= free[-1]]
-    first = free[-min(at_least, len(free))]
-    for label in (0, 1):
-        accounts = inside.loc[inside["churned"] == label].groupby("account_id")["as_of_date"].max()
-        seen = np.sort(accounts.to_numpy().astype("datetime64[D]"))
-        if len(seen) < minimum_churns:
-            return cast("np.datetime64", free[0])
-        first = min(first, seen[-minimum_churns])
-    return cast("np.datetime64", first)
-
-
-def _slice(labelled: "pd.DataFrame", name: str, dates: "NDArray[np.datetime64]") -> Slice:
-    inside = labelled.loc[labelled["as_of_date"].between(dates[0], dates[-1])]
-    churned = inside["churned"] == 1
-    return Slice(
-        name=name,
-        dates=tuple(cast("list[date]", dates.tolist())),
-        rows=len(inside),
-        churned_rows=int(churned.sum()),
-        churned_accounts=int(inside.loc[churned, "account_id"].nunique()),
-        staying_accounts=int(inside.loc[~churned, "account_id"].nunique()),
-    )
-
-
 def _usage_rule(fit: "pd.DataFrame", test: "pd.DataFrame") -> "NDArray[np.float64]":
-    """Predict the fit slice's churn rate on the row's side of the rule; a NULL ratio does not trip it.
+    """Predict the fit slice's churn rate on the row's side of the usual alarm of growth teams, usage that is down.
 
     One churned and one staying row are added to each side (Laplace), so that an empty side is not certain of anything.
     """
-    tripped, tripped_test = (numbers(part, "usage_ratio", nullable=True) < _RULE_USAGE_RATIO for part in (fit, test))
+    tripped, tripped_test = (numbers(part, "is_usage_down", nullable=False) == 1 for part in (fit, test))
     churned = fit["churned"].to_numpy()
-    below, above = ((churned[side].sum() + 1) / (side.sum() + 2) for side in (tripped, ~tripped))
-    return np.where(tripped_test, float(below), float(above))
+    down, not_down = ((churned[side].sum() + 1) / (side.sum() + 2) for side in (tripped, ~tripped))
+    return np.where(tripped_test, float(down), float(not_down))

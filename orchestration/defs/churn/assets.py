@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from ml.churn.features import INDICATORS
 from orchestration.defs.owners import Owner
 from orchestration.night import Night
 from orchestration.resources import WAREHOUSE_POOL
@@ -43,6 +44,10 @@ def churn_model(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night
                 dg.TableColumn("as_of_date", "DATE", "day as of which the account is looked at"),
                 dg.TableColumn("account_id", "VARCHAR", "the account"),
                 dg.TableColumn("churn_probability", "DOUBLE", "calibrated probability, 0 to 1"),
+                *(
+                    dg.TableColumn(f"{indicator}_contribution", "DOUBLE", "what the indicator adds to the log-odds of churn")
+                    for indicator in INDICATORS
+                ),
                 dg.TableColumn("model_version", "VARCHAR", "the champion that scored"),
             ]
         )

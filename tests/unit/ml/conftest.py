@@ -15,16 +15,25 @@ def accounts_by_month(hazard, *, accounts=ACCOUNTS, months=MONTHS, step_days=31,
     dates = np.datetime64("2024-01-01", "D") + step_days * np.arange(months)
     prior = draw.negative_binomial(1, 0.005, rows)
     week = draw.poisson(prior / 4 * draw.gamma(2, 0.5, rows))
+    ratio = np.where(prior > 0, 4 * week / np.maximum(prior, 1), np.nan)
+    tickets = draw.poisson(0.6, rows)
     frame = pd.DataFrame(
         {
             "as_of_date": np.repeat(dates, accounts).astype("datetime64[us]"),
             "account_id": np.tile([f"a{number:05d}" for number in range(accounts)], months),
             "events_7d": week,
             "events_prior_28d": prior,
-            "usage_ratio": np.where(prior > 0, 4 * week / np.maximum(prior, 1), np.nan),
+            "usage_ratio": ratio,
+            "is_usage_down": (ratio < 0.7).astype(int),
+            "tickets_30d": tickets,
+            "severe_tickets_30d": draw.binomial(tickets, 0.2),
+            "unsolved_tickets": draw.poisson(0.3, rows),
             "active_days_28d": np.minimum(28, draw.poisson(np.log1p(prior) * 3)),
             "active_users_28d": draw.poisson(1 + np.log1p(prior)),
             "features_used_28d": draw.poisson(1 + np.log1p(prior)),
+            "core_events_28d": draw.poisson(prior * 0.3),
+            "sessions_28d": draw.poisson(prior * 0.15),
+            "streak_days": draw.poisson(np.log1p(prior)),
             "days_since_last_event": np.where(prior + week > 0, draw.poisson(2, rows), np.nan),
             "failed_payments_90d": draw.poisson(0.2, rows),
             "is_past_due": draw.binomial(1, 0.05, rows),
@@ -50,8 +59,16 @@ def logistic_hazard(frame):
             + 0.4 * frame["is_annual"]
             - 1.2 * frame["is_past_due"]
             - 1.0 * np.log1p(frame["failed_payments_90d"])
+            - 0.6 * np.log1p(frame["tickets_30d"])
         )
     )
+
+
+def nonlinear_hazard(frame):
+    """High near a renewal or with a ticket unsolved, low with neither or both: no sum of terms says that."""
+    near = frame["days_to_renewal"].between(0, 60)
+    idle = frame["unsolved_tickets"] > 0
+    return np.where(near ^ idle, 0.3, 0.03)
 
 
 def constant_hazard(frame):
@@ -60,7 +77,7 @@ def constant_hazard(frame):
 
 @pytest.fixture(scope="session")
 def history():
-    return accounts_by_month(logistic_hazard, accounts=4000)
+    return accounts_by_month(logistic_hazard, accounts=3000)
 
 
 @pytest.fixture(scope="session")
@@ -74,15 +91,27 @@ def patternless_history():
 
 
 @pytest.fixture(scope="session")
+def nonlinear_history():
+    return accounts_by_month(nonlinear_hazard, accounts=1000)
+
+
+@pytest.fixture(scope="session")
 def trained(history):
     from ml.churn.training import train
 
-    return train(history)
+    return train(history, origins=0)
+
+
+@pytest.fixture(scope="session")
+def boosted(nonlinear_history):
+    from ml.churn.training import train
+
+    return train(nonlinear_history, origins=0)
 
 
 @pytest.fixture(scope="session")
 def small(short_history):
-    """Train in a fraction of a second, for what does not depend on size."""
+    """Train in about a second, for what does not depend on size."""
     from ml.churn.training import train
 
-    return train(short_history, minimum_churns=20)
+    return train(short_history, minimum_churns=20, origins=2)

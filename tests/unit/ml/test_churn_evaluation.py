@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
-from ml.churn.evaluation import evaluate, gain_interval, log_losses
+from ml.churn.evaluation import Intervention, Money, evaluate, gain_interval, log_losses, money_saved
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +59,44 @@ def test_lift_is_that_of_the_highest_tenth():
     assert evaluate(churned, probability).top_decile_lift == pytest.approx((5 / 10) / (15 / 100))
 
 
+def test_the_lift_of_each_tenth_counts_all_churns_at_the_end(predicted):
+    churned, probability, _ = predicted
+    lift = evaluate(churned, probability).lift
+    order = np.argsort(-probability)
+    for tenth, each in enumerate(lift, start=1):
+        found = churned[order[: tenth * 2000]].sum() / churned.sum()
+        assert (each.share, each.found) == pytest.approx((tenth / 10, found))
+        assert each.lift == pytest.approx(each.found / each.share)
+    assert evaluate(churned, probability).top_decile_lift == lift[0].lift
+
+
+def test_money_is_that_of_the_tenth_with_the_most_at_stake():
+    """Of 20 accounts two are contacted: not the surest churn, which pays little, but those with the highest probability × MRR."""
+    churned, probability, mrr = np.zeros(20, dtype=int), np.full(20, 0.1), np.full(20, 100.0)
+    probability[:3], mrr[:3], churned[:3] = (0.9, 0.5, 0.3), (10.0, 1000.0, 2000.0), (1, 1, 0)
+    money = money_saved(churned, probability, mrr, Intervention(cost_usd=30.0, success_rate=0.25))
+    assert money == Money(20, 2, 1, mrr_lost_usd=1010.0, mrr_saved_usd=250.0, cost_usd=60.0, net_usd=190.0)
+    assert sum([money, money], Money.nothing()) == Money(40, 4, 2, 2020.0, 500.0, 120.0, 380.0)
+
+
+def test_an_intervention_that_never_helps_only_costs():
+    churned, half = np.array([1, 0, 1, 0]), np.full(4, 0.5)
+    assert money_saved(churned, half, 100 * half, Intervention(50.0, 0.0)).net_usd == -50.0
+    assert money_saved(churned, half, 100 * half, Intervention(0.0, 1.0)).net_usd == 50.0
+
+
+@pytest.mark.parametrize(
+    ("cost", "rate"), [(-1, 0.2), (float("inf"), 0.2), (float("nan"), 0.2), (50, -0.1), (50, 1.1), (50, float("nan"))]
+)
+def test_an_intervention_out_of_range_is_refused(cost, rate):
+    with pytest.raises(ValueError, match="intervention_"):
+        Intervention(cost, rate)
+
+
 def test_what_is_not_defined_is_none():
     metrics = evaluate(np.zeros(20, dtype=int), np.linspace(0.1, 0.2, 20))
     assert (metrics.auc, metrics.average_precision, metrics.calibration_slope) == (None, None, None)
-    assert (metrics.calibration_intercept, metrics.top_decile_lift) == (None, None)
+    assert (metrics.calibration_intercept, metrics.top_decile_lift, metrics.lift) == (None, None, ())
     separated = evaluate(np.repeat([0, 1], 10), np.repeat([0.2, 0.8], 10))
     assert separated.calibration_slope is None
     assert separated.auc == 1

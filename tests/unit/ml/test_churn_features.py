@@ -5,7 +5,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.churn.features import FEATURE_NAMES, FEATURES, INDICATORS, FeatureError, in_key_order, matrix
+from ml.churn.features import (
+    FEATURE_NAMES,
+    FEATURES,
+    GROUP_OF_FEATURE,
+    GROUPS,
+    INDICATORS,
+    TRAITS,
+    FeatureError,
+    in_key_order,
+    matrix,
+)
 
 
 @pytest.fixture
@@ -14,8 +24,10 @@ def rows(short_history):
 
 
 def test_the_schema_names_each_feature_once_and_only_known_indicators():
-    assert len(set(FEATURE_NAMES)) == len(FEATURES) == 14
+    assert len(set(FEATURE_NAMES)) == len(FEATURES) == 21
     assert {feature.indicator for feature in FEATURES} <= {*INDICATORS, None}
+    assert {feature.indicator for feature in FEATURES} >= set(INDICATORS)
+    assert [GROUPS[group] for group in GROUP_OF_FEATURE] == [feature.indicator or TRAITS for feature in FEATURES]
     assert all(feature.description and feature.unit for feature in FEATURES)
 
 
@@ -100,7 +112,8 @@ def test_a_repeated_key_is_refused_and_named(rows):
 
 def test_reading_the_schema_loads_no_heavy_library():
     code = (
-        "import sys, ml.churn, ml.churn.features, ml.churn.artifact, ml.churn.evaluation\n"
-        "print([name for name in ('sklearn', 'skops', 'pandas', 'scipy', 'dagster', 'duckdb', 'dbt') if name in sys.modules])"
+        "import sys, ml.churn, ml.churn.features, ml.churn.artifact, ml.churn.evaluation, ml.churn.drift, ml.churn.report\n"
+        "print([name for name in "
+        "('sklearn', 'skops', 'pandas', 'scipy', 'matplotlib', 'dagster', 'duckdb', 'dbt') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

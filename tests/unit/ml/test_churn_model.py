@@ -3,9 +3,10 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from threadpoolctl import threadpool_limits
 
-from ml.churn.features import FEATURES, FeatureError
-from ml.churn.model import ChurnModel, score, signed_log
+from ml.churn.features import FEATURES, INDICATORS, FeatureError
+from ml.churn.model import KINDS, ChurnModel, score, signed_log
 
 
 def test_signed_log_is_odd_and_zero_at_zero():
@@ -14,7 +15,9 @@ def test_signed_log_is_odd_and_zero_at_zero():
 
 def test_scores_are_probabilities_by_key(small, short_history):
     scored = score(small.model, short_history)
-    assert list(scored.columns) == ["as_of_date", "account_id", "churn_probability"]
+    contributions = [f"{indicator}_contribution" for indicator in INDICATORS]
+    assert list(scored.columns) == ["as_of_date", "account_id", "churn_probability", *contributions]
+    assert (scored[contributions].std() > 0).all()
     assert len(scored) == len(short_history)
     assert scored["churn_probability"].between(0, 1).all()
     assert scored["churn_probability"].nunique() > 100
@@ -43,17 +46,19 @@ def test_an_account_of_which_nothing_optional_is_known_is_scored(small, short_hi
     assert score(small.model, rows)["churn_probability"].between(0, 1, inclusive="neither").all()
 
 
-def test_a_null_unseen_in_training_and_a_feature_never_known_are_scored(short_history):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_null_unseen_in_training_and_a_feature_never_known_are_scored(short_history, kind):
     rows = short_history.assign(seats=np.nan, days_to_renewal=5)
-    model = ChurnModel().fit(rows, rows["churned"], later_features=rows, later_churned=rows["churned"])
+    model = ChurnModel(kind=kind).fit(rows, rows["churned"], later_features=rows, later_churned=rows["churned"])
     assert score(model, short_history.head(200))["churn_probability"].between(0, 1).all()
 
 
-def test_calibration_follows_the_later_rows(short_history):
+@pytest.mark.parametrize("kind", KINDS)
+def test_calibration_follows_the_later_rows(short_history, kind):
     """The mean prediction on the calibration rows is their rate, whatever the rate was in the rows of the fit."""
     early, late = short_history.iloc[:1600], short_history.iloc[1600:]
     twice = 1 - (1 - late["churned"]) * (np.arange(len(late)) % 5 > 0)
-    model = ChurnModel().fit(early, early["churned"], later_features=late, later_churned=twice)
+    model = ChurnModel(kind=kind).fit(early, early["churned"], later_features=late, later_churned=twice)
     assert model.predict_proba(late)[:, 1].mean() == pytest.approx(twice.mean(), abs=0.005)
     assert twice.mean() > 2 * early["churned"].mean()
 
@@ -71,6 +76,24 @@ def test_a_penalty_out_of_range_is_refused(short_history, l2):
             later_features=short_history,
             later_churned=short_history["churned"],
         )
+
+
+@pytest.mark.parametrize("kind", ["forest", "", None])
+def test_another_kind_is_refused(short_history, kind):
+    labels = short_history["churned"]
+    with pytest.raises(ValueError, match="kind must be one of logistic, boosting"):
+        ChurnModel(kind=kind).fit(short_history, labels, later_features=short_history, later_churned=labels)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_thread_or_more_fit_the_same_model(short_history, kind):
+    labels = short_history["churned"]
+    fitted = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            model = ChurnModel(kind=kind).fit(short_history, labels, later_features=short_history, later_churned=labels)
+            fitted.append(model.predict_proba(short_history))
+    assert np.array_equal(*fitted)
 
 
 def test_a_stronger_penalty_spreads_predictions_less(short_history):
@@ -124,5 +147,5 @@ def test_scoring_refuses_a_frame_off_the_schema(small, short_history):
 
 
 def test_parameters_are_those_of_an_estimator():
-    assert ChurnModel(l2=3.0).get_params() == {"l2": 3.0}
+    assert ChurnModel(kind="boosting", l2=3.0).get_params() == {"kind": "boosting", "l2": 3.0}
     assert clone(ChurnModel(l2=3.0)).l2 == 3.0

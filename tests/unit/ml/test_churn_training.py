@@ -1,28 +1,14 @@
-from datetime import date
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from ml.churn.features import FeatureError
 from ml.churn.model import ChurnModel
-from ml.churn.training import NotEnoughHistory, decide, split, train
-
-
-def labelled(days, *, accounts=6):
-    """Half of the accounts churn on every date, so that only the dates decide how slices fall."""
-    dates = np.datetime64("2024-01-01", "D") + np.array(sorted(days), dtype=int)
-    return pd.DataFrame(
-        {
-            "as_of_date": np.repeat(dates, accounts).astype("datetime64[us]"),
-            "account_id": [f"a{number}" for number in range(accounts)] * len(dates),
-            "churned": [0, 1] * (accounts // 2) * len(dates),
-        }
-    )
+from ml.churn.slices import NotEnoughHistory, rows
+from ml.churn.training import SuspiciousFeatures, decide, suspicious_features, train
 
 
 def test_the_model_finds_nearly_all_of_a_known_hazard(trained, history):
@@ -45,7 +31,7 @@ def test_a_model_that_found_the_hazard_is_accepted_with_its_figures(trained):
 
 
 def test_where_there_is_no_pattern_the_model_is_no_better_than_the_rate(patternless_history):
-    result = train(patternless_history)
+    result = train(patternless_history, origins=0)
     assert abs(result.log_loss_gain) < 0.002
     assert result.log_loss_gain_interval[0] < 0
     assert result.metrics.auc == pytest.approx(0.5, abs=0.06)
@@ -61,13 +47,10 @@ def test_the_base_rate_is_that_of_the_fit_slice(small):
 
 
 def test_the_order_of_rows_changes_nothing(small, short_history):
-    shuffled = train(short_history.sample(frac=1, random_state=2), minimum_churns=20)
+    shuffled = train(short_history.sample(frac=1, random_state=2), minimum_churns=20, origins=2)
     assert np.array_equal(shuffled.model.predict_proba(short_history), small.model.predict_proba(short_history))
-    assert (shuffled.metrics, shuffled.slices, shuffled.log_loss_gain_interval) == (
-        small.metrics,
-        small.slices,
-        small.log_loss_gain_interval,
-    )
+    for figure in ("metrics", "slices", "choice", "log_loss_gain_interval", "rolling", "reference"):
+        assert getattr(shuffled, figure) == getattr(small, figure)
 
 
 def test_the_test_slice_teaches_nothing(small, short_history):
@@ -75,7 +58,7 @@ def test_the_test_slice_teaches_nothing(small, short_history):
     turned = short_history.copy()
     newest = turned["as_of_date"] >= np.datetime64(small.slices[2].dates[0])
     turned.loc[newest, "churned"] = 1 - turned.loc[newest, "churned"]
-    other = train(turned, minimum_churns=20)
+    other = train(turned, minimum_churns=20, origins=0)
     assert other.slices[2].dates == small.slices[2].dates
     assert np.array_equal(other.model.predict_proba(short_history), small.model.predict_proba(short_history))
     assert other.metrics.log_loss > small.metrics.log_loss
@@ -85,19 +68,19 @@ def test_the_test_slice_teaches_nothing(small, short_history):
 def test_rows_whose_label_is_open_are_counted_and_not_used(small, short_history):
     closed = short_history.assign(churned=short_history["churned"].astype("Int64"))
     open_rows = closed.tail(400).assign(as_of_date=pd.Timestamp("2025-01-01"), churned=pd.array([None] * 400, dtype="Int64"))
-    result = train(pd.concat([closed, open_rows]), minimum_churns=20)
+    result = train(pd.concat([closed, open_rows]), minimum_churns=20, origins=0)
     assert (small.open_rows, result.open_rows) == (0, 400)
     assert (result.slices, result.metrics) == (small.slices, small.metrics)
 
 
 def test_a_champion_must_be_beaten_too(small, short_history):
-    again = train(short_history, minimum_churns=20, champion=small.model)
+    again = train(short_history, minimum_churns=20, origins=0, champion=small.model)
     assert not again.decision.accepted
     assert again.decision.rivals["champion"] == small.metrics.log_loss
     assert "not below champion" in again.decision.reason
     turned = 1 - short_history["churned"]
     poor = ChurnModel().fit(short_history, turned, later_features=short_history, later_churned=turned)
-    assert train(short_history, minimum_churns=20, champion=poor).decision.accepted
+    assert train(short_history, minimum_churns=20, origins=0, champion=poor).decision.accepted
 
 
 def test_a_tie_or_no_figure_is_refused():
@@ -107,55 +90,59 @@ def test_a_tie_or_no_figure_is_refused():
     assert not decide(0.1, {"base_rate": 0.2, "champion": 0.05}).accepted
 
 
-def expected_days(days, window):
-    """Say which days each slice takes when every day holds enough, in plain lists; None when there are too few."""
-    size = max(1, len(days) // 5)
-    test = days[-size:]
-    calibration = [day for day in days if test and day + window <= test[0]][-size:]
-    fit = [day for day in days if calibration and day + window <= calibration[0]]
-    return [fit, calibration, test] if fit else None
+def test_a_linear_hazard_chooses_the_logistic_regression(trained):
+    assert trained.choice.kind == trained.model.kind == "logistic"
+    figures = trained.choice.figures
+    assert figures["logistic"].log_loss <= figures["boosting"].log_loss
+    assert trained.choice.reason.startswith("the lowest log-loss on the choice slice")
 
 
-@settings(max_examples=50, deadline=None)
-@given(days=st.sets(st.integers(0, 400), max_size=60), window=st.integers(1, 60), minimum=st.integers(2, 3))
-def test_every_label_window_closes_before_the_next_slice_begins(days, window, minimum):
-    frame, expected = labelled(days), expected_days(sorted(days), window)
-    if expected is None:
-        with pytest.raises(NotEnoughHistory, match=f"{len(days)} closed as-of dates"):
-            split(frame, label_window_days=window, minimum_churns=minimum)
-        return
-    slices = split(frame, label_window_days=window, minimum_churns=minimum)
-    for earlier, later in pairwise(slices):
-        assert (later.dates[0] - earlier.dates[-1]).days >= window
-    assert [[(day - date(2024, 1, 1)).days for day in part.dates] for part in slices] == expected
-    assert [part.rows for part in slices] == [6 * len(part.dates) for part in slices]
+def test_a_hazard_that_is_no_sum_chooses_boosting(boosted, nonlinear_history):
+    assert boosted.choice.kind == boosted.model.kind == "boosting"
+    assert boosted.choice.figures["boosting"].log_loss < 0.95 * boosted.choice.figures["logistic"].log_loss
+    test = rows(nonlinear_history, boosted.slices[2])
+    assert boosted.metrics.auc >= 0.97 * roc_auc_score(test["churned"], test["hazard"])
+    assert 0.85 <= boosted.metrics.calibration_slope <= 1.15
+    assert boosted.decision.accepted
 
 
-def test_a_gap_of_exactly_one_window_is_enough_and_a_day_less_is_not():
-    dates = [part.dates for part in split(labelled({0, 30, 60}), label_window_days=30, minimum_churns=3)]
-    assert [len(each) for each in dates] == [1, 1, 1]
-    with pytest.raises(NotEnoughHistory):
-        split(labelled({0, 30, 59}), label_window_days=30, minimum_churns=3)
+def test_choosing_costs_the_winner_no_recent_rows(trained):
+    """It is fitted on all that lies a window ahead of the choice slice, and calibrated on that slice."""
+    (fit, calibration, choice), (refit, recalibration, test) = trained.choice.slices, trained.slices
+    assert [part.name for part in trained.choice.slices] == ["fit", "calibration", "choice"]
+    assert recalibration.dates == choice.dates
+    assert set(refit.dates) >= {*fit.dates, *calibration.dates}
+    for earlier, later in pairwise((fit, calibration, choice, test)):
+        assert (later.dates[0] - earlier.dates[-1]).days >= 30
+    assert (choice.dates[0] - refit.dates[-1]).days >= 30
 
 
-def test_the_later_slices_take_one_date_in_five():
-    fit, calibration, test = split(labelled(range(0, 7 * 52, 7)), label_window_days=28, minimum_churns=3)
-    assert (len(fit.dates), len(calibration.dates), len(test.dates)) == (26, 10, 10)
+def test_too_little_history_to_choose_leaves_the_logistic_regression(short_history):
+    result = train(short_history.loc[short_history["as_of_date"] < "2024-03-15"], minimum_churns=20)
+    assert (result.model.kind, result.choice.slices, result.choice.figures) == ("logistic", (), {})
+    assert "only candidate: not enough history" in result.choice.reason
+    assert "four slices" in result.choice.reason
+    assert [part.name for part in result.slices] == ["fit", "calibration", "test"]
 
 
-def test_a_slice_grows_until_it_holds_enough_churned_accounts():
-    """One account churns on each date, another one each time, while the rest stay."""
-    frame = labelled(range(0, 31 * 20, 31), accounts=40)
-    date_number = frame["as_of_date"].rank(method="dense").astype(int)
-    frame["churned"] = (frame["account_id"] == "a" + date_number.astype(str)).astype(int)
-    fit, calibration, test = split(frame, label_window_days=30, minimum_churns=6)
-    assert (fit.churned_accounts, calibration.churned_accounts, test.churned_accounts) == (8, 6, 6)
+@pytest.mark.parametrize("short", [False, True], ids=["choice", "calibration"])
+def test_a_feature_that_knows_the_label_refuses_the_training_and_is_named(short_history, short):
+    frame = short_history.loc[short_history["as_of_date"] < "2024-03-15"] if short else short_history
+    noise = np.random.default_rng(3).random(len(frame)) < 0.02
+    leaking = frame.assign(unsolved_tickets=np.where(noise, 0, 3 * frame["churned"]), seats=np.where(frame["churned"], 5, np.nan))
+    with pytest.raises(SuspiciousFeatures, match=r"unsolved_tickets \(AUC [01]\.\d+\), seats \(AUC 1\.000\)$") as refused:
+        train(leaking, minimum_churns=20)
+    assert list(refused.value.found) == ["unsolved_tickets", "seats"]
 
 
-def test_an_account_counts_once_however_often_it_is_seen():
-    frame = labelled(range(0, 7 * 52, 7), accounts=4)
-    with pytest.raises(NotEnoughHistory, match="2 churned and 2 staying"):
-        split(frame, label_window_days=28, minimum_churns=3)
+def test_honest_features_are_not_suspected_and_either_direction_is(short_history):
+    churned = short_history["churned"].to_numpy()
+    assert suspicious_features(short_history, churned) == {}
+    strongest = suspicious_features(short_history, churned, bound=0.6)
+    assert strongest
+    assert max(strongest.values()) < 0.8
+    assert list(suspicious_features(short_history.assign(streak_days=-churned), churned)) == ["streak_days"]
+    assert suspicious_features(short_history, np.zeros(len(short_history), dtype=int)) == {}
 
 
 def test_a_young_installation_is_told_what_it_has(short_history):
@@ -176,7 +163,16 @@ def test_all_that_stay_or_all_that_churn_teach_nothing(short_history):
             train(short_history.assign(churned=label), minimum_churns=2)
 
 
-@pytest.mark.parametrize("parameters", [{"label_window_days": 0}, {"minimum_churns": 1}])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"label_window_days": 0},
+        {"minimum_churns": 1},
+        {"origins": -1},
+        {"intervention_cost": -1.0},
+        {"intervention_success_rate": 1.1},
+    ],
+)
 def test_a_parameter_out_of_range_is_refused(short_history, parameters):
     with pytest.raises(ValueError, match=next(iter(parameters))):
         train(short_history, **parameters)

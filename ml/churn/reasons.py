@@ -1,0 +1,121 @@
+"""Why the model scores an account as it does: its log-odds divided among the six indicators and the account's traits.
+
+Belongs here: exact contributions for each kind of model. Does not belong here: scoring (`model`), advice and words (marts).
+
+A contribution is a Shapley value of the game in which each group of features is a player: those that take part hold the
+account's own values, the others the values of a row of the background, and the payoff is the mean calibrated log-odds over the
+background. The groups are the six indicators and, as a seventh, the traits that explain none of them (tenure, revenue, seats):
+with the traits as a player the base is one number for all accounts, and base + seven contributions = logit of the probability.
+What a group says is against the rows of the fit, not against other accounts of the same size.
+
+- Logistic: the log-odds are a sum, so the Shapley value of a group against all rows of the fit is the sum of its coefficients ×
+  the standardised deviation from their mean, indicator columns of NULLs with their feature. There is nothing to enumerate.
+- Boosting: against `ChurnModel.background_`. The trees are read leaf by leaf instead of asking the model for 2^7 coalitions ×
+  accounts × background rows. A coalition of an account and a background row reaches a leaf when every split above it is met by
+  whoever holds that split's group. So a leaf asks for the groups A, which only the account meets, and excludes the groups B,
+  which only the background row meets; such a game's Shapley values are (|A|−1)! |B|! / (|A|+|B|)! of the leaf's value for each
+  group of A, and −|A|! (|B|−1)! / (|A|+|B|)! for each of B. Values of leaves add up; so do their Shapley values.
+
+References: E. Štrumbelj, I. Kononenko (2014), Explaining prediction models and individual predictions with feature contributions,
+Knowl. Inf. Syst. 41, eqs. (6)–(8); S. Lundberg, S.-I. Lee (2017), A unified approach to interpreting model predictions, NeurIPS,
+eq. (4); S. Lundberg et al. (2020), From local explanations to global understanding with explainable AI for trees, Nat. Mach.
+Intell. 2, for interventional values leaf by leaf.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from math import factorial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.churn.features import GROUP_OF_FEATURE, GROUPS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from ml.churn.model import ChurnModel
+
+    Floats = NDArray[np.float64]
+
+# Every group met: a bit for each.
+_ALL = (1 << len(GROUPS)) - 1
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Log-odds: `base` of the background, `contributions` of shape (rows, len(GROUPS)) in the order of GROUPS."""
+
+    base: float
+    contributions: "Floats"
+
+
+def reasons(model: "ChurnModel", frame: "pd.DataFrame") -> Reasons:
+    """Divide the calibrated log-odds of each row among GROUPS, in the frame's order.
+
+    Raises NotFittedError, FeatureError as `ChurnModel.predict_proba`.
+    """
+    values = model.values(frame)
+    calibrated = model.calibrated_.calibrated_classifiers_[0]
+    sigmoid, pipeline = calibrated.calibrators[0], calibrated.estimator.estimator
+    divide = _linear if hasattr(pipeline[-1], "coef_") else _trees
+    base, contributions = divide(pipeline, values, model.background_)
+    # The sigmoid is 1 / (1 + exp(a · log-odds + b)).
+    return Reasons(float(-(sigmoid.a_ * base + sigmoid.b_)), -sigmoid.a_ * contributions)
+
+
+def _linear(pipeline: Any, values: "Floats", _background: "Floats") -> tuple[float, "Floats"]:
+    regression, imputer = pipeline[-1], pipeline["simpleimputer"]
+    groups = np.array(GROUP_OF_FEATURE)
+    column_group = np.concatenate([groups, groups[imputer.indicator_.features_]])
+    if not len(values):
+        return float(regression.intercept_[0]), np.empty((0, len(GROUPS)))
+    parts = pipeline[:-1].transform(values) * regression.coef_[0]
+    return float(regression.intercept_[0]), parts @ (column_group[:, None] == np.arange(len(GROUPS))).astype(np.float64)
+
+
+def _trees(pipeline: Any, values: "Floats", background: "Floats") -> tuple[float, "Floats"]:
+    booster = pipeline[-1]
+    both = np.vstack([values, background])
+    contributions, base = np.zeros((len(values), len(GROUPS))), float(booster._baseline_prediction.ravel()[0])
+    shares = _shares().reshape(_ALL + 1, -1)
+    for (tree,) in booster._predictors:
+        for value, met in _leaves(tree.nodes, both):
+            seen = np.bincount(met[len(values) :], minlength=_ALL + 1) / len(background)
+            contributions += value * (seen @ shares).reshape(_ALL + 1, len(GROUPS))[met[: len(values)]]
+            base += value * seen[_ALL]
+    return base, contributions
+
+
+def _leaves(nodes: "NDArray[Any]", values: "Floats") -> Iterator[tuple[float, "NDArray[np.int64]"]]:
+    """Give each leaf's value and, for each row, the groups (as bits) whose splits on the way to the leaf the row meets."""
+    waiting = [(0, np.full(len(values), _ALL))]
+    while waiting:
+        number, met = waiting.pop()
+        node = nodes[number]
+        if node["is_leaf"]:
+            yield float(node["value"]), met
+            continue
+        feature = node["feature_idx"]
+        column, bit = values[:, feature], 1 << GROUP_OF_FEATURE[feature]
+        left = np.where(np.isnan(column), node["missing_go_to_left"], column <= node["num_threshold"]).astype(bool)
+        waiting.append((int(node["left"]), np.where(left, met, met & ~bit)))
+        waiting.append((int(node["right"]), np.where(left, met & ~bit, met)))
+
+
+@cache
+def _shares() -> "Floats":
+    """Shapley values of a leaf worth 1, shape (background's bits, account's bits, groups)."""
+    mine, other = np.arange(_ALL + 1)[None, :, None], np.arange(_ALL + 1)[:, None, None]
+    bit = 1 << np.arange(len(GROUPS))
+    asked, excluded = ((mine & ~other) & bit) > 0, ((other & ~mine) & bit) > 0
+    a, b = asked.sum(axis=2, keepdims=True), excluded.sum(axis=2, keepdims=True)
+    factorials = np.array([factorial(number) for number in range(len(GROUPS) + 1)], dtype=np.float64)
+    for_asked = factorials[np.maximum(a - 1, 0)] * factorials[b]
+    for_excluded = factorials[a] * factorials[np.maximum(b - 1, 0)]
+    reachable = (mine | other) == _ALL
+    # Where nobody meets a group there is no way to the leaf; where |A| + |B| exceeds the groups that is so anyhow.
+    shares: Floats = np.where(reachable, asked * for_asked - excluded * for_excluded, 0.0) / factorials[a + b]
+    return shares
