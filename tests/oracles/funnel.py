@@ -79,11 +79,12 @@ def entries(funnel: FunnelSpec, facts: Facts, reporting: Reporting, event_names:
             for number, step in enumerate(funnel.steps)
             if step.event in (event.name, event.row["event"]) and step.where(event.row)
         )
-        if steps:
+        if steps and event.day <= reporting.data_through:
             moments[event.person_id].append(Moment(event.row["event_id"], event.at, steps))
     for person_id, name, at in milestones(facts, reporting, event_names):
         steps = frozenset(number for number, step in enumerate(funnel.steps) if step.event == name)
-        if steps and person_id in found.persons and not found.persons[person_id].is_internal:
+        is_counted = person_id in found.persons and not found.persons[person_id].is_internal
+        if steps and is_counted and reporting.day(at) <= reporting.data_through:
             moments[person_id].append(Moment(name, at, steps))
     return [
         Entry(found.persons[person_id], reporting.day(chain[0]), chain)

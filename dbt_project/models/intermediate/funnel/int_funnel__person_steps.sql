@@ -28,11 +28,13 @@ all_steps as (
   select * from milestones
 ),
 
+-- Of a clock that runs ahead nothing counts before its day has come.
 external as (
   select all_steps.*
   from all_steps
+  cross join {{ source("control", "run") }} as run
   inner join {{ ref("dim_persons") }} as persons on all_steps.person_id = persons.person_id
-  where not persons.is_internal
+  where not persons.is_internal and all_steps.event_date <= run.data_through
 ),
 
 -- An event may stand for several steps: it is tried at its deepest step first, so that it never serves two steps of one chain.
