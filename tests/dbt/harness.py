@@ -123,7 +123,11 @@ class DbtProject:
                 connection.execute(f"insert into {node.address} by name {node.code}")
             else:
                 self._create(node)
-        result = connection.execute(f"select * from {self._nodes[self._id(mart)].address}")
+        return self.read(mart)
+
+    def read(self, model: str) -> list[dict[str, Any]]:
+        """Rows of a model as the last run built it."""
+        result = self._connection.execute(f"select * from {self._nodes[self._id(model)].address}")
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 

@@ -43,6 +43,10 @@
 {% macro seconds_between(from_at, to_at) %}{{ return(adapter.dispatch("seconds_between")(from_at, to_at)) }}{% endmacro %}
 {% macro duckdb__seconds_between(from_at, to_at) -%} (epoch_us({{ to_at }}) - epoch_us({{ from_at }})) / 1e6 {%- endmacro %}
 
+{#- Whole microseconds from one timestamp to a later one: their sum does not show the order of the rows. -#}
+{% macro microseconds_between(from_at, to_at) %}{{ return(adapter.dispatch("microseconds_between")(from_at, to_at)) }}{% endmacro %}
+{% macro duckdb__microseconds_between(from_at, to_at) -%} (epoch_us({{ to_at }}) - epoch_us({{ from_at }})) {%- endmacro %}
+
 {#- A timestamp a number of seconds later. -#}
 {% macro seconds_after(at, seconds) %}{{ return(adapter.dispatch("seconds_after")(at, seconds)) }}{% endmacro %}
 {% macro duckdb__seconds_after(at, seconds) -%} ({{ at }} + to_seconds({{ seconds }})) {%- endmacro %}

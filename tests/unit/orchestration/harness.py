@@ -27,12 +27,19 @@ INCREMENTAL = (
     ("core", "fct_events"),
     ("intermediate", "int_activity__visitor_day"),
     ("intermediate", "int_activity__feature_day"),
+    ("intermediate", "int_activity__account_day"),
     ("intermediate", "int_funnel__step_events"),
     ("intermediate", "int_sessions__fragments"),
 )
 _VIEWS = (("staging", "stg_events"),)
 _STEPS = ("intermediate", "int_funnel__steps")
-SELECTION = ("+int_activity__visitor_day", "+int_activity__feature_day", "+int_funnel__step_events", "+int_sessions__fragments")
+SELECTION = (
+    "+int_activity__visitor_day",
+    "+int_activity__feature_day",
+    "+int_activity__account_day",
+    "+int_funnel__step_events",
+    "+int_sessions__fragments",
+)
 
 # Few events make a bot here, so that duplicates and lateness move visitors over the limit and back.
 BOT_EVENTS = 3

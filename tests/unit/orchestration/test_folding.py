@@ -58,6 +58,7 @@ def _row(chance: random.Random, day: date, ids: int) -> dict[str, Any]:
     if chance.random() < 0.7:
         row["received_at"] = f"{day - timedelta(days=chance.randrange(3))}T{chance.choice(('00:00:00', '23:00:00'))}Z"
     row["feature"] = chance.choice(("a", "b", None))
+    row["account_id"] = chance.choice(("c1", "c2", None))
     row["value"] = chance.randrange(3)
     row["properties"] = {"kind": chance.choice(("x", "y"))}
     return row

@@ -11,7 +11,8 @@ select
   user_id,
   feature,
   arrived_date,
+  is_bot,
   count(*) as use_count
 from events
-where event = 'feature_used' and feature is not null and not is_bot
-group by event_date, account_id, anonymous_id, user_id, feature, arrived_date
+where event = 'feature_used' and feature is not null
+group by event_date, account_id, anonymous_id, user_id, feature, arrived_date, is_bot

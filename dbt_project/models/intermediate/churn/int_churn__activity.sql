@@ -1,28 +1,60 @@
--- What an account did before each as-of date, from facts that had arrived by then.
-with account_days as (
-  select
-    paying.as_of_date,
-    paying.account_id,
-    activity.user_id,
-    activity.event_date,
-    activity.event_count,
-    {{ periods_between("day", "activity.event_date", "paying.as_of_date") }} as days_before
-  from {{ ref("int_churn__paying_accounts") }} as paying
-  inner join {{ ref("int_activity__visitor_day") }} as activity
+with accounts as (
+  select distinct as_of_date, account_id
+  from {{ ref("int_churn__subscriptions") }}
+  where is_paying or is_trial
+),
+
+-- Facts that had arrived by then, bots left out as far as they were known for bots.
+account_days as (
+  select days.as_of_date, days.days_before, activity.*
+  from {{ ref("int_churn__days") }} as days
+  inner join {{ ref("int_activity__account_day") }} as activity
+    on days.calendar_date = activity.event_date and activity.arrived_date <= days.as_of_date
+  inner join accounts on days.as_of_date = accounts.as_of_date and activity.account_id = accounts.account_id
+  left join {{ ref("int_activity__bot_days") }} as bot_days
     on
-      paying.account_id = activity.account_id
-      and activity.event_date between {{ days_after("paying.as_of_date", -89) }} and paying.as_of_date
-      and activity.arrived_date <= paying.as_of_date
-  where not activity.is_bot
+      activity.event_date = bot_days.event_date
+      and activity.visitor_id = bot_days.visitor_id
+      and bot_days.known_date <= days.as_of_date
+  where bot_days.visitor_id is null
+),
+
+active_days as (
+  select
+    as_of_date,
+    account_id,
+    days_before,
+    row_number() over (partition by as_of_date, account_id order by days_before) as day_number,
+    min(days_before) over (partition by as_of_date, account_id) as first_days_before
+  from account_days
+  group by as_of_date, account_id, days_before
+),
+
+-- In the run of days that is not over the distance grows by one with every day.
+streaks as (
+  select as_of_date, account_id, count(*) as streak_days
+  from active_days
+  where first_days_before <= 1 and days_before = first_days_before + day_number - 1
+  group by as_of_date, account_id
+),
+
+sums as (
+  select
+    as_of_date,
+    account_id,
+    cast(sum(case when days_before < 7 then event_count else 0 end) as bigint) as events_7d,
+    cast(sum(case when days_before between 7 and 34 then event_count else 0 end) as bigint) as events_prior_28d,
+    count(distinct case when days_before < 28 then days_before end) as active_days_28d,
+    count(distinct case when days_before < 28 and visitor_id like 'u:%' then visitor_id end) as active_users_28d,
+    cast(sum(case when days_before < 28 then session_count else 0 end) as bigint) as sessions_28d,
+    cast(sum(case when days_before < 28 then session_microseconds else 0 end) as bigint) as session_microseconds_28d,
+    cast(sum(case when days_before < 28 then login_count else 0 end) as bigint) as logins_28d,
+    cast(sum(case when days_before < 28 then core_event_count else 0 end) as bigint) as core_events_28d,
+    min(days_before) as days_since_last_event
+  from account_days
+  group by as_of_date, account_id
 )
 
-select
-  as_of_date,
-  account_id,
-  sum(case when days_before < 7 then event_count else 0 end) as events_7d,
-  sum(case when days_before between 7 and 34 then event_count else 0 end) as events_prior_28d,
-  count(distinct case when days_before < 28 then event_date end) as active_days_28d,
-  count(distinct case when days_before < 28 then user_id end) as active_users_28d,
-  min(days_before) as days_since_last_event
-from account_days
-group by as_of_date, account_id
+select sums.*, coalesce(streaks.streak_days, 0) as streak_days
+from sums
+left join streaks on sums.as_of_date = streaks.as_of_date and sums.account_id = streaks.account_id

@@ -25,6 +25,7 @@ features as (
   select visitors.person_id, feature_day.event_date as active_date, count(distinct feature_day.feature) as feature_count
   from {{ ref("int_activity__feature_day") }} as feature_day
   {{ join_visitors("feature_day") }}
+  where not feature_day.is_bot
   group by visitors.person_id, feature_day.event_date
 )
 

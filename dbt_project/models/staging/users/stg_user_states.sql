@@ -1,0 +1,6 @@
+select
+  user_id,
+  account_id,
+  arrived_date,
+  {{ copy_number("users") }} as state_number
+from {{ source("lake", "users") }}
