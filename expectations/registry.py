@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from expectations.checks import Check, Context
-from expectations.suites import engagement, funnel, metrics, quality, retention, revenue
+from expectations.suites import customer, engagement, funnel, metrics, quality, retention, revenue
 
 SuiteBuilder = Callable[[Context], list[Check]]
 
 SUITES: Mapping[str, SuiteBuilder] = MappingProxyType(
     {
+        customer.CHURN: customer.churn,
+        customer.HEALTH: customer.health,
         engagement.DAILY: engagement.daily,
         funnel.EXITS: funnel.exits,
         funnel.MART: funnel.entry,

@@ -33,7 +33,7 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
         warnings.simplefilter("ignore", category=dg.BetaWarning)
         lake = ingest.build(settings)
     return dg.Definitions(
-        assets=[*lake, dbt.build(settings), churn.churn_model, churn.churn_scores, *publish.build(marts)],
+        assets=[*lake, *dbt.build(settings), churn.churn_model, churn.churn_scores, *publish.build(marts)],
         asset_checks=[gate.build(list(marts))],
         jobs=[jobs.nightly],
         schedules=[schedules.nightly(settings)],

@@ -53,6 +53,8 @@ LABEL_WINDOW_DAYS = 30
 # beats the base rate, which decides its promotion, and few enough for a company with some two hundred paying accounts.
 MINIMUM_CHURNS = 15
 
+# Schema and table that the scores are written to.
+SCORES = ("ml", "churn_scores")
 _SCORES = """
 create schema if not exists ml;
 create or replace table ml.churn_scores (
@@ -229,18 +231,30 @@ class Night:
     def build(self, selection: Sequence[str] = ()) -> list[transform.NodeResult]:
         """Run dbt on the plan, all of it or the models and seeds named. Failures are in the results, rows in `row_counts`.
 
-        Only when everything was built and nothing failed does the plan count as folded in.
+        What reads the scores of models is not among it: `build_scored` does that. Only when everything else was built and nothing
+        failed does the plan count as folded in.
         """
+        results = self._build("build", selection, exclusion=[transform.AFTER_SCORES])
+        if not selection and not any(result.is_failure for result in results):
+            self.warehouse.mark_folded()
+        return results
+
+    def build_scored(self, selection: Sequence[str] = ()) -> list[transform.NodeResult]:
+        """Run dbt on what reads the scores of models, all of it or the models named, once they are written."""
+        return self._build("marts", selection or [transform.AFTER_SCORES])
+
+    def _build(self, name: str, selection: Sequence[str], exclusion: Sequence[str] = ()) -> list[transform.NodeResult]:
         plan = self._planned
-        with self.stage("build") as stage:
-            results = transform.build(self.settings, full_refresh=plan.is_rebuild, parsed=self._parsed, selection=selection)
+        with self.stage(name) as stage:
+            results = transform.build(
+                self.settings, full_refresh=plan.is_rebuild, parsed=self._parsed, selection=selection, exclusion=exclusion
+            )
             self.row_counts = self._count_rows()
-            stage.rows = sum(self.row_counts.values())
+            built = {result.unique_id for result in results}
+            stage.rows = sum(rows for unique_id, rows in self.row_counts.items() if unique_id in built)
             models = sum(result.resource_type == "model" for result in results)
             tests = sum(result.resource_type == "test" for result in results)
             stage.detail = f"{models} models, {tests} tests"
-        if not selection and not any(result.is_failure for result in results):
-            self.warehouse.mark_folded()
         return results
 
     def _count_rows(self) -> dict[str, int]:
@@ -455,11 +469,14 @@ class Night:
     def left_out(self) -> dict[str, str]:
         """Marts that this release does not have, each with the reason."""
         landed = self.warehouse.landed_sources()
-        return {
-            name: f"none of {', '.join(node['config']['meta']['requires'])} has landed"
-            for name, node in self._marts.items()
-            if landed.isdisjoint(node["config"]["meta"]["requires"])
-        }
+        is_scored = any(self.warehouse.row_counts([SCORES]).values())
+        reasons = {}
+        for name, node in self._marts.items():
+            if landed.isdisjoint(node["config"]["meta"]["requires"]):
+                reasons[name] = f"none of {', '.join(node['config']['meta']['requires'])} has landed"
+            elif not is_scored and reads_scores(node):
+                reasons[name] = "no account is scored" if self.models.champion() else "no churn model has earned its place yet"
+        return reasons
 
     @cached_property
     def _marts(self) -> dict[str, Any]:
@@ -540,6 +557,11 @@ def marts(manifest: Mapping[str, Any]) -> dict[str, Any]:
         for node in manifest["nodes"].values()
         if node["resource_type"] == "model" and node["schema"] == "marts"
     }
+
+
+def reads_scores(node: Mapping[str, Any]) -> bool:
+    """Whether a model of a dbt manifest is made of what the churn model says of accounts."""
+    return f"source.northstar.{'.'.join(SCORES)}" in node["depends_on"]["nodes"]
 
 
 def pseudonyms(marts: Mapping[str, Any]) -> dict[str, dict[str, str]]:

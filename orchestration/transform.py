@@ -18,6 +18,9 @@ from orchestration.settings import DBT_PROJECT, Settings
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
+# What reads the scores of a night's models is built after they are written, everything else before.
+AFTER_SCORES = "source:ml+"
+
 _SOURCES = ("**/*.sql", "**/*.py", "**/*.yml", "**/*.csv")
 
 
@@ -77,14 +80,19 @@ def build(
     full_refresh: bool,
     parsed: "Manifest | None" = None,
     selection: Sequence[str] = (),
+    exclusion: Sequence[str] = (),
 ) -> list[NodeResult]:
     """Build seeds and models and run the data tests, in one invocation; unit tests belong to the project's own test suite.
+
+    selection, exclusion: dbt's selectors; all that is selected (default: everything) and not excluded is built.
 
     Failures are in the results; BuildFailed is raised only when dbt itself could not run.
     """
     arguments = ["build", "--exclude-resource-type", "unit_test", *(["--full-refresh"] if full_refresh else [])]
     if selection:
         arguments += ["--select", *selection]
+    if exclusion:
+        arguments += ["--exclude", *exclusion]
     outcome = _invoke(settings, arguments, parsed=parsed)
     return [_from_result(result) for result in outcome.results]
 

@@ -32,8 +32,11 @@ def customers(rng: Random, zone: ZoneInfo, bot_events_per_day: int) -> dict[str,
         "users": _users(rng, zone),
         "payments": _payments(rng, zone),
         "tickets": _tickets(rng, zone),
+        "outcomes": _outcomes(rng, zone),
+        "surveys": _surveys(rng, zone),
+        "feedback": _feedback(rng, zone),
     }
-    for source in ("events", "users", "payments", "tickets"):
+    for source in ("events", "users", "payments", "tickets", "outcomes", "surveys", "feedback"):
         if not rng.randrange(8):
             del facts[source]
     facts["fx_rates"] = [
@@ -170,4 +173,39 @@ def _tickets(rng: Random, zone: ZoneInfo) -> Rows:
             "severity": rng.choice((None, "low", "normal", "High", "URGENT")),
         }
         rows += arrive(rng, row, number, opened_at)
+    return rows
+
+
+def _outcomes(rng: Random, zone: ZoneInfo) -> Rows:
+    rows: Rows = []
+    for number in range(rng.randrange(1, 12)):
+        measured_at = at(rng, zone)
+        row = {
+            "account_id": rng.choice(ACCOUNTS),
+            "measured_at": measured_at + timedelta(microseconds=number),
+            "expected_roi": rng.choice((None, Decimal(0), Decimal("1.5"), Decimal("2.000001"))),
+            "actual_roi": rng.choice((None, Decimal("-0.5"), Decimal("1.2"), Decimal("2.000001"))),
+            "efficiency_gain": rng.choice((None, Decimal("-0.1"), Decimal("0.07"), Decimal("0.4"))),
+        }
+        rows += arrive(rng, row, number, measured_at)
+    return rows
+
+
+def _surveys(rng: Random, zone: ZoneInfo) -> Rows:
+    rows: Rows = []
+    for number in range(rng.randrange(1, 16)):
+        responded_at, kind = at(rng, zone), rng.choice(("nps", "nps", "csat"))
+        score = rng.choice((0, 7, 8, 9, 10, 10)) if kind == "nps" else rng.choice((0, 1, 3, 5, 6))
+        row = {"response_id": f"r{number}", **whose(rng), "responded_at": responded_at, "kind": kind, "score": score}
+        rows += arrive(rng, row, number, responded_at)
+    return rows
+
+
+def _feedback(rng: Random, zone: ZoneInfo) -> Rows:
+    rows: Rows = []
+    for number in range(rng.randrange(1, 10)):
+        created_at = at(rng, zone)
+        answered_at = rng.choice((None, created_at + timedelta(hours=1), created_at + timedelta(days=40)))
+        row = {"feedback_id": f"f{number}", **whose(rng), "created_at": created_at, "text": "x", "answered_at": answered_at}
+        rows += arrive(rng, row, number, created_at)
     return rows

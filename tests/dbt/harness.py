@@ -94,12 +94,14 @@ class DbtProject:
         event_names: Mapping[str, str] | None = None,
         arrivals: Mapping[tuple[str, date], Arrival] | None = None,
         replaced_days: Collection[date] | None = None,
+        scores: Sequence[Mapping[str, Any]] = (),
     ) -> list[dict[str, Any]]:
         """Rows of a mart (or of any other model) built from landed rows, as a first night would build it.
 
         arrivals: what ingest counted by source and arrival day, where it is something else than the landed rows themselves.
         replaced_days: build as a later night does, which replaces these event days alone in what the run before left behind;
         `facts` are all that ever landed.
+        scores: rows of `ml.churn_scores`, as a model would have written them.
         """
         connection = self._connection
         connection.execute(_CONTROL_TABLES)
@@ -108,6 +110,7 @@ class DbtProject:
         Warehouse(self._settings(config), None)._write_configuration(connection)  # type: ignore[arg-type]
         self._write_arrivals(facts, reporting, arrivals_of(facts) if arrivals is None else arrivals)
         connection.execute("insert into control.run values (?, ?)", [reporting.data_through, replaced_days is None])
+        self._write_scores(scores)
         for source in CONTRACT:
             connection.execute("insert into control.landed_sources values (?, ?)", [source, bool(facts.get(source))])
         days = replaced_days
@@ -251,6 +254,14 @@ class DbtProject:
                 self._connection.register("landed", table)
                 self._connection.execute(f"insert into lake.{source.name} from landed")
                 self._connection.unregister("landed")
+
+    def _write_scores(self, scores: Sequence[Mapping[str, Any]]) -> None:
+        columns = self._manifest["sources"]["source.northstar.ml.churn_scores"]["columns"].values()
+        declared = ", ".join(f'"{column["name"]}" {column["data_type"]}' for column in columns)
+        self._connection.execute(f"create schema if not exists ml; create or replace table ml.churn_scores ({declared})")
+        for row in scores:
+            values = [row[column["name"]] for column in columns]
+            self._connection.execute(f"insert into ml.churn_scores values ({', '.join('?' * len(values))})", values)
 
     def _write_arrivals(self, facts: Facts, reporting: Reporting, arrivals: Mapping[tuple[str, date], Arrival]) -> None:
         execute = self._connection.execute

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from orchestration.settings import load
 from tests.integration.conftest import ask, copy_home, current, look
@@ -14,7 +15,7 @@ from tests.integration.conftest import ask, copy_home, current, look
 def test_the_night_reports_each_stage_and_the_release(company_home):
     text = (company_home / "night.txt").read_text()
     stages = [line.split()[0] for line in text.splitlines() if re.match(r"\w+ .*\d s   ", line)]
-    assert stages == ["ingest", "erase", "plan", "build", "train", "score", "candidate", "gate", "release"]
+    assert stages == ["ingest", "erase", "plan", "build", "train", "score", "marts", "candidate", "gate", "release"]
     assert "data through" in text
     assert re.search(r"gate\s+passed, (\d+) of \1 checks", text)
 
@@ -67,6 +68,19 @@ def test_every_paying_account_is_scored(company_home):
     assert scored == paying > 100
     assert 0 <= low < high <= 1
     assert different > paying / 2
+
+
+def test_every_scored_account_is_published_with_what_to_do(company_home):
+    """The mart is built of this night's scores: dbt runs on what reads them when they are written."""
+    counts = ask(
+        company_home,
+        "select count(*), count(distinct intervention_priority), min(intervention_priority), sum(mrr_at_risk) > 0"
+        " from marts.mart_churn__account",
+    )
+    scored = look(company_home, "select count(*), sum(churn_probability) from ml.churn_scores")[0]
+    assert counts == [(scored[0], scored[0], 1, True)]
+    published = ask(company_home, "select sum(churn_probability) from marts.mart_churn__account")[0][0]
+    assert published == pytest.approx(scored[1])
 
 
 def test_what_arrives_later_leaves_earlier_features_as_they_were(company_home, tmp_path):

@@ -24,11 +24,13 @@ from orchestration.pseudonyms import PUBLISHED
 
 # Mart → module of tests/oracles that computes it another way.
 ORACLES = {
+    "mart_churn__account": "churn.py",
     "mart_data_quality__daily": "quality.py",
     "mart_engagement__daily": "engagement.py",
     "mart_funnel__entry": "funnel.py",
     "mart_funnel_exits__weekly": "funnel_losses.py",
     "mart_funnel_opportunities__current": "funnel_losses.py",
+    "mart_health__account": "health.py",
     "mart_ltv__cohort": "ltv.py",
     "mart_ltv_cac__channel_month": "ltv_cac.py",
     "mart_metric__daily": "metrics.py",

@@ -1,22 +1,25 @@
-"""Oracle of the churn features and indicators: whatever has not arrived by the as-of date is thrown away first, then counted.
+"""Oracle of churn features, indicators and mart: whatever has not arrived by the as-of date is thrown away first, then counted.
 
 Belongs here: as-of dates, what is known on one, features and indicators of an account. Does not belong here: health scores
 (`health`), the model.
 """
 
+import csv
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from typing import Any
 
-from tests.oracles.persons import first_landed, latest_state, unique_events, without_bots
+from tests.oracles.persons import SEEDS, first_landed, latest_state, unique_events, without_bots
 from tests.oracles.reporting import Facts, Reporting, Row
 
 CORE_EVENTS = frozenset({"match_requested", "value_achieved"})
 SEVERE = frozenset({"high", "urgent", "critical", "severe", "blocker", "p0", "p1", "sev0", "sev1"})
+INDICATORS = ("usage_decline", "support_tickets", "feature_adoption", "engagement_score", "payment_issues", "contract_proximity")
+LEVELS = ("low", "medium", "high", "critical")
 Key = tuple[date, str]
 
 
@@ -36,6 +39,48 @@ def indicators(facts: Facts, reporting: Reporting, event_names: Mapping[str, str
     for (day, account), row in features(facts, reporting, event_names).items():
         has = {source: any(fact["arrived_date"] <= day for fact in facts.get(source, ())) for source in ("events", "tickets")}
         rows[day, account] = {"is_current": row["is_current"], **_indicators(row, has)}
+    return rows
+
+
+def churn_accounts(
+    facts: Facts,
+    reporting: Reporting,
+    scores: Sequence[Row],
+    bounds: Sequence[float],
+    event_names: Mapping[str, str] | None = None,
+) -> dict[Key, dict[str, Any]]:
+    """Rows of mart_churn__account by (as_of_date, account_id): what a model said, beside what was known.
+
+    bounds: probabilities from which a risk is medium, high and critical.
+    """
+    known = Known(facts, reporting, reporting.data_through, event_names or {})
+    told = indicators(facts, reporting, event_names)
+    with (SEEDS / "recommended_actions.csv").open(encoding="utf-8", newline="") as file:
+        actions = {(row["indicator"], row["risk_level"]): row["action"] for row in csv.DictReader(file)}
+    rows: dict[Key, dict[str, Any]] = {}
+    at_risk: dict[Key, float] = {}
+    for score in scores:
+        key = score["as_of_date"], score["account_id"]
+        probability = score["churn_probability"]
+        level = LEVELS[sum(probability >= bound for bound in bounds)]
+        moving = [name for name in INDICATORS if score[f"{name}_contribution"]]
+        moving = sorted(moving, key=lambda name: -abs(score[f"{name}_contribution"]))[:3]
+        raising = [name for name in moving if score[f"{name}_contribution"] > 0]
+        usd = sum((row["mrr"] * known.usd(row["currency"]) for row in known.paying[key[1]]), Decimal(0))
+        mrr = (usd / known.usd(reporting.currency)).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+        at_risk[key] = probability * float(mrr)
+        rows[key] = {
+            "churn_probability": probability,
+            "risk_level": level,
+            **{name: told[key][name] for name in INDICATORS},
+            "key_indicators": ", ".join(("+" if name in raising else "-") + name for name in moving) or None,
+            "recommended_actions": "; ".join(actions[name, level] for name in raising) or None,
+            "mrr": mrr,
+            "mrr_at_risk": Decimal(probability) * mrr,
+            "model_version": score["model_version"],
+        }
+    for place, key in enumerate(sorted(rows, key=lambda key: (-at_risk[key], key[1])), start=1):
+        rows[key]["intervention_priority"] = place
     return rows
 
 
@@ -142,6 +187,15 @@ class Known:
         rate: Decimal = max((row["rate_date"], row["usd_rate"]) for row in rates if row["rate_date"] <= self.day)[1]
         return rate
 
+    def mrr_usd(self, subscriptions: list[Row]) -> Decimal | None:
+        """What subscriptions bring in a month, in cents of the US dollar; None for none."""
+        total = sum((row["mrr"] * self.usd(row["currency"]) for row in subscriptions), Decimal(0))
+        return total.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP) if subscriptions else None
+
+    def ever_heard_of(self, account: str) -> bool:
+        """Whether any event of the account has arrived."""
+        return any(row.get("account_id") == account for row in unique_events(self._facts.get("events", ())))
+
     def first_paid(self, account: str) -> date:
         """Day on which the account first paid."""
         changes = self.rows("subscriptions", "subscription_id", "changed_at")
@@ -187,7 +241,8 @@ def _features(known: Known, account: str) -> dict[str, Any]:
     subscriptions = known.paying[account]
     renewals = [known.reporting.day(row["renews_at"]) for row in subscriptions if row.get("renews_at")]
     seats = [row["seats"] for row in subscriptions if row.get("seats") is not None]
-    mrr = sum((row["mrr"] * known.usd(row["currency"]) for row in subscriptions), Decimal(0))
+    mrr = known.mrr_usd(subscriptions)
+    assert mrr is not None
     return {
         "events_7d": last,
         "events_prior_28d": before,
@@ -210,7 +265,7 @@ def _features(known: Known, account: str) -> dict[str, Any]:
         "days_to_renewal": -known.ago(min(renewals)) if renewals else None,
         "is_annual": int(any(row.get("billing_interval") == "year" for row in subscriptions)),
         "tenure_days": known.ago(known.first_paid(account)),
-        "mrr_usd": float(mrr.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)),
+        "mrr_usd": float(mrr),
         "seats": sum(seats) if seats else None,
     }
 

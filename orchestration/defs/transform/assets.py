@@ -1,9 +1,9 @@
-"""The dbt project as one multi-asset, built by one invocation of dbt in this process.
+"""The dbt project as two multi-assets, each built by one invocation of dbt in this process: before the models score, and after.
 
 The manifest is read, never made, when a code location loads: `northstar prepare` makes it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -17,6 +17,7 @@ from orchestration.resources import WAREHOUSE_POOL
 from orchestration.settings import Settings
 
 _UNIQUE_ID = "dagster_dbt/unique_id"
+_Event = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
 class Translator(DagsterDbtTranslator):
@@ -51,27 +52,45 @@ class Translator(DagsterDbtTranslator):
         return [Owner.GROWTH]
 
 
-def build(settings: Settings) -> dg.AssetsDefinition:
-    """The assets and checks of the dbt project."""
+def build(settings: Settings) -> list[dg.AssetsDefinition]:
+    """The assets and checks of the dbt project: all but what reads the scores of models; that, built when they are written."""
     manifest = transform.read_manifest(settings)
 
-    @dbt_assets(manifest=manifest, dagster_dbt_translator=Translator(), name="dbt", pool=WAREHOUSE_POOL)
-    def dbt(
-        context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]
-    ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        selection = [key.path[-1] for key in sorted(context.selected_asset_keys)] if context.is_subset else []
-        results = night.build(selection)
-        yield from events(context.assets_def, results, night.row_counts)
-        failures = [result for result in results if result.is_failure]
-        if failures:
-            raise transform.BuildFailed(transform.explain(failures))
+    @dbt_assets(
+        manifest=manifest,
+        exclude=transform.AFTER_SCORES,
+        dagster_dbt_translator=Translator(),
+        name="dbt",
+        pool=WAREHOUSE_POOL,
+    )
+    def dbt(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[_Event]:
+        yield from _run(context, night, night.build)
 
-    return dbt
+    @dbt_assets(
+        manifest=manifest,
+        select=transform.AFTER_SCORES,
+        dagster_dbt_translator=Translator(),
+        name="dbt_scored",
+        pool=WAREHOUSE_POOL,
+    )
+    def dbt_scored(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[_Event]:
+        yield from _run(context, night, night.build_scored)
+
+    return [dbt, dbt_scored]
 
 
-def events(
-    assets: dg.AssetsDefinition, results: list[transform.NodeResult], row_counts: Mapping[str, int]
-) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
+def _run(
+    context: dg.AssetExecutionContext, night: Night, build: Callable[[Sequence[str]], list[transform.NodeResult]]
+) -> Iterator[_Event]:
+    selection = [key.path[-1] for key in sorted(context.selected_asset_keys)] if context.is_subset else []
+    results = build(selection)
+    yield from events(context.assets_def, results, night.row_counts)
+    failures = [result for result in results if result.is_failure]
+    if failures:
+        raise transform.BuildFailed(transform.explain(failures))
+
+
+def events(assets: dg.AssetsDefinition, results: list[transform.NodeResult], row_counts: Mapping[str, int]) -> Iterator[_Event]:
     """What dbt did, as Dagster's events: models and seeds built, tests evaluated. What dbt skipped has none."""
     keys = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.specs}
     checks = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.check_specs}

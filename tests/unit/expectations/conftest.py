@@ -21,6 +21,8 @@ MARTS = (
     "mart_funnel_opportunities__current",
     "mart_mrr__month",
     "mart_ltv_cac__channel_month",
+    "mart_health__account",
+    "mart_churn__account",
 )
 
 # Every figure follows from one table of persons, so that sums, rates and cohorts agree by construction.
@@ -259,6 +261,41 @@ SELECT month, channel, spend::DECIMAL(18, 2) AS spend, impressions::BIGINT AS im
     signup_count / sum(signup_count) FILTER (WHERE channel = 'all') OVER (PARTITION BY month) AS signup_share_rate,
     true AS is_complete
 FROM months;
+
+CREATE TABLE mart_health__account AS
+WITH components AS (
+    SELECT DATE '{through}' - (7 * week)::INTEGER AS as_of_date, 'a' || person AS account_id, (40 + person % 60)::DOUBLE AS usage,
+        CASE WHEN person % 5 > 0 THEN (person % 90 + week)::DOUBLE END AS growth
+    FROM persons, range(6) AS weeks(week) WHERE person % 9 = 0
+),
+scored AS (
+    SELECT *, round((0.25 * usage + 0.1 * coalesce(growth, 0)) / if(growth IS NULL, 0.25, 0.25 + 0.1), 6) AS health_score
+    FROM components
+)
+SELECT as_of_date, account_id, ['trial', 'adoption', 'renewal'][1 + length(account_id) % 3] AS lifecycle_stage, health_score,
+    CASE WHEN health_score >= 75 THEN 'green' WHEN health_score >= 50 THEN 'amber' ELSE 'red' END AS light,
+    usage AS product_usage_score, NULL::DOUBLE AS feature_adoption_score, NULL::DOUBLE AS support_engagement_score,
+    NULL::DOUBLE AS business_outcomes_score, NULL::DOUBLE AS relationship_health_score, growth AS account_growth_score,
+    'feature_adoption, support_engagement, business_outcomes, relationship_health' || if(growth IS NULL, ', account_growth', '')
+        AS missing_components,
+    health_score - lag(health_score, 4) OVER (PARTITION BY account_id ORDER BY as_of_date) AS trend_30d,
+    nullif(concat_ws(', ', if(usage < 50, 'product_usage', NULL), if(growth < 50, 'account_growth', NULL)), '') AS risk_factors,
+    concat_ws(', ', 'product_usage', if(growth < 100, 'account_growth', NULL)) AS improvement_opportunities
+FROM scored;
+
+CREATE TABLE mart_churn__account AS
+WITH scored AS (
+    SELECT *, person % 100 / 120 AS probability, (person % 7 * 100)::DECIMAL(18, 2) AS mrr FROM persons WHERE person % 9 = 0
+)
+SELECT DATE '{through}' AS as_of_date, 'a' || person AS account_id, probability AS churn_probability,
+    CASE WHEN probability >= 0.5 THEN 'critical' WHEN probability >= 0.25 THEN 'high' WHEN probability >= 0.1 THEN 'medium'
+        ELSE 'low' END AS risk_level,
+    0.2::DOUBLE AS usage_decline, NULL::DOUBLE AS support_tickets, 0.4::DOUBLE AS feature_adoption, 1::DOUBLE AS engagement_score,
+    0::DOUBLE AS payment_issues, 0.7::DOUBLE AS contract_proximity,
+    if(person % 2 = 0, '+usage_decline, -payment_issues', NULL) AS key_indicators,
+    if(person % 2 = 0, 'Call them', NULL) AS recommended_actions, mrr, (probability * mrr)::DECIMAL(18, 2) AS mrr_at_risk,
+    row_number() OVER (ORDER BY probability * mrr DESC, person) AS intervention_priority, 'm1' AS model_version
+FROM scored;
 """
 
 _PUBLICATION_SQL = """

@@ -16,10 +16,10 @@ import pytest
 from expectations import gate, page, registry
 from expectations.checks import Context, Expectation, Query
 from expectations.gate import CandidateError, CheckResult, GateReport, MartReport, validate
-from expectations.suites import engagement, funnel, quality, retention, revenue
+from expectations.suites import customer, engagement, funnel, quality, retention, revenue
 
 THROUGH = date(2026, 3, 31)
-FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC = MARTS = (
+FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC, HEALTH, CHURN = MARTS = (
     funnel.MART,
     retention.MART,
     revenue.LTV_COHORT,
@@ -29,6 +29,8 @@ FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC = MA
     funnel.OPPORTUNITIES,
     revenue.MRR_MONTH,
     revenue.LTV_CAC,
+    customer.HEALTH,
+    customer.CHURN,
 )
 
 
@@ -266,6 +268,39 @@ CORRUPTIONS = [
     (CAC, "UPDATE {mart} SET revenue = margin, margin = revenue", "margin.within_revenue"),
     (CAC, "UPDATE {mart} SET is_complete = false", "is_complete.matches"),
     (CAC, "ALTER TABLE {mart} ALTER spend TYPE DOUBLE", "types"),
+    (HEALTH, "DELETE FROM {mart}", "row_count"),
+    (HEALTH, "INSERT INTO {mart} FROM {mart}", "grain.unique"),
+    (HEALTH, "UPDATE {mart} SET account_id = NULL", "account_id.not_null"),
+    (HEALTH, "UPDATE {mart} SET lifecycle_stage = 'retired' WHERE light = 'red'", "lifecycle_stage.known"),
+    (HEALTH, "UPDATE {mart} SET product_usage_score = product_usage_score * 100", "product_usage_score.range"),
+    (HEALTH, "UPDATE {mart} SET health_score = health_score + 1e-5", "health_score.matches"),
+    (HEALTH, "UPDATE {mart} SET health_score = product_usage_score", "health_score.matches"),
+    (HEALTH, "UPDATE {mart} SET account_growth_score = coalesce(account_growth_score, 0)", "health_score.matches"),
+    (HEALTH, "UPDATE {mart} SET light = 'green' WHERE light = 'amber'", "light.matches"),
+    (HEALTH, "UPDATE {mart} SET missing_components = NULL", "missing_components.matches"),
+    (HEALTH, "UPDATE {mart} SET risk_factors = 'product_usage'", "risk_factors.matches"),
+    (HEALTH, "UPDATE {mart} SET improvement_opportunities = NULL", "improvement_opportunities.matches"),
+    (HEALTH, "UPDATE {mart} SET trend_30d = coalesce(trend_30d, 0)", "trend_30d.matches"),
+    (HEALTH, "UPDATE {mart} SET trend_30d = NULL", "trend_30d.matches"),
+    (HEALTH, "DELETE FROM {mart} WHERE as_of_date = DATE '2026-03-31'", "as_of_date.current"),
+    (HEALTH, "UPDATE {mart} SET as_of_date = as_of_date - 1 WHERE as_of_date = DATE '2026-03-24'", "as_of_date.weekly"),
+    (HEALTH, "ALTER TABLE {mart} ALTER health_score TYPE FLOAT", "types"),
+    (CHURN, "DELETE FROM {mart}", "row_count"),
+    (CHURN, "INSERT INTO {mart} FROM {mart}", "grain.unique"),
+    (CHURN, "UPDATE {mart} SET mrr = NULL", "mrr.not_null"),
+    (CHURN, "UPDATE {mart} SET churn_probability = churn_probability * 100", "churn_probability.range"),
+    (CHURN, "UPDATE {mart} SET risk_level = 'unknown' WHERE risk_level = 'low'", "risk_level.known"),
+    (CHURN, "UPDATE {mart} SET usage_decline = 20", "usage_decline.range"),
+    (CHURN, "UPDATE {mart} SET as_of_date = as_of_date - 1", "as_of_date.scored"),
+    (CHURN, "UPDATE {mart} SET risk_level = 'high' WHERE account_id = 'a0'", "risk_level.ordered"),
+    (CHURN, "UPDATE {mart} SET key_indicators = '+weather' WHERE key_indicators IS NOT NULL", "key_indicators.known"),
+    (CHURN, "UPDATE {mart} SET recommended_actions = NULL", "recommended_actions.present"),
+    (CHURN, "UPDATE {mart} SET recommended_actions = 'Call them'", "recommended_actions.present"),
+    (CHURN, "UPDATE {mart} SET mrr_at_risk = mrr", "mrr_at_risk.matches"),
+    (CHURN, "UPDATE {mart} SET intervention_priority = intervention_priority + 1", "intervention_priority.ranks"),
+    (CHURN, "UPDATE {mart} SET intervention_priority = 101 - intervention_priority", "intervention_priority.ranks"),
+    (CHURN, "UPDATE {mart} SET model_version = 'm2' WHERE account_id = 'a0'", "model_version.one"),
+    (CHURN, "ALTER TABLE {mart} ALTER mrr TYPE DOUBLE", "types"),
 ]
 
 

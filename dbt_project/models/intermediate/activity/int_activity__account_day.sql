@@ -18,7 +18,8 @@ windows as (
     max(occurred_at) as ended_at,
     count(*) as event_count,
     count(case when event = 'logged_in' then event_id end) as login_count,
-    count(case when event in ({{ core_feature_events() }}) then event_id end) as core_event_count
+    count(case when event in ({{ core_feature_events() }}) then event_id end) as core_event_count,
+    count(case when event = 'value_achieved' then event_id end) as value_count
   from events
   group by event_date, account_id, visitor_id, arrived_date, is_bot, clock_window
 ),
@@ -46,6 +47,7 @@ select
   cast(sum(event_count) as bigint) as event_count,
   cast(sum(login_count) as bigint) as login_count,
   cast(sum(core_event_count) as bigint) as core_event_count,
+  cast(sum(value_count) as bigint) as value_count,
   count(case when not continues then clock_window end) as session_count,
   cast(sum({{ microseconds_between("case when continues then last_ended_at else started_at end", "ended_at") }}) as bigint) as session_microseconds
 from joined

@@ -1,32 +1,11 @@
-with accounts as (
-  select distinct as_of_date, account_id
-  from {{ ref("int_churn__subscriptions") }}
-  where is_paying or is_trial
-),
-
--- Facts that had arrived by then, bots left out as far as they were known for bots.
-account_days as (
-  select days.as_of_date, days.days_before, activity.*
-  from {{ ref("int_churn__days") }} as days
-  inner join {{ ref("int_activity__account_day") }} as activity
-    on days.calendar_date = activity.event_date and activity.arrived_date <= days.as_of_date
-  inner join accounts on days.as_of_date = accounts.as_of_date and activity.account_id = accounts.account_id
-  left join {{ ref("int_activity__bot_days") }} as bot_days
-    on
-      activity.event_date = bot_days.event_date
-      and activity.visitor_id = bot_days.visitor_id
-      and bot_days.known_date <= days.as_of_date
-  where bot_days.visitor_id is null
-),
-
-active_days as (
+with active_days as (
   select
     as_of_date,
     account_id,
     days_before,
     row_number() over (partition by as_of_date, account_id order by days_before) as day_number,
     min(days_before) over (partition by as_of_date, account_id) as first_days_before
-  from account_days
+  from {{ ref("int_churn__account_days") }}
   group by as_of_date, account_id, days_before
 ),
 
@@ -50,8 +29,10 @@ sums as (
     cast(sum(case when days_before < 28 then session_microseconds else 0 end) as bigint) as session_microseconds_28d,
     cast(sum(case when days_before < 28 then login_count else 0 end) as bigint) as logins_28d,
     cast(sum(case when days_before < 28 then core_event_count else 0 end) as bigint) as core_events_28d,
+    cast(sum(case when days_before < 28 then value_count else 0 end) as bigint) as values_28d,
+    count(distinct case when days_before >= 62 and visitor_id like 'u:%' then visitor_id end) as active_users_first_28d,
     min(days_before) as days_since_last_event
-  from account_days
+  from {{ ref("int_churn__account_days") }}
   group by as_of_date, account_id
 )
 

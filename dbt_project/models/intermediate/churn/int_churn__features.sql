@@ -1,17 +1,8 @@
 with features_used as (
-  select paying.as_of_date, paying.account_id, count(distinct features.feature) as features_used_28d
-  from {{ ref("int_churn__days") }} as days
-  inner join {{ ref("int_activity__feature_day") }} as features
-    on days.calendar_date = features.event_date and features.arrived_date <= days.as_of_date
-  inner join {{ ref("int_churn__paying_accounts") }} as paying
-    on days.as_of_date = paying.as_of_date and features.account_id = paying.account_id
-  left join {{ ref("int_activity__bot_days") }} as bot_days
-    on
-      features.event_date = bot_days.event_date
-      and coalesce('u:' || features.user_id, 'a:' || features.anonymous_id) = bot_days.visitor_id
-      and bot_days.known_date <= days.as_of_date
-  where days.days_before < 28 and bot_days.visitor_id is null
-  group by paying.as_of_date, paying.account_id
+  select as_of_date, account_id, count(distinct feature) as features_used_28d
+  from {{ ref("int_churn__feature_days") }}
+  where days_before < 28
+  group by as_of_date, account_id
 ),
 
 tickets as (

@@ -34,6 +34,6 @@ select
       )
   end as engagement_score,
   greatest(features.is_past_due, least(features.failed_payments_90d / 3, 1)) as payment_issues,
-  coalesce(least(greatest(1 - features.days_to_renewal / 90, 0), 1), 0) as contract_proximity
+  coalesce({{ within("1 - features.days_to_renewal / 90", "0e0", "1e0") }}, 0) as contract_proximity
 from {{ ref("int_churn__features") }} as features
 cross join arrivals

@@ -1,0 +1,18 @@
+with rates as (
+  select
+    dates.as_of_date,
+    fx.currency,
+    fx.usd_rate,
+    row_number() over (partition by dates.as_of_date, fx.currency order by fx.rate_date desc) as rate_number
+  from {{ ref("int_churn__as_of_dates") }} as dates
+  inner join {{ ref("stg_fx_rates") }} as fx
+    on fx.rate_date <= dates.as_of_date and fx.arrived_date <= dates.as_of_date
+  where fx.currency <> 'USD'
+)
+
+select as_of_date, currency, usd_rate
+from rates
+where rate_number = 1
+union all
+select as_of_date, 'USD' as currency, 1 as usd_rate
+from {{ ref("int_churn__as_of_dates") }}

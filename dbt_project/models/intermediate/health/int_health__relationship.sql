@@ -1,0 +1,55 @@
+{%- set facts = [
+  ("stg_surveys", "responded_date", "kind", "score", "null"),
+  ("stg_feedback", "created_date", "'feedback'", "null", "answered_at"),
+] %}
+
+with facts as (
+  {%- for model, day, kind, score, answered_at in facts %}
+  select
+    account_id,
+    user_id,
+    {{ day }} as happened_date,
+    arrived_date,
+    {{ kind }} as kind,
+    cast({{ score }} as bigint) as score,
+    cast({{ answered_at }} as timestamp) as answered_at
+  from {{ ref(model) }}
+  {{ "union all" if not loop.last }}
+  {%- endfor %}
+),
+
+owned as (
+  select
+    days.as_of_date,
+    coalesce(facts.account_id, members.account_id) as account_id,
+    facts.kind,
+    facts.score,
+    coalesce({{ local_date("facts.answered_at") }} <= days.as_of_date, false) as is_answered
+  from {{ ref("int_churn__days") }} as days
+  inner join facts on days.calendar_date = facts.happened_date and facts.arrived_date <= days.as_of_date
+  left join {{ ref("int_churn__members") }} as members
+    on
+      facts.account_id is null
+      and facts.user_id = members.user_id
+      and members.known_from <= days.as_of_date
+      and days.as_of_date < coalesce(members.known_until, {{ days_after("days.as_of_date", 1) }})
+),
+
+means as (
+  select
+    as_of_date,
+    account_id,
+    avg(case when kind = 'nps' then score end) as nps_mean,
+    avg(case when kind = 'csat' then score end) as csat_mean,
+    avg(case when kind = 'feedback' then case when is_answered then 1 else 0 end end) as answered_share
+  from owned
+  where account_id is not null
+  group by as_of_date, account_id
+)
+
+select
+  as_of_date,
+  account_id,
+  nps_mean,
+  {{ mean_of_known(["10 * nps_mean", "25 * (" ~ within("csat_mean - 1", "0e0", "4e0") ~ ")", "100 * answered_share"]) }} as relationship_health_score
+from means

@@ -1,0 +1,80 @@
+{%- set components = health_components() %}
+
+with scores as (
+  select * from {{ ref("int_health__scores") }}
+),
+
+-- Of the as-of dates, a week apart, some 30 days before: the nearest.
+earlier as (
+  select
+    later.as_of_date,
+    former.as_of_date as former_date,
+    row_number() over (
+      partition by later.as_of_date
+      order by abs({{ periods_between("day", "former.as_of_date", "later.as_of_date") }} - 30), former.as_of_date
+    ) as distance_number
+  from {{ ref("int_churn__as_of_dates") }} as later
+  inner join {{ ref("int_churn__as_of_dates") }} as former
+    on former.as_of_date between {{ days_after("later.as_of_date", -33) }} and {{ days_after("later.as_of_date", -27) }}
+),
+
+-- What a component costs: how far the score lies below 100 because of it, by the weights that are left.
+gaps as (
+  {%- for name, weight in components.items() %}
+  select
+    as_of_date,
+    account_id,
+    {{ loop.index }} as position,
+    '{{ name }}' as component,
+    {{ weight }}e0 * (100 - {{ name }}_score) as gap
+  from scores
+  where {{ name }}_score < 100
+  {{ "union all" if not loop.last }}
+  {%- endfor %}
+),
+
+ranked as (
+  select
+    *,
+    row_number() over (partition by as_of_date, account_id order by round(gap, 6) desc, position) as gap_number
+  from gaps
+),
+
+opportunities as (
+  select
+    as_of_date,
+    account_id,
+    concat_ws(
+      ', ', max(case when gap_number = 1 then component end), max(case when gap_number = 2 then component end)
+    ) as improvement_opportunities
+  from ranked
+  group by as_of_date, account_id
+)
+
+select
+  scores.as_of_date,
+  scores.account_id,
+  scores.lifecycle_stage,
+  scores.health_score,
+  scores.light,
+  {%- for name in components %}
+  cast(scores.{{ name }}_score as double) as {{ name }}_score,
+  {%- endfor %}
+  nullif(concat_ws(
+    ', '
+    {%- for name in components %},
+    case when scores.{{ name }}_score is null then '{{ name }}' end
+    {%- endfor %}
+  ), '') as missing_components,
+  scores.health_score - former.health_score as trend_30d,
+  nullif(concat_ws(
+    ', '
+    {%- for name in components %},
+    case when scores.{{ name }}_score < 50 then '{{ name }}' end
+    {%- endfor %}
+  ), '') as risk_factors,
+  opportunities.improvement_opportunities
+from scores
+left join earlier on scores.as_of_date = earlier.as_of_date and earlier.distance_number = 1
+left join scores as former on earlier.former_date = former.as_of_date and scores.account_id = former.account_id
+left join opportunities on scores.as_of_date = opportunities.as_of_date and scores.account_id = opportunities.account_id

@@ -1,0 +1,241 @@
+"""What must hold in the marts about single accounts.
+
+Belongs here: rules that are true of health scores and churn probabilities by their definition. Does not belong here: whether the
+scores foretell who leaves, which needs who left (`int_health__backtest`, and the evaluation of the model).
+"""
+
+from expectations.checks import (
+    Check,
+    Context,
+    between,
+    holds,
+    in_set,
+    literal,
+    not_null,
+    published,
+    ratio,
+    row_count,
+    schema,
+    table,
+    unique,
+)
+
+COMPONENTS = {
+    "product_usage": 0.25,
+    "feature_adoption": 0.20,
+    "support_engagement": 0.15,
+    "business_outcomes": 0.20,
+    "relationship_health": 0.10,
+    "account_growth": 0.10,
+}
+STAGES = ("trial", "onboarding", "adoption", "value_realization", "expansion", "advocacy", "renewal")
+# Lights from the best down, each with the score from which it holds.
+LIGHTS = {"green": 75, "amber": 50, "red": 0}
+
+HEALTH = "mart_health__account"
+HEALTH_COLUMNS = {
+    "as_of_date": "DATE",
+    "account_id": "VARCHAR",
+    "lifecycle_stage": "VARCHAR",
+    "health_score": "DOUBLE",
+    "light": "VARCHAR",
+    **{f"{name}_score": "DOUBLE" for name in COMPONENTS},
+    "missing_components": "VARCHAR",
+    "trend_30d": "DOUBLE",
+    "risk_factors": "VARCHAR",
+    "improvement_opportunities": "VARCHAR",
+}
+HEALTH_GRAIN = ("as_of_date", "account_id")
+
+
+def health(context: Context) -> list[Check]:
+    """Return the checks of `mart_health__account`."""
+    mart = HEALTH
+    weighted = " + ".join(f"{weight} * coalesce({name}_score, 0)" for name, weight in COMPONENTS.items())
+    weights = " + ".join(f"{weight} * ({name}_score IS NOT NULL)::INTEGER" for name, weight in COMPONENTS.items())
+    light = " ".join(f"WHEN health_score >= {bound} THEN {literal(name)}" for name, bound in LIGHTS.items())
+    return [
+        *schema(mart, HEALTH_COLUMNS),
+        row_count(context, mart, shrink=0.5, growth=3),
+        *not_null([*HEALTH_GRAIN, "lifecycle_stage"]),
+        unique(HEALTH_GRAIN),
+        in_set("lifecycle_stage", STAGES),
+        in_set("light", tuple(LIGHTS)),
+        between("health_score", 0, 100),
+        *(between(f"{name}_score", 0, 100) for name in COMPONENTS),
+        between("trend_30d", -100, 100),
+        holds(
+            mart,
+            "health_score.matches",
+            # It is rounded to six decimals.
+            f"""coalesce(abs(health_score - ({weighted}) / nullif({weights}, 0)) <= 1e-6,
+                health_score IS NULL AND ({weights}) = 0)""",
+            "health_score is the weighted mean of the components that are there, NULL without any.",
+        ),
+        holds(
+            mart,
+            "light.matches",
+            f"light IS NOT DISTINCT FROM CASE {light} END",
+            f"A light is {', '.join(f'{name} from {bound}' for name, bound in LIGHTS.items())}, NULL without a score.",
+        ),
+        holds(
+            mart,
+            "missing_components.matches",
+            f"missing_components IS NOT DISTINCT FROM {_listed('{name}_score IS NULL')}",
+            "missing_components names exactly the components without a score.",
+        ),
+        holds(
+            mart,
+            "risk_factors.matches",
+            f"risk_factors IS NOT DISTINCT FROM {_listed('{name}_score < 50')}",
+            "risk_factors names exactly the components below 50.",
+        ),
+        holds(
+            mart,
+            "improvement_opportunities.matches",
+            f"""coalesce(len(string_split(improvement_opportunities, ', ')), 0)
+                = least(2, {" + ".join(f"coalesce({name}_score < 100, false)::INTEGER" for name in COMPONENTS)})""",
+            "improvement_opportunities names two components, or as many as are below 100.",
+        ),
+        holds(
+            mart,
+            "trend_30d.matches",
+            ratio("trend_30d", "health_score - former_score"),
+            "trend_30d is health_score less that of the as-of date nearest to 30 days before.",
+            rows=f"""
+                SELECT later.*, (
+                    SELECT arg_min(former.health_score, (abs(later.as_of_date - former.as_of_date - 30), former.as_of_date))
+                    FROM {table(mart)} AS former
+                    WHERE former.account_id = later.account_id AND later.as_of_date - former.as_of_date BETWEEN 27 AND 33
+                ) AS former_score
+                FROM {table(mart)} AS later""",
+        ),
+        *_as_of(context, mart),
+        *published(context, mart),
+    ]
+
+
+def _listed(condition: str) -> str:
+    """SQL for the names of the components of which a condition is true, separated by commas; NULL for none."""
+    names = ", ".join(f"CASE WHEN {condition.format(name=name)} THEN '{name}' END" for name in COMPONENTS)
+    return f"nullif(concat_ws(', ', {names}), '')"
+
+
+INDICATORS = ("usage_decline", "support_tickets", "feature_adoption", "engagement_score", "payment_issues", "contract_proximity")
+LEVELS = ("low", "medium", "high", "critical")
+
+CHURN = "mart_churn__account"
+CHURN_COLUMNS = {
+    "as_of_date": "DATE",
+    "account_id": "VARCHAR",
+    "churn_probability": "DOUBLE",
+    "risk_level": "VARCHAR",
+    **dict.fromkeys(INDICATORS, "DOUBLE"),
+    "key_indicators": "VARCHAR",
+    "recommended_actions": "VARCHAR",
+    "mrr": "DECIMAL(18,2)",
+    "mrr_at_risk": "DECIMAL(18,2)",
+    "intervention_priority": "BIGINT",
+    "model_version": "VARCHAR",
+}
+CHURN_GRAIN = ("as_of_date", "account_id")
+
+
+def churn(context: Context) -> list[Check]:
+    """Return the checks of `mart_churn__account`."""
+    mart = CHURN
+    filled = ("churn_probability", "risk_level", "payment_issues", "contract_proximity", "mrr", "mrr_at_risk")
+    ranked = f"""
+        SELECT *, row_number() OVER (ORDER BY intervention_priority) AS place,
+            lag(churn_probability * mrr) OVER (ORDER BY intervention_priority) AS before
+        FROM {table(mart)}"""
+    level = " ".join(f"WHEN {literal(name)} THEN {number}" for number, name in enumerate(LEVELS))
+    levels = f"""
+        SELECT level, lead(lowest) OVER (ORDER BY level) AS next_lowest, highest
+        FROM (
+            SELECT CASE risk_level {level} END AS level, min(churn_probability) AS lowest, max(churn_probability) AS highest
+            FROM {table(mart)} GROUP BY ALL
+        )"""
+    signed = "|".join(INDICATORS)
+    one = f"[+-]({signed})"
+    return [
+        *schema(mart, CHURN_COLUMNS),
+        row_count(context, mart, shrink=0.5, growth=3),
+        *not_null([*CHURN_GRAIN, *filled, "intervention_priority", "model_version"]),
+        unique(CHURN_GRAIN),
+        in_set("risk_level", LEVELS),
+        between("churn_probability", 0, 1),
+        *(between(name, 0, 1) for name in INDICATORS),
+        between("mrr", 0),
+        between("intervention_priority", 1),
+        holds(
+            mart,
+            "as_of_date.scored",
+            f"as_of_date = {literal(context.data_through)}",
+            "Accounts are scored as of the last complete day.",
+        ),
+        holds(
+            mart,
+            "risk_level.ordered",
+            "level IS NOT NULL AND (next_lowest IS NULL OR highest < next_lowest)",
+            "Nobody of a lower level is more likely to leave than anybody of a higher one.",
+            rows=levels,
+        ),
+        holds(
+            mart,
+            "key_indicators.known",
+            f"coalesce(regexp_full_match(key_indicators, '{one}(, {one}){{0,2}}'), true)",
+            "At most three of the indicators are key, each with its sign.",
+        ),
+        holds(
+            mart,
+            "recommended_actions.present",
+            "(recommended_actions IS NOT NULL) = coalesce(contains(key_indicators, '+'), false)",
+            "There is something to do exactly where a key indicator raises the probability.",
+        ),
+        holds(
+            mart,
+            "mrr_at_risk.matches",
+            "abs(mrr_at_risk - churn_probability * mrr) <= 0.005 + 1e-9",
+            "mrr_at_risk is churn_probability × mrr, to the cent.",
+        ),
+        holds(
+            mart,
+            "intervention_priority.ranks",
+            "intervention_priority = place AND coalesce(before >= churn_probability * mrr - 1e-9, true)",
+            "Priorities count from 1 without a gap, the most revenue at risk first.",
+            rows=ranked,
+        ),
+        holds(
+            mart,
+            "model_version.one",
+            "versions = 1",
+            "One model scored all accounts.",
+            rows=f"SELECT count(DISTINCT model_version) AS versions FROM {table(mart)}",
+        ),
+        *published(context, mart),
+    ]
+
+
+def _as_of(context: Context, mart: str) -> list[Check]:
+    """Return checks that the days are the last complete one and ends of weeks before it, whatever day a week starts on."""
+    days = f"""
+        SELECT as_of_date,
+            dayofweek(as_of_date) = first_value(dayofweek(as_of_date)) OVER (ORDER BY as_of_date) AS is_same_weekday
+        FROM (SELECT DISTINCT as_of_date FROM {table(mart)})"""
+    return [
+        holds(
+            mart,
+            "as_of_date.current",
+            f"newest = {literal(context.data_through)}",
+            "The newest day is the last complete one.",
+            rows=f"SELECT max(as_of_date) AS newest FROM {table(mart)}",
+        ),
+        holds(
+            mart,
+            "as_of_date.weekly",
+            f"is_same_weekday OR as_of_date = {literal(context.data_through)}",
+            "Days before the last complete one are all the same day of the week.",
+            rows=days,
+        ),
+    ]
