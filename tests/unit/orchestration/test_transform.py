@@ -40,6 +40,7 @@ def stamped(home: Path, **config) -> Settings:
     settings = Settings(home=home, landing=home, config_file=None, config=Config(**config))
     settings.dbt_target.mkdir(parents=True, exist_ok=True)
     transform.manifest_path(settings).write_text('{"nodes": {}}')
+    transform._parsed_path(settings).touch()
     (settings.dbt_target / "manifest.sha256").write_text(transform._fingerprint(settings))
     return settings
 
@@ -92,7 +93,7 @@ def test_a_variable_makes_it_stale(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("name", ["manifest.json", "manifest.sha256"])
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.sha256", "parsed.msgpack"])
 def test_without_manifest_or_stamp_nothing_is_prepared(tmp_path: Path, name: str) -> None:
     settings = stamped(tmp_path / "home")
     (settings.dbt_target / name).unlink()
