@@ -1,7 +1,8 @@
-"""The dbt project compiled once per session for each configuration that its models are compared under."""
+"""The dbt project compiled once per test run for each configuration that its models are compared under."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -10,18 +11,26 @@ from tests.dbt.harness import DbtProject
 
 PARTITION_START = date(2023, 6, 1)
 
+Compiled = Callable[[str, Config], DbtProject]
+
 
 @pytest.fixture(scope="session")
-def shanghai(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DbtProject]:
+def compiled(built_once: Callable[[str, Callable[[Path], None]], Path]) -> Compiled:
+    """Give the project under a configuration, by a name for it: the worker that asks first compiles it (15 s), others read it."""
+    return lambda name, config: DbtProject(config, built_once(name, lambda home: DbtProject(config, home).close()))
+
+
+@pytest.fixture(scope="session")
+def shanghai(compiled: Compiled) -> Iterator[DbtProject]:
     """Shanghai (no daylight saving), weeks from Monday, US dollars."""
     config = Config(bot_events_per_day=9, partition_start=PARTITION_START)
-    project = DbtProject(config, tmp_path_factory.mktemp("shanghai"))
+    project = compiled("shanghai", config)
     yield project
     project.close()
 
 
 @pytest.fixture(scope="session")
-def new_york(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DbtProject]:
+def new_york(compiled: Compiled) -> Iterator[DbtProject]:
     """New York (daylight saving), weeks from Sunday, renminbi, another margin; few links join, midnight ends a session."""
     config = Config(
         reporting_timezone="America/New_York",
@@ -34,6 +43,6 @@ def new_york(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DbtProject]:
         sessions_end_at_midnight=True,
         partition_start=PARTITION_START,
     )
-    project = DbtProject(config, tmp_path_factory.mktemp("new_york"))
+    project = compiled("new_york", config)
     yield project
     project.close()

@@ -54,6 +54,7 @@ class _Node:
 class DbtProject:
     """The project compiled with one configuration, and a database to run its models in.
 
+    home: an empty folder to compile in, or one in which the same configuration has been compiled.
     config: what is compiled in (time zone, currency, week, margin, bots, links, sessions), and denied ids. Its funnels
     and event names are data of which every run may bring its own.
     """
@@ -143,6 +144,13 @@ class DbtProject:
 
     @cached_property
     def _manifest(self) -> dict[str, Any]:
+        path = self._settings().dbt_target / "manifest.json"
+        if not path.exists():
+            self._compile()
+        manifest: dict[str, Any] = json.loads(path.read_bytes())
+        return manifest
+
+    def _compile(self) -> None:
         settings = self._settings()
         with _environment():
             settings.export()
@@ -165,8 +173,6 @@ class DbtProject:
                 DuckDBConnectionManager.close_all_connections()
         if not outcome.success:
             raise AssertionError(f"dbt compile failed: {outcome.exception or outcome.result}")
-        manifest: dict[str, Any] = json.loads((settings.dbt_target / "manifest.json").read_bytes())
-        return manifest
 
     @cached_property
     def _nodes(self) -> dict[str, _Node]:

@@ -1,7 +1,6 @@
-"""The dbt manifest and the settings that laws are checked on: one parse per session, in a home of its own."""
+"""The dbt manifest and the settings that laws are checked on: those of the home that all others begin from."""
 
 import copy
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,9 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def configured(tmp_path_factory: pytest.TempPathFactory) -> settings.Settings:
-    """Default settings over a home whose manifest is prepared; the environment that dbt needs is taken back at once."""
-    folder = tmp_path_factory.mktemp("laws")
-    found = settings.load({"NORTHSTAR_HOME": str(folder / "home")}, directory=folder)
-    before = dict(os.environ)
-    try:
-        transform.prepare(found)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-    return found
+def configured(prepared: Path) -> settings.Settings:
+    """Default settings over a home whose manifest is prepared."""
+    return settings.load({"NORTHSTAR_HOME": str(prepared)}, directory=prepared)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
-"""Homes below the test's folder, and the dbt project parsed and compiled once for the session."""
+"""Homes below the test's folder, and the dbt project parsed and compiled once for the test run."""
 
-import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -29,23 +28,28 @@ def folding_home(make_home: Callable[..., Home]) -> Callable[..., Home]:
 
 
 @pytest.fixture(scope="session")
-def parsed(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The dbt project parsed once for the whole session."""
-    home = Home(tmp_path_factory.mktemp("parsed"), bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
-    with environment_restored():
-        manifest = transform.prepare(home.settings)
-    yield manifest
-    shutil.rmtree(home.root)
+def template(built_once: Callable[[str, Callable[[Path], None]], Path]) -> Home:
+    """A home under the configuration of the chain in which one event was built by dbt."""
+
+    def fill(root: Path) -> None:
+        home = Home(root, bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
+        home.put(date(2024, 3, 5), [event("e1", "2024-03-05T01:00:00Z")])
+        with environment_restored():
+            home.night(transform.prepare(home.settings))
+
+    return Home(built_once("template", fill), bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
 
 
 @pytest.fixture(scope="session")
-def chain(tmp_path_factory: pytest.TempPathFactory, parsed: Any) -> CompiledChain:
-    """The chain compiled by a real build of one event."""
-    home = Home(tmp_path_factory.mktemp("template"), bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
-    home.put(date(2024, 3, 5), [event("e1", "2024-03-05T01:00:00Z")])
-    with environment_restored():
-        home.night(parsed)
-    return CompiledChain(home)
+def parsed(template: Home) -> Any:
+    """The dbt project parsed once for all homes."""
+    return transform.read_parsed(template.settings)
+
+
+@pytest.fixture(scope="session")
+def chain(template: Home) -> CompiledChain:
+    """The chain as dbt compiled it for the template."""
+    return CompiledChain(template)
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,14 @@
 """The command line: exit codes and one clear line, never a stack trace, for what a user gets wrong."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -298,74 +300,59 @@ def test_simulate_if_empty_leaves_what_landed(run, home: Path) -> None:
     assert [path.name for path in (home / "landing").iterdir()] == ["events"]
 
 
-# Nights, by the command itself and in a process of its own: dbt and Dagster start, so that they share one prepared home.
+# Nights of one home: the first in a process of its own, where dbt and Dagster start, as a person has it.
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("nights")
-    done = northstar(root, "prepare")
-    assert done.returncode == 0, done.stderr
-    return root
-
-
-def northstar(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("NORTHSTAR_", "DAGSTER_", "DBT_"))}
-    return subprocess.run(
-        [sys.executable, "-c", "from orchestration.cli import main; main()", *arguments],
-        cwd=root,
-        env=environment | {"NORTHSTAR_HOME": str(root / "home"), "PYTHONPATH": str(Path(cli.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def root(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(prepared, tmp_path_factory.mktemp("nights") / "home", symlinks=True))
 
 
 def land(root: Path, name: str, text: str) -> Path:
-    path = root / "home" / "landing" / name
+    path = root / "landing" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
 
 
-def assert_failed(done: subprocess.CompletedProcess[str], code: int, *said: str) -> None:
+def assert_failed(done: Any, code: int, *said: str) -> None:
     assert "Traceback" not in done.stderr + done.stdout, done.stderr[-1500:]
     assert done.returncode == code, done.stderr
     for words in ("the night failed, there is no release", *said):
         assert words in done.stderr
 
 
-def test_a_night_without_a_landing_zone(prepared: Path) -> None:
-    assert_failed(northstar(prepared, "nightly"), 2, "the landing zone", "does not exist")
+def test_a_night_without_a_landing_zone(root: Path, northstar_process) -> None:
+    assert_failed(northstar_process(root, "nightly"), 2, "the landing zone", "does not exist")
 
 
-def test_a_night_over_a_folder_that_is_no_source(prepared: Path) -> None:
-    path = land(prepared, "event/dt=2024-03-10/a.csv", "event_id\n")
-    assert_failed(northstar(prepared, "nightly"), 2, "holds one folder per source; did you mean events?")
+def test_a_night_over_a_folder_that_is_no_source(root: Path, northstar) -> None:
+    path = land(root, "event/dt=2024-03-10/a.csv", "event_id\n")
+    assert_failed(northstar(root, "nightly"), 2, "holds one folder per source; did you mean events?")
     path.unlink()
     path.parent.rmdir()
     path.parent.parent.rmdir()
 
 
-def test_a_night_over_a_file_without_a_required_column(prepared: Path) -> None:
-    path = land(prepared, "events/dt=2024-03-10/a.csv", "event_id,event\ne1,page_viewed\n")
+def test_a_night_over_a_file_without_a_required_column(root: Path, northstar) -> None:
+    path = land(root, "events/dt=2024-03-10/a.csv", "event_id,event\ne1,page_viewed\n")
     assert_failed(
-        northstar(prepared, "nightly"), 1, "events: 1 partition was refused", "a.csv: required column occurred_at is missing"
+        northstar(root, "nightly"), 1, "events: 1 partition was refused", "a.csv: required column occurred_at is missing"
     )
     path.unlink()
 
 
-def test_a_night_up_to_a_day_before_anything_landed(prepared: Path) -> None:
+def test_a_night_up_to_a_day_before_anything_landed(root: Path, northstar) -> None:
     path = land(
-        prepared, "events/dt=2024-03-10/a.csv", "event_id,event,occurred_at,user_id\ne1,page_viewed,2024-03-10T01:00:00Z,u1\n"
+        root, "events/dt=2024-03-10/a.csv", "event_id,event,occurred_at,user_id\ne1,page_viewed,2024-03-10T01:00:00Z,u1\n"
     )
-    assert_failed(northstar(prepared, "nightly", "--as-of", "2024-03-09"), 2, "nothing to build", "up to 2024-03-09")
+    assert_failed(northstar(root, "nightly", "--as-of", "2024-03-09"), 2, "nothing to build", "up to 2024-03-09")
     path.unlink()
 
 
-def test_a_night_while_another_writes(prepared: Path) -> None:
-    with WriterLock(prepared / "home", "test"):
-        assert_failed(northstar(prepared, "nightly"), 1, f"process {os.getpid()}", "(test)")
+def test_a_night_while_another_writes(root: Path, northstar) -> None:
+    with WriterLock(root, "test"):
+        assert_failed(northstar(root, "nightly"), 1, f"process {os.getpid()}", "(test)")
 
 
 def test_a_chain_of_failures_that_leads_back_to_its_beginning_ends():
