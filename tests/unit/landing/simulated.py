@@ -109,21 +109,37 @@ def breach(source):
     return " OR ".join(conditions)
 
 
+def write(connection, folder, truth):
+    """Create a table per source of a landing zone, and `event`: duplicates removed by the contract's rule, bots left out."""
+    for source in sources_of(folder):
+        load(connection, folder, source)
+    bots = ", ".join(f"'{bot['anonymous_id']}'" for bot in truth["bots"])
+    connection.execute(
+        f"""CREATE TABLE event AS SELECT * FROM events WHERE anonymous_id IS NULL OR anonymous_id NOT IN ({bots})
+        QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY received_at, dt) = 1"""
+    )
+
+
+def sources_of(folder):
+    """Sources that a landing zone has."""
+    return tuple(source for source in SOURCES if (folder / source).is_dir())
+
+
 class Zone:
-    def __init__(self, folder, summary):
-        self.folder, self.summary = folder, summary
+    """A landing zone and its tables: loaded here, or those of a database that another Zone has filled."""
+
+    def __init__(self, folder, summary, database=None):
+        self.folder, self.summary, self.sources = folder, summary, sources_of(folder)
         self.truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
-        self.sources = tuple(source for source in SOURCES if (folder / source).is_dir())
-        for source in self.sources:
-            load(self.connection, folder, source)
-        bots = ", ".join(f"'{bot['anonymous_id']}'" for bot in self.truth["bots"])
-        # Duplicates removed by the contract's rule, bots left out.
-        self.connection.execute(
-            f"""CREATE TABLE event AS SELECT * FROM events WHERE anonymous_id IS NULL OR anonymous_id NOT IN ({bots})
-            QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY received_at, dt) = 1"""
-        )
+        if database is None:
+            write(self.connection, folder, self.truth)
+            return
+        # Tests make tables of their own beside these.
+        self.connection.execute(f"ATTACH '{database}' AS loaded (READ_ONLY)")
+        for (table,) in self.all("SELECT table_name FROM duckdb_tables() WHERE database_name = 'loaded'"):
+            self.connection.execute(f"CREATE VIEW {table} AS FROM loaded.{table}")
 
     def one(self, sql):
         return self.connection.sql(sql).fetchone()[0]
