@@ -1,6 +1,8 @@
 """dbt in process: when its manifest is current, what is said of failures, and how results become Dagster's events."""
 
 import json
+import shutil
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +13,7 @@ from orchestration.defs.transform.assets import events
 from orchestration.errors import NorthstarError
 from orchestration.settings import Config, Settings
 from orchestration.transform import NodeResult
+from tests.unit.orchestration.harness import BOT_EVENTS, FUNNELS, Home, event
 
 
 def result(
@@ -119,6 +122,26 @@ def test_a_project_that_does_not_parse_is_told_by_dbt_s_words(project: Path, tmp
         with pytest.raises(transform.BuildFailed, match=r"(?s)dbt parse could not run: .*nothing"):
             transform.prepare(settings)
     assert not transform.is_prepared(settings)
+
+
+def test_a_home_that_moved_is_built_without_another_parse(
+    template: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless a variable has changed: then what was parsed is not taken, and dbt parses."""
+
+    def refuse(_: object) -> None:
+        raise RuntimeError("dbt parses")
+
+    shutil.copytree(template.root, tmp_path / "moved")
+    home = Home(tmp_path / "moved", bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
+    home.put(date(2024, 3, 6), [event("e2", "2024-03-06T01:00:00Z")])
+    monkeypatch.setattr("dbt.parser.manifest.ManifestLoader.load", refuse)
+    home.night(None)
+    assert home.query("select count(*) from core.fct_events") == [(2,)]
+    home.configure(week_start="sunday")
+    assert transform.read_parsed(home.settings) is None
+    with pytest.raises(transform.BuildFailed, match="dbt parses"):
+        home.night(None)
 
 
 # What is said of failures.
