@@ -11,6 +11,7 @@ import dagster as dg
 from orchestration import night, transform
 from orchestration.defs import jobs, schedules
 from orchestration.defs.churn import assets as churn
+from orchestration.defs.churn import checks as churn_checks
 from orchestration.defs.gate import checks as gate
 from orchestration.defs.ingest import assets as ingest
 from orchestration.defs.publish import assets as publish
@@ -34,7 +35,7 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
         lake = ingest.build(settings)
     return dg.Definitions(
         assets=[*lake, *dbt.build(settings), churn.churn_model, churn.churn_scores, *publish.build(marts)],
-        asset_checks=[gate.build(list(marts))],
+        asset_checks=[churn_checks.churn_scores_checks, gate.build(list(marts))],
         jobs=[jobs.nightly],
         schedules=[schedules.nightly(settings)],
         resources={"night": night_resource(settings, parsed)},

@@ -20,7 +20,7 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from orchestration import digests, transform
+from orchestration import digests, model_page, transform
 from orchestration.errors import NorthstarError, UserError
 from orchestration.landing import erasure
 from orchestration.landing.contract import CONTRACT
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest as DbtManifest
 
     from expectations.report import GateReport
+    from ml.churn.drift import Drift
+    from ml.churn.model import ChurnModel
 
 _logger = logging.getLogger("northstar.night")
 
@@ -49,6 +51,8 @@ TO_TAG = "northstar/to"
 REBUILD_TAG = "northstar/rebuild"
 
 LABEL_WINDOW_DAYS = 30
+# Drift is a reason to train again, but not every night: a week brings new closed dates.
+_DAYS_BETWEEN_TRAININGS = 7
 # Churned accounts that each slice of time needs. At 15 the standard error of an AUC is near 0.07: enough to see whether the model
 # beats the base rate, which decides its promotion, and few enough for a company with some two hundred paying accounts.
 MINIMUM_CHURNS = 15
@@ -105,11 +109,41 @@ class Ingested:
 
 @dataclass(frozen=True)
 class Trained:
-    """What became of the churn model tonight: which model scores, and why it was kept, promoted or is missing."""
+    """What became of the churn model tonight: which model scores, and why it was kept, promoted or is missing.
+
+    card: that of the model that was judged tonight, or of the champion that stays; empty when there is neither.
+    """
 
     model_version: str | None
     outcome: str
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The card's figures on the newest closed dates."""
+        names = ("log_loss", "brier", "auc", "average_precision")
+        metrics = self.card.get("metrics", {})
+        return {name: metrics[name] for name in names if metrics.get(name) is not None}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the champion said of the accounts that pay: how many there are, how many it scored, and how the scores spread."""
+
+    model_version: str | None
+    accounts: int
+    rows: int = 0
+    lowest: float | None = None
+    highest: float | None = None
+    different: int = 0
+    card: Mapping[str, Any] = field(default_factory=dict)
+    drift: "Drift | None" = None
+
+
+@dataclass(frozen=True)
+class _Champion:
+    stored: StoredModel
+    estimator: "ChurnModel"
 
 
 class Night:
@@ -135,6 +169,7 @@ class Night:
         self.row_counts: dict[str, int] = {}
         self._parsed = parsed
         self._plan: FoldPlan | None = None
+        self._scored: Scored | None = None
         self._candidate: Candidate | None = None
         self._report: GateReport | None = None
         self._as_of: date | None = None
@@ -270,18 +305,20 @@ class Night:
     # The churn model
 
     def train(self) -> Trained:
-        """Train a challenger when a month has begun since the champion's data, and promote it when it is the better one.
+        """Train a challenger when there is reason to, and promote it when it is the better one.
 
-        A night as of an earlier day trains nothing: the past would replace what has learned from more.
+        A reason is that there is no model yet, that a month has begun since the champion was last decided on, or that what it
+        scores has drifted from what it learnt, a week after that at the earliest. A night as of an earlier day trains nothing:
+        the past would replace what has learned from more.
         """
         from ml.churn import artifact, slices, training
 
         with self.stage("train") as stage:
-            champion = self.models.champion()
-            month = self._planned.data_through.strftime("%Y-%m")
-            decided = self.models.decided_through or ""
-            if champion is not None and decided[:7] >= month:
-                outcome = Trained(champion.model_id, f"kept: decided on data through {decided}", _figures(champion.card))
+            champion = self._usable_champion()
+            reason = self._reason_to_train(champion)
+            if champion is not None and reason is None:
+                card = champion.stored.card
+                outcome = Trained(champion.stored.model_id, f"kept: decided on data through {self._decided}", card)
             else:
                 frame = self._features(labelled=True)
                 stage.rows = len(frame)
@@ -290,53 +327,114 @@ class Night:
                         frame,
                         label_window_days=LABEL_WINDOW_DAYS,
                         minimum_churns=MINIMUM_CHURNS,
-                        champion=None if champion is None else load_model(champion),
+                        champion=None if champion is None else champion.estimator,
+                        intervention_cost=self.settings.config.intervention_cost,
+                        intervention_success_rate=self.settings.config.intervention_success_rate,
                     )
-                except (slices.NotEnoughHistory, training.SuspiciousFeatures) as reason:
-                    version_ = None if champion is None else champion.model_id
-                    outcome = Trained(version_, f"none trained: {reason}" if version_ is None else f"kept: {reason}")
+                except (slices.NotEnoughHistory, training.SuspiciousFeatures) as refusal:
+                    outcome = (
+                        Trained(None, f"none trained: {refusal}")
+                        if champion is None
+                        else Trained(champion.stored.model_id, f"kept: {refusal}", champion.stored.card)
+                    )
                 else:
                     data = artifact.dump(result.model)
                     sha256 = artifact.digest(data)
-                    card = {**artifact.card(result, sha256=sha256), "trained_through": self._planned.data_through.isoformat()}
-                    outcome = self._judge(
-                        StoredModel(artifact.model_id(sha256), data, card, artifact.golden(result.model, frame)), champion
-                    )
+                    card = {
+                        **artifact.card(result, sha256=sha256),
+                        "trained_through": self._planned.data_through.isoformat(),
+                        "trained_because": reason,
+                    }
+                    challenger = StoredModel(artifact.model_id(sha256), data, card, artifact.golden(result.model, frame))
+                    outcome = self._judge(challenger, champion)
             stage.detail = outcome.outcome
         return outcome
 
-    def _judge(self, challenger: StoredModel, champion: StoredModel | None) -> Trained:
+    def _reason_to_train(self, champion: "_Champion | None") -> str | None:
+        through = self._planned.data_through
+        if champion is None:
+            return "there is no model yet"
+        if self._decided.strftime("%Y-%m") < through.strftime("%Y-%m"):
+            return "a month has begun"
+        if (through - self._decided).days >= _DAYS_BETWEEN_TRAININGS:
+            drifted = self._drift(champion, self._features(labelled=False)).alarms
+            if drifted:
+                return f"{', '.join(drifted)} drifted"
+        return None
+
+    def _judge(self, challenger: StoredModel, champion: "_Champion | None") -> Trained:
         decision, through = challenger.card["decision"], self._planned.data_through.isoformat()
         if decision["accepted"]:
             self.models.keep(challenger)
             self.models.promote(challenger.model_id, decided_through=through, reason=decision["reason"])
-            return Trained(challenger.model_id, f"promoted: {decision['reason']}", _figures(challenger.card))
+            return Trained(challenger.model_id, f"promoted: {decision['reason']}", challenger.card)
         self.models.confirm(decided_through=through)
         self.models.refuse({"model_id": challenger.model_id, "decision": decision, "metrics": challenger.card["metrics"]})
-        return Trained(
-            None if champion is None else champion.model_id, f"refused: {decision['reason']}", _figures(challenger.card)
-        )
+        return Trained(None if champion is None else champion.stored.model_id, f"refused: {decision['reason']}", challenger.card)
 
-    def score(self) -> int:
-        """Score every account that pays on the last complete day with the champion, into `ml.churn_scores`; returns the rows."""
+    def score(self) -> Scored:
+        """Score every account that pays on the last complete day with the champion, into `ml.churn_scores`."""
         with self.stage("score") as stage:
-            champion = self.models.champion()
+            champion = self._usable_champion()
             with self.warehouse.connect() as connection:
                 connection.execute(_SCORES)
+            frame = self._features(labelled=False)
             if champion is None:
+                self._scored = Scored(None, accounts=len(frame))
                 stage.detail = "no model yet"
             else:
                 from ml.churn import model as churn_model
 
-                frame = self._features(labelled=False)
-                if len(frame):
-                    scores = churn_model.score(load_model(champion), frame).assign(model_version=champion.model_id)
-                    with self.warehouse.connect() as connection:
-                        connection.register("scores", scores)
-                        connection.execute("insert into ml.churn_scores by name select * from scores")
-                stage.rows = len(frame)
-                stage.detail = f"model {champion.model_id}"
-        return stage.rows
+                scores = churn_model.score(champion.estimator, frame).assign(model_version=champion.stored.model_id)
+                with self.warehouse.connect() as connection:
+                    connection.register("scores", scores)
+                    connection.execute("insert into ml.churn_scores by name select * from scores")
+                probabilities = scores["churn_probability"]
+                self._scored = Scored(
+                    champion.stored.model_id,
+                    accounts=len(frame),
+                    rows=len(scores),
+                    lowest=None if scores.empty else float(probabilities.min()),
+                    highest=None if scores.empty else float(probabilities.max()),
+                    different=int(probabilities.nunique()),
+                    card=champion.stored.card,
+                    drift=self._drift(champion, frame),
+                )
+                stage.rows = len(scores)
+                stage.detail = f"model {champion.stored.model_id}"
+        return self._scored
+
+    @property
+    def scored(self) -> Scored:
+        """What this run scored; NorthstarError when it has not."""
+        if self._scored is None:
+            raise NorthstarError("nothing was scored in this run; run the scores with their checks")
+        return self._scored
+
+    def _usable_champion(self) -> "_Champion | None":
+        """The champion with its estimator; None when there is none, or only one of features that are made no more."""
+        from ml.churn.artifact import OtherSchemaError
+
+        stored = self.models.champion()
+        if stored is None:
+            return None
+        try:
+            return _Champion(stored, load_model(stored))
+        except NorthstarError as error:
+            if isinstance(error.__cause__, OtherSchemaError):
+                _logger.warning("%s", error)
+                return None
+            raise
+
+    @property
+    def _decided(self) -> date:
+        return date.fromisoformat(self.models.decided_through or "0001-01-01")
+
+    def _drift(self, champion: "_Champion", frame: "pd.DataFrame") -> "Drift":
+        from ml.churn import drift
+
+        probabilities = champion.estimator.predict_proba(frame)[:, 1]
+        return drift.drift(frame, probabilities, champion.stored.card["reference"])
 
     def _features(self, *, labelled: bool) -> "pd.DataFrame":
         from ml.churn.features import FEATURE_NAMES
@@ -396,6 +494,9 @@ class Night:
             documents = candidate.path / "data_docs"
             documents.mkdir(exist_ok=True)
             (documents / "index.html").write_text(render(report), encoding="utf-8")
+            if self._scored is not None and self._scored.model_version is not None:
+                page = model_page.render(self._scored.card, self._scored.drift)
+                (documents / "churn_model.html").write_text(page, encoding="utf-8")
             (candidate.path / "gate.json").write_text(report.to_json(), encoding="utf-8")
             self._report = report
             self._store_report(report)
@@ -538,7 +639,7 @@ class Night:
         shutil.copy(self._built.path / "data_docs" / "index.html", folder / "latest.html")
 
 
-def load_model(stored: StoredModel) -> Any:
+def load_model(stored: StoredModel) -> "ChurnModel":
     """The estimator of a stored churn model, bytes checked and golden rows predicted again; NorthstarError if they differ."""
     from ml.churn import artifact
 
@@ -580,8 +681,3 @@ def pseudonyms(marts: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 def _comments(node: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
     columns = {name: " ".join(column["description"].split()) for name, column in node["columns"].items()}
     return " ".join(node["description"].split()), columns
-
-
-def _figures(card: Mapping[str, Any]) -> dict[str, float]:
-    names = ("log_loss", "brier", "auc", "average_precision")
-    return {name: card["metrics"][name] for name in names if card["metrics"].get(name) is not None}

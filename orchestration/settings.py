@@ -46,6 +46,9 @@ _LONGEST_DURATION = timedelta(days=36_525)  # a century: what is longer is a sli
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
 
+Probability = Annotated[float, Field(gt=0, lt=1)]
+
+
 class SettingsError(UserError):
     """A setting that is unknown or has a value it cannot have."""
 
@@ -137,6 +140,15 @@ class Config(_Frozen):
     sessions_end_at_midnight: bool = Field(
         default=False, description="whether midnight of the reporting time zone ends every session"
     )
+    churn_risk_levels: tuple[Probability, Probability, Probability] = Field(
+        (0.1, 0.25, 0.5), description="probabilities to stop paying from which the risk is medium, high and critical"
+    )
+    intervention_cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        50.0, description="US dollars that it costs to win one account back; prices the churn model's figures"
+    )
+    intervention_success_rate: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.2, description="share of the accounts about to leave that stay when somebody takes care of them"
+    )
     keep_releases: Annotated[int, Field(ge=1, strict=True)] = Field(14, description="releases kept besides the current one")
     max_release_age: str = Field("36h", description="age above which `northstar status` complains")
     memory_limit: Annotated[str, Field(pattern=r"^[1-9]\d*(MB|GB|TB)$")] = Field(
@@ -169,6 +181,13 @@ class Config(_Frozen):
     def _is_day(cls, value: object) -> object:
         if not isinstance(value, date | str):
             raise ValueError("write a day, such as '2010-01-01'")
+        return value
+
+    @field_validator("churn_risk_levels")
+    @classmethod
+    def _rise(cls, value: tuple[float, float, float]) -> tuple[float, float, float]:
+        if not value[0] < value[1] < value[2]:
+            raise ValueError("each level must lie above the one before")
         return value
 
     @field_validator("targets")
@@ -275,7 +294,8 @@ class Settings(_Frozen):
         values = self.config.model_dump(mode="json", include=set(keys))
         gap = int(_duration(self.config.session_gap).total_seconds())
         return {key: str(values[key]).lower() if isinstance(values[key], bool) else str(values[key]) for key in keys} | {
-            "session_gap_seconds": str(gap)
+            "session_gap_seconds": str(gap),
+            "churn_risk_levels": " ".join(str(level) for level in self.config.churn_risk_levels),
         }
 
     def export(self) -> None:

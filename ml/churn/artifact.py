@@ -46,6 +46,10 @@ class ArtifactError(ValueError):
     """Bytes that are not taken for a model, or a model that no longer predicts what it predicted; the message says why."""
 
 
+class OtherSchemaError(ArtifactError):
+    """A sound model of other features than are made now: another one must be trained."""
+
+
 def dump(model: "ChurnModel") -> bytes:
     """Write the fitted model as a skops archive; the same training on the same machine and versions gives the same bytes."""
     import skops.io
@@ -67,7 +71,7 @@ def load(data: bytes, *, sha256: str) -> "ChurnModel":
     """Read the model of an artefact whose SHA-256 the caller knows from elsewhere.
 
     Raises ArtifactError when the hash differs, when the archive holds a type outside the allow-list, when it was written by other
-    versions (their warnings are errors here), when it is no ChurnModel or one of another feature schema.
+    versions (their warnings are errors here), when it is no ChurnModel, OtherSchemaError when it is one of other features.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -91,7 +95,7 @@ def load(data: bytes, *, sha256: str) -> "ChurnModel":
     if type(model) is not ChurnModel:
         raise ArtifactError(f"churn model {model_id(sha256)}: holds a {type(model).__name__}, not a ChurnModel")
     if getattr(model, "feature_names_in_", None) != list(FEATURE_NAMES):
-        raise ArtifactError(f"churn model {model_id(sha256)}: fitted on another feature schema; train it again")
+        raise OtherSchemaError(f"churn model {model_id(sha256)}: fitted on another feature schema; train it again")
     return model
 
 

@@ -68,6 +68,13 @@ class Drift:
     out_of_range: tuple[str, ...]
     off_schema: dict[str, str]
 
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What calls for another model: drifted columns but traits, which age with the company, and columns off the schema."""
+        traits = {feature.name for feature in FEATURES if feature.indicator is None}
+        drifted = tuple(name for name in self.drifted or () if name not in traits)
+        return (*drifted, *self.off_schema)
+
 
 def reference(frame: "pd.DataFrame", probabilities: "Floats") -> dict[str, Any]:
     """Describe the distribution of each feature of the frame and of the probabilities (of any rows), JSON-serialisable.

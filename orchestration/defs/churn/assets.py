@@ -16,7 +16,7 @@ _LABELS = dg.AssetKey(["intermediate", "int_churn__labels"])
 @dg.asset(
     key=MODEL,
     deps=[_FEATURES, _LABELS],
-    description="The champion that predicts who stops paying within 30 days; challenged when the month changes.",
+    description="Predicts who stops paying within 30 days; challenged when a month begins or what it scores drifts.",
     group_name="ml",
     kinds={"scikitlearn"},
     owners=[Owner.SCIENCE],
@@ -24,10 +24,13 @@ _LABELS = dg.AssetKey(["intermediate", "int_churn__labels"])
 )
 def churn_model(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> dg.MaterializeResult[None]:
     """Train and judge a challenger."""
+    from ml.churn import report
+
     trained = night.train()
     context.log.info(trained.outcome)
+    card = {"card": dg.MetadataValue.md(report.markdown(trained.card))} if trained.card else {}
     return dg.MaterializeResult(
-        metadata={"model": trained.model_version or "none", "outcome": trained.outcome, **trained.metrics}
+        metadata={"model": trained.model_version or "none", "outcome": trained.outcome, **trained.metrics, **card}
     )
 
 
@@ -56,4 +59,4 @@ def churn_model(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night
 )
 def churn_scores(night: dg.ResourceParam[Night]) -> dg.MaterializeResult[None]:
     """Score with the champion."""
-    return dg.MaterializeResult(metadata={"dagster/row_count": night.score()})
+    return dg.MaterializeResult(metadata={"dagster/row_count": night.score().rows})

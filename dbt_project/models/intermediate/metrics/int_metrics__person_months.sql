@@ -29,7 +29,7 @@ features as (
   from {{ ref("int_activity__feature_day") }} as feature_day
   {{ join_visitors("feature_day") }}
   cross join {{ source("control", "run") }} as run
-  where feature_day.event_date <= run.data_through
+  where feature_day.event_date <= run.data_through and not feature_day.is_bot
   group by {{ period_start("month", "feature_day.event_date") }}, visitors.person_id
 )
 
