@@ -43,14 +43,68 @@ def test_a_night_as_of_an_earlier_day_leaves_the_champion(company_home, tmp_path
     champion = current(home)["model_version"]
     settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
     for day, outcome in (
-        (date(2026, 10, 20), "kept: trained on data through 2026-11-20"),
-        (None, "kept: trained on data through"),
+        (date(2026, 10, 20), "kept: decided on data through 2026-11-20"),
+        (None, "kept: decided on data through"),
     ):
         with Night(settings) as night:
             night.plan(as_of=day)
             trained = night.train()
         assert trained.model_version == champion
         assert trained.outcome.startswith(outcome)
+
+
+def _train(home):
+    from orchestration.night import Night
+
+    with Night(load({"NORTHSTAR_HOME": str(home)}, directory=home)) as night:
+        night.plan()
+        return night.train()
+
+
+@pytest.mark.parametrize(("decided", "is_challenged"), [("2026-11-14", False), ("2026-11-13", True)])
+def test_a_drifted_score_challenges_the_champion_a_week_after_it_was_decided_on(company_home, tmp_path, decided, is_challenged):
+    home = copy_home(company_home, tmp_path / "home")
+    folder = home / "models" / "churn"
+    model_id = current(home)["model_version"]
+    (folder / "champion.json").write_text(json.dumps({"model_id": model_id, "decided_through": decided}))
+    path = folder / model_id / "card.json"
+    card = json.loads(path.read_text())
+    # As if every account had scored in the lowest bin when the model learnt.
+    shares = card["reference"]["churn_probability"]["shares"]
+    card["reference"]["churn_probability"]["shares"] = [1.0] + [0.0] * (len(shares) - 1)
+    path.chmod(0o644)
+    path.write_text(json.dumps(card))
+    trained = _train(home)
+    assert trained.outcome.startswith("kept: decided") != is_challenged
+    assert ("drifted" in trained.card.get("trained_because", "")) == is_challenged
+
+
+def test_a_champion_of_features_that_are_made_no_more_is_replaced(company_home, tmp_path):
+    from ml.churn import artifact
+    from orchestration.model_store import CHURN, ModelStore, StoredModel
+    from orchestration.night import load_model
+
+    home = copy_home(company_home, tmp_path / "home")
+    store = ModelStore(home, CHURN)
+    champion = store.champion()
+    model = load_model(champion)
+    model.feature_names_in_ = [*model.feature_names_in_, "sign_of_the_zodiac"]
+    data = artifact.dump(model)
+    card = {**champion.card, "sha256": artifact.digest(data)}
+    store.keep(StoredModel("old", data, card, champion.golden))
+    store.promote("old", decided_through="2026-11-20", reason="it was the best then")
+    trained = _train(home)
+    assert trained.card["trained_because"] == "there is no model yet"
+    assert trained.model_version == champion.model_id, "the same data give the same model"
+
+
+def test_the_release_shows_the_champion(company_home):
+    pointer = json.loads((company_home / "published" / "current.json").read_text())
+    page = (company_home / "published" / pointer["path"] / "data_docs" / "churn_model.html").read_text()
+    assert f"<h1>Churn model {current(company_home)['model_version']}</h1>" in page
+    assert page.count('<img alt="') == page.count("data:image/png;base64,") == 3
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
 
 
 def test_every_paying_account_is_scored(company_home):

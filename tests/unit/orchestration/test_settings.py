@@ -58,6 +58,10 @@ def test_defaults(tmp_path: Path) -> None:
         ('max_release_age = "2w"', "2w"),
         ('memory_limit = "512MB"', "512MB"),
         ('event_names = { product_view = "product_viewed" }', {"product_view": "product_viewed"}),
+        ("targets = { cac = 500, signups = 1e3 }", {"cac": Decimal(500), "signups": Decimal(1000)}),
+        ("churn_risk_levels = [0.2, 0.4, 0.6]", (0.2, 0.4, 0.6)),
+        ("intervention_cost = 0", 0.0),
+        ("intervention_success_rate = 1", 1.0),
     ],
 )
 def test_a_good_value(tmp_path: Path, text: str, expected: object) -> None:
@@ -115,6 +119,11 @@ def test_a_good_value(tmp_path: Path, text: str, expected: object) -> None:
         ("[targets]\ncaac = 500", "targets: 'caac' is no metric with a target; did you mean 'cac'?"),
         ("[targets]\nvisitors = 500", "targets: 'visitors' is no metric with a target"),
         ('[targets]\ncac = "much"', "targets.cac: "),
+        ("churn_risk_levels = [0.1, 0.5]", "churn_risk_levels"),
+        ("churn_risk_levels = [0.1, 0.5, 0.5]", "churn_risk_levels: each level must lie above the one before"),
+        ("churn_risk_levels = [0, 0.5, 0.6]", "churn_risk_levels"),
+        ("intervention_cost = -1", "intervention_cost: Input should be greater than or equal to 0"),
+        ("intervention_success_rate = 1.1", "intervention_success_rate: Input should be less than or equal to 1"),
         ("[targets]\ncac = inf", "targets.cac: "),
     ],
 )
@@ -261,11 +270,15 @@ CHANGES: dict[str, Any] = {
     "max_identity_links": 9,
     "session_gap": "10m",
     "sessions_end_at_midnight": True,
+    "churn_risk_levels": [0.2, 0.4, 0.6],
+    "intervention_cost": 10,
+    "intervention_success_rate": 0.5,
     "keep_releases": 3,
     "max_release_age": "1h",
     "memory_limit": "1GB",
     "event_names": {"a": "b"},
     "funnels": [FUNNEL],
+    "targets": {"cac": 500},
 }
 
 
@@ -301,6 +314,7 @@ def test_dbt_gets_texts(tmp_path: Path) -> None:
         "max_identity_links": "20",
         "session_gap_seconds": "1800",
         "sessions_end_at_midnight": "false",
+        "churn_risk_levels": "0.1 0.25 0.5",
     }
 
 
