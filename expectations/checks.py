@@ -308,8 +308,9 @@ def calendar(mart: str, start: str, grain: str, latest: date, *, severity: Sever
         holds(
             mart,
             f"{start}.aligned",
-            "CASE grain WHEN 'week' THEN dayofweek(day) = weekday WHEN 'month' THEN day(day) = 1 ELSE day IS NOT NULL END",
-            "Months begin on the first, and all weeks on the same weekday.",
+            """CASE grain WHEN 'week' THEN dayofweek(day) = weekday WHEN 'month' THEN day(day) = 1
+                WHEN 'quarter' THEN day = date_trunc('quarter', day) ELSE day IS NOT NULL END""",
+            "Months and quarters begin on their first day, and all weeks on the same weekday.",
             rows=aligned,
         ),
     ]

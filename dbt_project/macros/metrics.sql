@@ -17,14 +17,14 @@
     end
 {%- endmacro %}
 
-{#- How a value stands to its target: within a tenth of a missed one it is amber. -#}
+{#- How a value stands to its target: within a tenth of a missed one, be it negative, it is amber. -#}
 {% macro metric_status(value, target, direction) -%}
   case
     when {{ value }} is null or {{ target }} is null then null
     when {{ direction }} = 'at_least' and {{ value }} >= {{ target }} then 'green'
-    when {{ direction }} = 'at_least' and {{ value }} >= 0.9 * {{ target }} then 'amber'
+    when {{ direction }} = 'at_least' and {{ value }} >= {{ target }} - 0.1 * abs({{ target }}) then 'amber'
     when {{ direction }} = 'at_most' and {{ value }} <= {{ target }} then 'green'
-    when {{ direction }} = 'at_most' and {{ value }} <= 1.1 * {{ target }} then 'amber'
+    when {{ direction }} = 'at_most' and {{ value }} <= {{ target }} + 0.1 * abs({{ target }}) then 'amber'
     else 'red'
   end
 {%- endmacro %}

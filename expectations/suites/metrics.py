@@ -74,6 +74,10 @@ def daily(context: Context) -> list[Check]:
     """Build the suite of `mart_metric__daily`."""
     mart = DAILY
     values = f"SELECT daily.*, kind FROM {table(mart)} AS daily JOIN {table(TREE)} AS tree USING (metric)"
+    # The mart judges exact decimals. In doubles, 0.08 less a tenth of it is not 0.072, and what lies on that edge may be either.
+    judged = f"""
+        SELECT *, CASE direction WHEN 'at_least' THEN target - value ELSE value - target END AS missed, 0.1 * abs(target) AS tenth
+        FROM {table(mart)}"""
     neighbours = f"""
         SELECT *, lag(value) OVER periods AS value_before, lag(period_start) OVER periods AS start_before
         FROM {table(mart)} WINDOW periods AS (PARTITION BY metric, dimension, segment ORDER BY period_start)"""
@@ -104,14 +108,15 @@ def daily(context: Context) -> list[Check]:
         holds(
             mart,
             "status.matches",
-            """status IS NOT DISTINCT FROM CASE
-                WHEN NOT is_complete THEN 'grey'
-                WHEN value IS NULL OR target IS NULL THEN NULL
-                WHEN CASE direction WHEN 'at_least' THEN value >= target ELSE value <= target END THEN 'green'
-                WHEN CASE direction WHEN 'at_least' THEN value >= 0.9 * target ELSE value <= 1.1 * target END THEN 'amber'
-                ELSE 'red'
+            f"""CASE
+                WHEN NOT is_complete THEN status IS NOT DISTINCT FROM 'grey'
+                WHEN missed IS NULL THEN status IS NULL
+                WHEN missed <= 0 THEN status IS NOT DISTINCT FROM 'green'
+                WHEN abs(missed - tenth) <= {_CLOSE} * (1 + tenth) THEN coalesce(status, 'none') IN ('amber', 'red')
+                ELSE status IS NOT DISTINCT FROM CASE WHEN missed < tenth THEN 'amber' ELSE 'red' END
             END""",
             "Incomplete periods are grey; others are green, amber or red as their value stands to the target.",
+            rows=judged,
         ),
         holds(
             mart,

@@ -230,6 +230,7 @@ def users(draw: st.DrawFn, zone: ZoneInfo) -> Rows:
             "account_id": account_id,
             "signed_up_at": at,
             "country": country,
+            "invited_by_user_id": (None, "u1", None)[version],
             "role": ("owner", "member", None)[version],
             "city_tier": (None, 4, 5)[staff % 3],
             "is_internal": (None, False, False, True)[staff],
@@ -359,22 +360,25 @@ def fx_rates(draw: st.DrawFn, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
     ]
 
 
-def accounts() -> st.SearchStrategy[Rows]:
+_LONG_AGO = st.just(datetime(2023, 12, 1))
+
+
+def accounts(created: st.SearchStrategy[datetime] = _LONG_AGO) -> st.SearchStrategy[Rows]:
     """What is known of the accounts, c3 never."""
-    profiles = st.tuples(st.sampled_from((None, "CN", "DE")), st.sampled_from((None, "retail", "beauty")))
+    profiles = st.tuples(st.sampled_from((None, "CN", "DE")), st.sampled_from((None, "retail", "beauty")), created)
     return st.tuples(profiles, profiles).map(
         lambda known: [
             landed(
                 {
                     "account_id": f"c{number}",
-                    "created_at": datetime(2023, 12, 1),
+                    "created_at": created_at,
                     "country": country,
                     "industry": industry,
                 },
                 number,
                 date(2023, 12, 2),
             )
-            for number, (country, industry) in enumerate(known, start=1)
+            for number, (country, industry, created_at) in enumerate(known, start=1)
             if country or industry
         ]
     )
@@ -459,6 +463,75 @@ def ad_spend(draw: st.DrawFn, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
         rows.append(landed(row, number, arrived))
         if is_sent_again:
             rows.append(landed({**row, "cost": cost + 5}, number, arrived, "z.parquet"))
+    return rows
+
+
+# Users with and without a person of their own, staff perhaps, accounts with and without users, and nobody.
+_SPEAKERS = (("u1", None), ("u2", "c1"), ("u4", None), ("u9", "c2"), ("u7", "c1"), (None, "c1"), (None, "c3"), (None, None))
+
+
+@st.composite
+def _told(draw: st.DrawFn, zone: ZoneInfo, key: str, at: str, columns: dict[str, st.SearchStrategy[Any]]) -> Rows:
+    rows: Rows = []
+    anchors = (*MIDNIGHTS, datetime(2024, 4, 1))
+    told = st.tuples(st.sampled_from(_SPEAKERS), moments(zone, anchors), st.fixed_dictionaries(columns), st.booleans())
+    for number, ((user_id, account_id), moment, values, is_sent_again) in enumerate(draw(st.lists(told, max_size=10))):
+        # What happened later is drawn as the time until then.
+        values = {name: moment + value if isinstance(value, timedelta) else value for name, value in values.items()}
+        row = {key: f"{key[0]}{number}", at: moment, "user_id": user_id, "account_id": account_id, **values}
+        rows.append(landed(row, number, moment.date() + timedelta(days=1)))
+        if is_sent_again:
+            later = {**row, at: moment + timedelta(days=40)}
+            rows.append(landed(later, number, moment.date() + timedelta(days=2), "z.parquet"))
+    return rows
+
+
+def _later(*lengths: timedelta) -> st.SearchStrategy[timedelta | None]:
+    return st.sampled_from((None, *lengths))
+
+
+def tickets(zone: ZoneInfo) -> st.SearchStrategy[Rows]:
+    """Support tickets, answered and solved or not, with and without a count of contacts."""
+    columns = {
+        "first_response_at": _later(timedelta(0), timedelta(minutes=7), timedelta(hours=2), timedelta(days=40)),
+        "resolved_at": _later(timedelta(hours=3), timedelta(days=2)),
+        "contacts": st.sampled_from((None, 0, 1, 1, 2)),
+    }
+    return _told(zone, "ticket_id", "opened_at", columns)
+
+
+def surveys(zone: ZoneInfo) -> st.SearchStrategy[Rows]:
+    """Answers to both questions, at the edges of the three groups of promoters, passives and detractors."""
+    columns = {"kind": st.sampled_from(("nps", "nps", "nps", "csat")), "score": st.sampled_from((0, 5, 6, 7, 8, 9, 10))}
+    return _told(zone, "response_id", "responded_at", columns)
+
+
+def feedback(zone: ZoneInfo) -> st.SearchStrategy[Rows]:
+    """Texts, answered or not."""
+    return _told(zone, "feedback_id", "created_at", {"text": st.just("t"), "answered_at": _later(timedelta(hours=9))})
+
+
+@st.composite
+def wecom(draw: st.DrawFn, zone: ZoneInfo) -> Rows:
+    """Steps and answers of a few contacts, one after another: at once, a week later to the second, a microsecond off."""
+    week = timedelta(days=7)
+    gaps = [timedelta(0), timedelta(hours=5), week, week + timedelta(microseconds=1), week - timedelta(days=1), timedelta(days=9)]
+    kinds = {
+        "x1": ("friend_requested", "friend_accepted", "friend_accepted"),
+        "x2": ("message_sent", "message_replied", "message_replied", "group_message"),
+        "x3": ("moment_posted", "moment_reacted", "message_sent"),
+    }
+    rows: Rows = []
+    for contact, own in kinds.items():
+        at = draw(moments(zone))
+        user_ids = st.sampled_from((None, "u1", "u4", "u9"))
+        done = st.tuples(st.sampled_from(own), st.sampled_from(gaps), user_ids, st.integers(0, 99))
+        for kind, gap, user_id, place in draw(st.lists(done, max_size=6)):
+            at += gap
+            row = {"contact_id": contact, "user_id": user_id, "kind": kind, "occurred_at": at}
+            # The id says nothing about the order.
+            row["interaction_id"] = f"i{place:02}{contact}{len(rows)}"
+            rows.append(landed(row, len(rows), at.date() + timedelta(days=1)))
     return rows
 
 

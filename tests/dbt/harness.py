@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,8 @@ class DbtProject:
     """The project compiled with one configuration, and a database to run its models in.
 
     home: an empty folder to compile in, or one in which the same configuration has been compiled.
-    config: what is compiled in (time zone, currency, week, margin, bots, links, sessions), and denied ids. Its funnels
-    and event names are data of which every run may bring its own.
+    config: what is compiled in (time zone, currency, week, margin, bots, links, sessions), and denied ids. Its funnels,
+    event names and targets are data of which every run may bring its own.
     """
 
     def __init__(self, config: Config, home: Path) -> None:
@@ -93,6 +94,7 @@ class DbtProject:
         *,
         funnels: Sequence[Funnel] = (),
         event_names: Mapping[str, str] | None = None,
+        targets: Mapping[str, Decimal] | None = None,
         arrivals: Mapping[tuple[str, date], Arrival] | None = None,
         replaced_days: Collection[date] | None = None,
         scores: Sequence[Mapping[str, Any]] = (),
@@ -107,7 +109,8 @@ class DbtProject:
         connection = self._connection
         connection.execute(_CONTROL_TABLES)
         self._write_lake(facts)
-        config = self.config.model_copy(update={"funnels": tuple(funnels), "event_names": dict(event_names or {})})
+        brought = {"funnels": tuple(funnels), "event_names": dict(event_names or {}), "targets": dict(targets or {})}
+        config = self.config.model_copy(update=brought)
         Warehouse(self._settings(config), None)._write_configuration(connection)  # type: ignore[arg-type]
         self._write_arrivals(facts, reporting, arrivals_of(facts) if arrivals is None else arrivals)
         connection.execute("insert into control.run values (?, ?)", [reporting.data_through, replaced_days is None])
@@ -130,7 +133,7 @@ class DbtProject:
         return self.read(mart)
 
     def read(self, model: str) -> list[dict[str, Any]]:
-        """Rows of a model as the last run built it."""
+        """Rows of a model as the last run that built it left it: a mart's ancestors need no run of their own."""
         result = self._connection.execute(f"select * from {self._nodes[self._id(model)].address}")
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

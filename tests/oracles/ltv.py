@@ -20,10 +20,14 @@ Key = tuple[date, str, str, int]
 
 @dataclass(frozen=True)
 class Amount:
-    """One fact of a customer, in the reporting currency; `is_payment` says whether it makes somebody a customer."""
+    """One fact of a customer, in the reporting currency; `is_payment` says whether it makes somebody a customer.
+
+    `day` is the one that it belongs to, a refund's that of the payment; on `cash_day` the money moved.
+    """
 
     customer_id: str
     day: date
+    cash_day: date
     revenue: Decimal
     margin: Decimal
     is_payment: bool
@@ -85,7 +89,7 @@ def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[
             # Given back wholly, whether or not it says so; a return that stands alone takes away.
             revenue = min(revenue, Decimal(0))
         margin = revenue * reporting.gross_margin if cost is None else revenue - cost
-        amounts.append(Amount(found.identities.of_user(order["user_id"]), day, revenue, margin, is_purchase))
+        amounts.append(Amount(found.identities.of_user(order["user_id"]), day, day, revenue, margin, is_purchase))
 
     payments = first_landed(facts.get("payments", ()), ["payment_id"])
     originals = {payment["payment_id"]: payment for payment in payments if payment["status"] == "succeeded"}
@@ -101,8 +105,9 @@ def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[
         paid = rates.convert(payment["amount"], payment["currency"], reporting.day(payment["paid_at"]))
         assert paid is not None
         revenue = paid if payment["status"] == "succeeded" else -paid
-        day = reporting.day((original or payment)["paid_at"])
-        amounts.append(Amount(customer_id, day, revenue, revenue * reporting.gross_margin, payment["status"] == "succeeded"))
+        day, cash_day = (reporting.day(row["paid_at"]) for row in (original or payment, payment))
+        margin = revenue * reporting.gross_margin
+        amounts.append(Amount(customer_id, day, cash_day, revenue, margin, payment["status"] == "succeeded"))
     return amounts
 
 

@@ -6,6 +6,7 @@ with oldest as ( -- noqa: ST03
     (select min(changed_date) from {{ ref("stg_subscriptions") }}),
     (select min(paid_date) from {{ ref("stg_payments") }}),
     (select min(ordered_date) from {{ ref("stg_orders") }}),
+    (select min(spend_date) from {{ ref("stg_ad_spend") }}),
     (select min(rate_date) from {{ ref("stg_fx_rates") }})
   ) as first_date
 ),

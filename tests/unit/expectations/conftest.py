@@ -23,7 +23,11 @@ MARTS = (
     "mart_ltv_cac__channel_month",
     "mart_health__account",
     "mart_churn__account",
+    "mart_metric__daily",
+    "mart_metric_tree__current",
 )
+# The suites of these look into each other's mart.
+_TOGETHER = ("mart_metric__daily", "mart_metric_tree__current")
 
 # Every figure follows from one table of persons, so that sums, rates and cohorts agree by construction.
 _MARTS_SQL = """
@@ -296,6 +300,53 @@ SELECT DATE '{through}' AS as_of_date, 'a' || person AS account_id, probability 
     if(person % 2 = 0, 'Call them', NULL) AS recommended_actions, mrr, (probability * mrr)::DECIMAL(18, 2) AS mrr_at_risk,
     row_number() OVER (ORDER BY probability * mrr DESC, person) AS intervention_priority, 'm1' AS model_version
 FROM scored;
+
+CREATE TABLE mart_metric_tree__current AS
+SELECT metric, parent, metric AS label_zh, metric AS label_en, if(target IS NULL, NULL, 2)::INTEGER AS tier,
+    if(target IS NULL, NULL, 'acquisition') AS stage, kind, period, 'this' AS numerator_definition,
+    if(kind = 'count', NULL, 'that') AS denominator_definition, if(target IS NULL, NULL, 'x') AS unit,
+    if(target IS NULL, NULL, if(kind = 'median', 'at_most', 'at_least')) AS direction, target::DECIMAL(18, 6) AS target,
+    NULL::VARCHAR AS note, metric <> 'ltv' AS is_computed, if(metric = 'ltv', 'needs a model', NULL) AS missing_reason,
+    if(is_computed AND kind <> 'score', DATE '2026-02-01', NULL) AS latest_period_start, NULL::DOUBLE AS latest_value,
+    if(is_computed AND target IS NOT NULL, 'amber', NULL) AS latest_status
+FROM (VALUES ('mapu', NULL, 'count', 'month', 95), ('paying_accounts', 'mapu', 'count', 'month', NULL),
+    ('core_use_rate', 'mapu', 'ratio', 'month', NULL), ('signups', 'paying_accounts', 'count', 'month', 30),
+    ('visitors', 'signups', 'count', 'month', NULL), ('visit_to_signup', 'signups', 'ratio', 'month', 0.08),
+    ('visitors_growth', 'visitors', 'growth', 'month', NULL), ('nps', 'mapu', 'score', 'quarter', -54),
+    ('time_to_value', 'mapu', 'median', 'month', 3.9), ('ltv', 'mapu', 'ratio', 'month', NULL)
+) AS metrics(metric, parent, kind, period, target);
+
+-- 9 of 125 is exactly a tenth below 0.08.
+CREATE TABLE mart_metric__daily AS
+WITH cells AS (
+    SELECT i, (DATE '2026-01-01' + to_months(i::INTEGER))::DATE AS period_start, dimension, segment, size * (i + 1) AS size
+    FROM range(3) AS months(i),
+        (VALUES ('all', 'all', 2), ('channel', 'direct', 1), ('channel', 'email', 1)) AS parts(dimension, segment, size)
+),
+figures AS (
+    SELECT period_start, dimension, segment, i < 2 OR metric <> 'time_to_value' AS is_complete, metric, numerator, denominator
+    FROM cells, LATERAL (VALUES
+        ('visitors', 125 * size, NULL), ('signups', 9 * size, NULL), ('visit_to_signup', 9 * size, 125 * size),
+        ('paying_accounts', 60 * size, NULL), ('mapu', 45 * size, NULL), ('core_use_rate', 45 * size, 60 * size),
+        ('time_to_value', NULL, size), ('visitors_growth', 125 * size / (i + 1), 125 * size * i / (i + 1)),
+        ('nps', -7 * size, 12 * size)
+    ) AS metrics(metric, numerator, denominator)
+    WHERE CASE metric WHEN 'visitors_growth' THEN i > 0 WHEN 'nps' THEN i = 0 ELSE true END
+),
+valued AS (
+    SELECT figures.*, period, direction, CASE kind WHEN 'count' THEN numerator WHEN 'median' THEN 3.5 + month(period_start)
+        ELSE if(kind = 'score', 100, 1) * numerator / denominator END AS value,
+        if(kind = 'count' AND dimension <> 'all', NULL, target) AS aim,
+        if(direction = 'at_least', aim - value, value - aim) AS missed
+    FROM figures JOIN mart_metric_tree__current USING (metric)
+)
+SELECT metric, period, period_start, dimension, segment, value::DOUBLE AS value, numerator::DOUBLE AS numerator,
+    denominator::DOUBLE AS denominator, aim::DOUBLE AS target, direction,
+    CASE WHEN NOT is_complete THEN 'grey' WHEN missed <= 0 THEN 'green' WHEN missed <= abs(aim) / 10 + 1e-9 THEN 'amber'
+        WHEN missed > 0 THEN 'red' END AS status,
+    (lag(value) OVER periods)::DOUBLE AS previous_value,
+    ((value - lag(value) OVER periods) / nullif(abs(lag(value) OVER periods), 0))::DOUBLE AS change_rate, is_complete
+FROM valued WINDOW periods AS (PARTITION BY metric, dimension, segment ORDER BY period_start);
 """
 
 _PUBLICATION_SQL = """
@@ -345,7 +396,7 @@ def corrupt(sound_candidate: Path, tmp_path: Path) -> Callable[..., Path]:
         shutil.copy(sound_candidate, path)
         with duckdb.connect(str(path)) as connection:
             for other in MARTS:
-                if mart not in (None, other):
+                if mart not in (None, other) and not {mart, other} <= set(_TOGETHER):
                     connection.execute(f"DROP TABLE {other}")
             connection.execute(before)
             _publish(connection)

@@ -10,11 +10,13 @@ with signups as (
   where signed_up_at is not null
 ),
 
+-- An account has paid when one of its users has.
 first_payments as (
-  select account_id, min(paid_at) as paid_at
-  from {{ ref("fct_payments") }}
-  where kind = 'subscription' and status = 'succeeded'
-  group by account_id
+  select coalesce(payments.account_id, users.account_id) as account_id, min(payments.paid_at) as paid_at
+  from {{ ref("fct_payments") }} as payments
+  left join {{ ref("stg_users") }} as users on payments.user_id = users.user_id
+  where payments.kind = 'subscription' and payments.status = 'succeeded'
+  group by coalesce(payments.account_id, users.account_id)
 )
 
 -- What was reached before the sign-up is reached.

@@ -48,13 +48,18 @@ segments as (
   group by metric, dimension, segment
 ),
 
+-- A calendar of its own: what is counted may be older than anything that dim_date knows.
+days as (
+  {{ calendar_days("(select min(first_date) from begun)", "(select data_through from " ~ source("control", "run") ~ ")") }}
+),
+
 calendar as (
   {%- for period in metric_periods() %}
   select distinct
     '{{ period }}' as period,
     {{ period_start(period, "calendar_date") }} as period_start,
     {{ period_last_day(period, period_start(period, "calendar_date"), 0) }} as last_date
-  from {{ ref("dim_date") }}
+  from days
   {{ "union all" if not loop.last }}
   {%- endfor %}
 )
@@ -64,8 +69,8 @@ select
   calendar.period_start,
   segments.dimension,
   segments.segment,
-  case when begun.kind <> 'median' then coalesce(summed.numerator, 0) end as numerator,
-  case when begun.kind <> 'count' then coalesce(summed.denominator, 0) end as denominator,
+  cast(case when begun.kind <> 'median' then coalesce(summed.numerator, 0) end as decimal(24, 6)) as numerator,
+  cast(case when begun.kind <> 'count' then coalesce(summed.denominator, 0) end as decimal(24, 6)) as denominator,
   summed.median,
   calendar.period_start >= begun.first_date and {{ days_after("calendar.last_date", "begun.lag_days") }} <= run.data_through as is_complete
 from segments

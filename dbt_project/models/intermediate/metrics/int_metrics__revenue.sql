@@ -1,11 +1,14 @@
+-- What staff do on behalf of an account is no use of its own.
 with core_months as (
   select distinct
     coalesce(activity.account_id, users.account_id) as account_id,
     {{ period_start("month", "activity.event_date") }} as month
   from {{ ref("int_activity__visitor_day") }} as activity
+  {{ join_visitors("activity") }}
   cross join {{ source("control", "run") }} as run
+  left join {{ ref("int_identity__internal_persons") }} as internal on visitors.person_id = internal.person_id
   left join {{ ref("stg_users") }} as users on activity.user_id = users.user_id
-  where activity.core_event_count > 0 and not activity.is_bot and activity.event_date <= run.data_through
+  where activity.core_event_count > 0 and not activity.is_bot and internal.person_id is null and activity.event_date <= run.data_through
 ),
 
 paying as (
@@ -20,11 +23,17 @@ paying as (
   where not accounts.is_internal
 ),
 
+-- A refund may be all that is known of somebody, who then is no customer but a person or an account nevertheless.
 amounts as (
-  select amounts.cash_date, customers.channel, customers.country, amounts.revenue
+  select
+    amounts.cash_date,
+    coalesce(persons.channel, accounts.channel) as channel,
+    coalesce(persons.country, accounts.country) as country,
+    amounts.revenue
   from {{ ref("int_revenue__customer_amounts") }} as amounts
-  left join {{ ref("dim_customers") }} as customers on amounts.customer_id = customers.customer_id
-  where not coalesce(customers.is_internal, false)
+  left join {{ ref("dim_persons") }} as persons on amounts.customer_id = persons.person_id
+  left join {{ ref("dim_accounts") }} as accounts on amounts.customer_id = 'c:' || accounts.account_id
+  where not coalesce(persons.is_internal, accounts.is_internal, false)
 ),
 
 purchases as (

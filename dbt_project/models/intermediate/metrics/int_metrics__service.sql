@@ -23,9 +23,15 @@ with profiles as (
   where not coalesce(profiles.is_internal, accounts.is_internal, false)
 ),
 {% endfor %}
--- A step and its answer belong together when nothing of the two kinds lies between them.
+-- A step and its answer belong together when nothing of the two kinds lies between them. Of what happened at once the answer comes last.
 interactions as (
   select
+    case
+      {%- for kinds in answers.values() %}
+      when kind = '{{ kinds[1] }}' then 1
+      {%- endfor %}
+      else 0
+    end as is_answer,
     case kind
       {%- for metric, kinds in answers.items() %}
       when '{{ kinds[0] }}' then '{{ metric }}'
@@ -43,7 +49,7 @@ followed as (
     lead(occurred_at) over contact_in_order as next_occurred_at
   from interactions
   where metric is not null
-  window contact_in_order as (partition by metric, contact_id order by occurred_at, interaction_id)
+  window contact_in_order as (partition by metric, contact_id order by occurred_at, is_answer, interaction_id)
 )
 
 select

@@ -43,8 +43,8 @@ published as (
   -- The days of a month are pooled as far as they have had their time.
   select
     cohorts.metric, cohorts.month as period_start, cohorts.dimension, cohorts.segment,
-    sum(cohorts.retained_count) as numerator,
-    sum(case when cohorts.is_mature then cohorts.cohort_count end) as denominator,
+    coalesce(sum(cohorts.retained_count), 0) as numerator,
+    coalesce(sum(case when cohorts.is_mature then cohorts.cohort_count end), 0) as denominator,
     min(cohorts.is_mature and {{ period_last_day("month", "cohorts.month", 0) }} + definitions.lag_days <= run.data_through) as is_complete
   from cohorts
   inner join {{ ref("int_metrics__definitions") }} as definitions on cohorts.metric = definitions.metric
@@ -54,16 +54,21 @@ published as (
   union all
 
   select
-    'data_accuracy' as metric, date as period_start, 'all' as dimension, 'all' as segment,
-    sum(accepted_count) as numerator, sum(landed_count) as denominator, true as is_complete
-  from {{ ref("mart_data_quality__daily") }}
-  group by date
+    'data_accuracy' as metric, quality.date as period_start, 'all' as dimension, 'all' as segment,
+    sum(quality.accepted_count) as numerator, sum(quality.landed_count) as denominator, true as is_complete
+  from {{ ref("mart_data_quality__daily") }} as quality
+  cross join {{ source("control", "run") }} as run
+  where quality.date <= run.data_through
+  group by quality.date
 ),
 
+-- One type for all: the common one of wide decimals would have fewer places.
 figures as (
   select * from {{ ref("int_metrics__periods") }}
   union all
-  select metric, period_start, dimension, segment, numerator, denominator, null as median, is_complete
+  select
+    metric, period_start, dimension, segment,
+    cast(numerator as decimal(24, 6)) as numerator, cast(denominator as decimal(24, 6)) as denominator, null as median, is_complete
   from published
 ),
 
@@ -84,10 +89,7 @@ valued as (
 -- The growth of a period that is not over, or after one that was not whole, is none yet.
 growths as (
   select
-    definitions.metric,
-    valued.period_start,
-    valued.dimension,
-    valued.segment,
+    definitions.metric, valued.period_start, valued.dimension, valued.segment,
     case when valued.is_complete and previous.is_complete then valued.value - previous.value end as numerator,
     case when valued.is_complete and previous.is_complete and valued.value is not null then previous.value end as denominator,
     valued.is_complete and previous.is_complete as is_complete,
@@ -116,10 +118,10 @@ compared as (
     definitions.period,
     definitions.direction,
     case when lag(measures.period_start) over segment_in_order = measures.previous_start then lag(measures.value) over segment_in_order end as previous_value,
-    -- What is counted of all has no target for a part. Money is aimed at in US dollars.
+    -- What is counted of all has no target for a part. Money is aimed at in US dollars. Decimals, for a tenth of them is one, too.
     case
       when definitions.kind = 'count' and measures.dimension <> 'all' then null
-      when definitions.unit = 'usd' then definitions.target / rates.usd_rate
+      when definitions.unit = 'usd' then cast(definitions.target / rates.usd_rate as decimal(28, 6))
       else definitions.target
     end as target
   from measures
@@ -133,11 +135,7 @@ compared as (
 )
 
 select
-  metric,
-  period,
-  period_start,
-  dimension,
-  segment,
+  metric, period, period_start, dimension, segment,
   cast(value as double) as value,
   cast(numerator as double) as numerator,
   cast(denominator as double) as denominator,
