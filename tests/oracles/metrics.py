@@ -177,8 +177,8 @@ def _periods(definition: Definition, measured: Sequence[Measured], reporting: Re
     known = [thing for thing in measured if thing.day <= reporting.data_through]
     parts: dict[tuple[str, str], list[Measured]] = defaultdict(list)
     for thing in known:
-        for segment in (("all", "all"), ("channel", thing.channel or "(none)"), ("country", thing.country or "(none)")):
-            parts[segment].append(thing)
+        for part in (("all", "all"), ("channel", thing.channel or "(none)"), ("country", thing.country or "(none)")):
+            parts[part].append(thing)
     figures: dict[Cell, Figure] = {}
     for (dimension, segment), things in parts.items():
         start = _start(definition.period, min(thing.day for thing in things))
