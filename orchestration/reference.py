@@ -187,7 +187,8 @@ def flowchart(groups: Mapping[str, str], parents: Mapping[str, Iterable[str]]) -
     """A Mermaid flowchart of tables: key → group, and key → the keys it is made from, without cycles.
 
     To stay readable it draws each source together with the staging model named after it, an arrow only where no longer way leads
-    from one table to the other, and tables with the same neighbours as one node; marts and core tables are never joined.
+    from one table to the other, tables of one area (`int_<area>__…`) as one node as far as that makes no circle, and so tables
+    with the same neighbours; marts and core tables are never joined.
     """
     labels = {key: key.removeprefix(f"{group}/") for key, group in groups.items()}
     above = {key: {parent for parent in parents.get(key, ()) if parent in groups} for key in groups}
@@ -198,12 +199,12 @@ def flowchart(groups: Mapping[str, str], parents: Mapping[str, Iterable[str]]) -
             labels[reader] = f"{labels.pop(source)} → {labels[reader]}"
             above[reader] = (above[reader] - {source}) | above.pop(source)
             above = {key: {reader if parent == source else parent for parent in found} for key, found in above.items()}
+    for keys in [*_areas(above), *_twins(_without_detours(above), groups)]:
+        together = [key for key in keys if key in labels]
+        if len(together) > 1:
+            labels[together[0]] = "<br/>".join(labels.pop(key) for key in together)
+            above = _joined(above, together)
     above = _without_detours(above)
-    for keys in _twins(above, groups):
-        labels[keys[0]] = "<br/>".join(labels[key] for key in keys)
-        for key in keys[1:]:
-            del labels[key], above[key]
-        above = {key: found - set(keys[1:]) for key, found in above.items()}
 
     drawn: dict[str, list[str]] = defaultdict(list)
     for key in sorted(labels):
@@ -261,6 +262,45 @@ def _without_detours(above: Mapping[str, set[str]]) -> dict[str, set[str]]:
     return {
         key: {parent for parent in found if not any(parent in find(other) for other in found)} for key, found in above.items()
     }
+
+
+def _joined(above: Mapping[str, set[str]], keys: Sequence[str]) -> dict[str, set[str]]:
+    """The graph with several keys as one, which goes by the name of the first."""
+    first, others = keys[0], set(keys[1:])
+    renamed = {key: {first if parent in others else parent for parent in found} for key, found in above.items()}
+    renamed[first] = set().union(*(renamed[key] for key in keys)) - {first}
+    return {key: found for key, found in renamed.items() if key not in others}
+
+
+def _areas(above: Mapping[str, set[str]]) -> list[list[str]]:
+    """Keys of one area, two and more together; a way out of an area and back into it keeps its ends apart."""
+    joined = dict(above)
+    together: dict[str, list[str]] = {}
+    for key in sorted(above):
+        area, found, _ = key.partition("__")
+        if not found or not area.startswith("intermediate/int_"):
+            continue
+        for first in [first for first in together if first.startswith(f"{area}__")]:
+            if not _is_round_about(joined, first, key) and not _is_round_about(joined, key, first):
+                joined = _joined(joined, [first, key])
+                together[first].append(key)
+                break
+        else:
+            together[key] = [key]
+    return [keys for keys in together.values() if len(keys) > 1]
+
+
+def _is_round_about(above: Mapping[str, set[str]], upper: str, lower: str) -> bool:
+    """Whether a way leads from one key down to another over a third."""
+    waiting, seen = [parent for parent in above[lower] if parent != upper], set[str]()
+    while waiting:
+        key = waiting.pop()
+        if key == upper:
+            return True
+        if key not in seen:
+            seen.add(key)
+            waiting += above[key]
+    return False
 
 
 def _twins(above: Mapping[str, set[str]], groups: Mapping[str, str]) -> list[list[str]]:

@@ -163,7 +163,8 @@ def entry(context: Context) -> list[Check]:
         holds(
             MART,
             "seconds.ordered",
-            f"NOT {is_timed} OR median_seconds_from_previous <= p90_seconds_from_previous",
+            # Between equal values a quantile is interpolated to their last binary digit: a microsecond is no disorder.
+            f"NOT {is_timed} OR median_seconds_from_previous <= p90_seconds_from_previous + 1e-6",
             "The median time to a step is not above its 90th percentile.",
         ),
         holds(

@@ -288,6 +288,21 @@ def test_the_lineage_draws_no_detours():
     }
 
 
+def test_an_area_is_one_node_as_far_as_that_makes_no_circle():
+    """Of an area a and b lie side by side; c comes back into it over a core table."""
+    areas = {f"intermediate/int_x__{name}": "intermediate" for name in "abc"}
+    above = {
+        "intermediate/int_x__a": ["staging/stg_a"],
+        "intermediate/int_x__b": ["staging/stg_b", "intermediate/int_x__a"],
+        "core/dim_a": ["intermediate/int_x__b"],
+        "intermediate/int_x__c": ["core/dim_a"],
+    }
+    drawn = reference.flowchart({**GROUPS, **areas}, {**PARENTS, **above})
+    assert '    intermediate_int_x__a["int_x__a<br/>int_x__b"]\n' in drawn
+    assert '    intermediate_int_x__c["int_x__c"]\n' in drawn
+    assert {("intermediate_int_x__a", "core_dim_a"), ("core_dim_a", "intermediate_int_x__c")} <= edges(drawn)
+
+
 def test_who_else_reads_a_source_is_drawn_below_it():
     drawn = reference.flowchart(GROUPS, {**PARENTS, "core/dim_a": ["staging/stg_a", "lake/c"]})
     assert '    staging_stg_a["lake/a → stg_a<br/>lake/c → stg_c"]\n' in drawn
