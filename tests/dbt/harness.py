@@ -97,14 +97,14 @@ class DbtProject:
         targets: Mapping[str, Decimal] | None = None,
         arrivals: Mapping[tuple[str, date], Arrival] | None = None,
         replaced_days: Collection[date] | None = None,
-        scores: Sequence[Mapping[str, Any]] = (),
+        predictions: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     ) -> list[dict[str, Any]]:
         """Rows of a mart (or of any other model) built from landed rows, as a first night would build it.
 
         arrivals: what ingest counted by source and arrival day, where it is something else than the landed rows themselves.
         replaced_days: build as a later night does, which replaces these event days alone in what the run before left behind;
         `facts` are all that ever landed.
-        scores: rows of `ml.churn_scores`, as a model would have written them.
+        predictions: rows by table of `ml`, as the night's models would have written them; the others are empty.
         """
         connection = self._connection
         connection.execute(_CONTROL_TABLES)
@@ -114,7 +114,7 @@ class DbtProject:
         Warehouse(self._settings(config), None)._write_configuration(connection)  # type: ignore[arg-type]
         self._write_arrivals(facts, reporting, arrivals_of(facts) if arrivals is None else arrivals)
         connection.execute("insert into control.run values (?, ?)", [reporting.data_through, replaced_days is None])
-        self._write_scores(scores)
+        self._write_predictions(predictions or {})
         for source in CONTRACT:
             connection.execute("insert into control.landed_sources values (?, ?)", [source, bool(facts.get(source))])
         days = replaced_days
@@ -264,13 +264,17 @@ class DbtProject:
                 self._connection.execute(f"insert into lake.{source.name} from landed")
                 self._connection.unregister("landed")
 
-    def _write_scores(self, scores: Sequence[Mapping[str, Any]]) -> None:
-        columns = self._manifest["sources"]["source.northstar.ml.churn_scores"]["columns"].values()
-        declared = ", ".join(f'"{column["name"]}" {column["data_type"]}' for column in columns)
-        self._connection.execute(f"create schema if not exists ml; create or replace table ml.churn_scores ({declared})")
-        for row in scores:
-            values = [row[column["name"]] for column in columns]
-            self._connection.execute(f"insert into ml.churn_scores values ({', '.join('?' * len(values))})", values)
+    def _write_predictions(self, predictions: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        tables = {node["name"]: node["columns"] for node in self._manifest["sources"].values() if node["source_name"] == "ml"}
+        if unknown := predictions.keys() - tables.keys():
+            raise ValueError(f"no table of ml: {sorted(unknown)}")
+        self._connection.execute("create schema if not exists ml")
+        for table, columns in tables.items():
+            declared = ", ".join(f'"{column["name"]}" {column["data_type"]}' for column in columns.values())
+            self._connection.execute(f"create or replace table ml.{table} ({declared})")
+            if rows := predictions.get(table):
+                values = [[row[name] for name in columns] for row in rows]
+                self._connection.executemany(f"insert into ml.{table} values ({', '.join('?' * len(columns))})", values)
 
     def _write_arrivals(self, facts: Facts, reporting: Reporting, arrivals: Mapping[tuple[str, date], Arrival]) -> None:
         execute = self._connection.execute

@@ -24,7 +24,7 @@ def check(project: DbtProject, facts: Facts, data_through: date, scores: Rows) -
     """Compare, and return the expected rows."""
     reporting = project.reporting(data_through)
     expected = churn_accounts(facts, reporting, scores, BOUNDS, EVENT_NAMES)
-    assert_same(project.run(MART, facts, reporting, event_names=EVENT_NAMES, scores=scores), KEY, expected)
+    assert_same(project.run(MART, facts, reporting, event_names=EVENT_NAMES, predictions={"churn_scores": scores}), KEY, expected)
     return expected
 
 

@@ -26,6 +26,10 @@
   {%- endif -%}
 {%- endmacro %}
 
+{#- Whole months from one day to a later one: 1 from 31 January to the last day of February. -#}
+{% macro whole_months_between(from_day, to_day) %}{{ return(adapter.dispatch("whole_months_between")(from_day, to_day)) }}{% endmacro %}
+{% macro duckdb__whole_months_between(from_day, to_day) -%} date_sub('month', {{ from_day }}, {{ to_day }}) {%- endmacro %}
+
 {#- Last day of the n-th period (0 = its own) after the period that starts on a day. -#}
 {% macro period_last_day(grain, start, n) %}{{ return(adapter.dispatch("period_last_day")(grain, start, n)) }}{% endmacro %}
 {% macro duckdb__period_last_day(grain, start, n) -%}

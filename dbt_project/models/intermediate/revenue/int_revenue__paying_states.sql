@@ -39,7 +39,8 @@ select
   rated.plan,
   {{ in_reporting_currency("rated.mrr", "rated.currency") }} as mrr,
   rated.changed_date as from_date,
-  coalesce({{ days_after("rated.next_changed_date", -1) }}, run.data_through) as through_date
+  coalesce({{ days_after("rated.next_changed_date", -1) }}, run.data_through) as through_date,
+  {{ local_date("rated.renews_at") }} as renews_date
 from rated
 cross join {{ source("control", "run") }} as run
 {{ fx_joins("rated.currency", "rated.rated_date") }}

@@ -1,0 +1,175 @@
+"""Oracle of what lifetime values are predicted from: shop customers, account customers, and how long subscribers stayed.
+
+Belongs here: purchases and margins by customer, months of tenure, the months that are paid for. Does not belong here: whose an
+amount is (`ltv`), what accounts pay at the ends of months (`mrr`).
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from decimal import Decimal, localcontext
+from typing import Any
+
+from tests.oracles.ltv import Amount, _customer, customer_amounts
+from tests.oracles.mrr import Paid, account_profiles, paid_months, state_on
+from tests.oracles.persons import People, first_landed, people
+from tests.oracles.reporting import Facts, Reporting, Row
+
+HORIZONS = (12, 24, 36)
+NOTHING = Decimal(0)
+
+
+def shop_customers(facts: Facts, reporting: Reporting) -> dict[tuple[str], dict[str, Any]]:
+    """Rows by (person_id,): persons who bought something by the last day of data, staff left out."""
+    with localcontext(prec=50):
+        rows: dict[tuple[str], dict[str, Any]] = {}
+        spent, left = NOTHING, NOTHING
+        for customer_id, amounts in _histories(facts, reporting, people(facts, reporting)).items():
+            if customer_id.startswith("c:"):
+                continue
+            days = sorted({amount.day for amount in amounts if amount.is_payment})
+            bought = [amount for amount in amounts if amount.day in days]
+            spent += sum((amount.revenue for amount in bought), NOTHING)
+            left += sum((amount.margin for amount in bought), NOTHING)
+            repeats = len(days) - 1
+            again = sum((amount.revenue for amount in bought if amount.day > days[0]), NOTHING)
+            rows[customer_id,] = {
+                **_origin(customer_id, days[0], facts, reporting),
+                "first_paid_date": days[0],
+                "last_paid_date": days[-1],
+                "order_count": sum(amount.is_payment for amount in amounts),
+                "frequency": repeats,
+                "recency_days": (days[-1] - days[0]).days,
+                "age_days": (reporting.data_through - days[0]).days,
+                "mean_repeat_value": float(again / repeats) if repeats else None,
+                "revenue": sum((amount.revenue for amount in amounts), NOTHING),
+                "margin": sum((amount.margin for amount in amounts), NOTHING),
+                **_observed(days[0], amounts),
+                **{
+                    f"remaining_days_{horizon}m": max((_months_later(days[0], horizon) - reporting.data_through).days - 1, 0)
+                    for horizon in HORIZONS
+                },
+            }
+        share = min(max(left / spent, Decimal(-1)), Decimal(1)) if spent > 0 else reporting.gross_margin
+        for row in rows.values():
+            row["order_margin"] = float(share)
+        return rows
+
+
+def account_customers(facts: Facts, reporting: Reporting) -> dict[tuple[str], dict[str, Any]]:
+    """Rows by (customer_id,): accounts that paid something by the last day of data, staff left out."""
+    with localcontext(prec=50):
+        running = reporting.period("month", reporting.data_through)
+        paid = paid_months(facts, reporting)
+        renewals = _renewals(facts, reporting)
+        rows: dict[tuple[str], dict[str, Any]] = {}
+        for customer_id, amounts in _histories(facts, reporting, people(facts, reporting)).items():
+            if not customer_id.startswith("c:"):
+                continue
+            account = customer_id.removeprefix("c:")
+            first = min(amount.day for amount in amounts if amount.is_payment)
+            age = _whole_months(first, reporting.data_through)
+            now = paid.get((account, running))
+            spell = _spells(account, paid, reporting)[-1] if now else []
+            rows[customer_id,] = {
+                **_origin(customer_id, first, facts, reporting),
+                "plan": paid[account, spell[0]].plan if spell else None,
+                "tenure_months": len(spell) - 1 if spell else None,
+                "age_months": age,
+                "next_payment_month": max(_whole_months(first, renewals.get(account, first)), age + 1) if now else None,
+                "monthly_margin": now.mrr * reporting.gross_margin if now else NOTHING,
+                **_observed(first, amounts),
+            }
+        return rows
+
+
+def subscription_tenures(facts: Facts, reporting: Reporting) -> dict[tuple[str, str, int], dict[str, Any]]:
+    """Rows by (plan, channel, period): of the accounts' first spells, those that ended in it, and those seen no longer."""
+    profiles = account_profiles(facts, reporting)
+    paid = paid_months(facts, reporting)
+    lost: Counter[tuple[str, str, int]] = Counter()
+    alive: Counter[tuple[str, str, int]] = Counter()
+    for account in {account for account, _ in paid}:
+        profile = profiles.get(account, {})
+        whole = [month for month in _spells(account, paid, reporting)[0] if _is_over(month, reporting)]
+        if not whole or profile.get("is_internal"):
+            continue
+        following = reporting.shift("month", whole[-1], 1)
+        is_lost = (account, following) not in paid and _is_over(following, reporting)
+        key = paid[account, whole[0]].plan, profile.get("channel") or "(none)", len(whole) - 1 + is_lost
+        (lost if is_lost else alive)[key] += 1
+    return {key: {"lost": lost[key], "alive": alive[key]} for key in lost.keys() | alive.keys()}
+
+
+def _histories(facts: Facts, reporting: Reporting, found: People) -> dict[str, list[Amount]]:
+    """Amounts up to the last day of data of every customer who has paid by then and is no staff."""
+    histories: dict[str, list[Amount]] = defaultdict(list)
+    for amount in customer_amounts(facts, reporting, found):
+        if amount.day <= reporting.data_through:
+            histories[amount.customer_id].append(amount)
+    return {
+        customer_id: amounts
+        for customer_id, amounts in histories.items()
+        if any(amount.is_payment for amount in amounts) and not _customer(customer_id, facts, found).is_internal
+    }
+
+
+def _origin(customer_id: str, first: date, facts: Facts, reporting: Reporting) -> dict[str, Any]:
+    customer = _customer(customer_id, facts, people(facts, reporting))
+    return {
+        "cohort_month": reporting.period("month", first),
+        "channel": customer.channel or "(none)",
+        "country": customer.country or "(none)",
+    }
+
+
+def _observed(first: date, amounts: Sequence[Amount]) -> dict[str, Any]:
+    return {
+        f"margin_{horizon}m": sum((amount.margin for amount in amounts if amount.day < _months_later(first, horizon)), NOTHING)
+        for horizon in HORIZONS
+    }
+
+
+def _renewals(facts: Facts, reporting: Reporting) -> dict[str, date]:
+    """By account the first day after the last of data on which a term of a subscription that it pays then ends."""
+    histories: dict[str, list[Row]] = defaultdict(list)
+    for row in first_landed(facts.get("subscriptions", ()), ["subscription_id", "changed_at"]):
+        histories[row["subscription_id"]].append(row)
+    found: dict[str, date] = {}
+    for history in histories.values():
+        state = state_on(sorted(history, key=lambda row: row["changed_at"]), reporting.data_through, reporting)
+        if state and state[0].get("renews_at"):
+            day = reporting.day(state[0]["renews_at"])
+            if day > reporting.data_through:
+                found[state[0]["account_id"]] = min(found.get(state[0]["account_id"], day), day)
+    return found
+
+
+def _spells(account: str, paid: Mapping[tuple[str, date], Paid], reporting: Reporting) -> list[list[date]]:
+    """Months at whose ends an account pays, in runs without a gap."""
+    runs: list[list[date]] = []
+    for month in sorted(month for name, month in paid if name == account):
+        if runs and reporting.shift("month", runs[-1][-1], 1) == month:
+            runs[-1].append(month)
+        else:
+            runs.append([month])
+    return runs
+
+
+def _is_over(month: date, reporting: Reporting) -> bool:
+    return reporting.shift("month", month, 1) - timedelta(days=1) <= reporting.data_through
+
+
+def _whole_months(first: date, day: date) -> int:
+    count = 0
+    while _months_later(first, count + 1) <= day:
+        count += 1
+    return count
+
+
+def _months_later(day: date, months: int) -> date:
+    """The same day of a later month, or its last one where it is shorter."""
+    number = day.year * 12 + day.month - 1 + months
+    later = date(number // 12, number % 12 + 1, 1)
+    last = date((number + 1) // 12, (number + 1) % 12 + 1, 1) - timedelta(days=1)
+    return later.replace(day=min(day.day, last.day))
