@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from scipy.special import digamma, expit, gammaln, hyp2f1
 
-from ml.clv.inputs import ClvError, DegenerateDataError, require_number, same_length, vector
+from ml.clv.inputs import ClvError, ConvergenceError, DegenerateDataError, require_number, same_length, vector
 from ml.clv.likelihood import LikelihoodEstimator, maximise
 
 if TYPE_CHECKING:
@@ -103,11 +103,25 @@ class BetaGeoNBD(LikelihoodEstimator):
         whose upper parameters do not grow with x; the form as printed is kept for an a above r + x + 1. So nothing overflows
         unless both a and x are in the hundreds.
 
-        Raises ClvError for histories that are none, or where the expectation overflows all the same.
+        Raises ClvError for histories that are none; ConvergenceError where the expectation overflows all the same.
         """
         require_number(time, "time", self.subject, lowest=0)
         x, t_x, t = self._customers(frequency, recency, age)
         return self._p_alive(x, t_x, t) * self._while_alive(np.full_like(t, time), x, t)
+
+    def expected_purchases_while_alive(
+        self, time: "ArrayLike", frequency: "ArrayLike", age: "ArrayLike"
+    ) -> "NDArray[np.float64]":
+        """E[Y(t) | x, T] of customers who are alive at T, whenever they ordered last: shape (n,).
+
+        time: a number, or one for each customer, at least 0. Times p_alive it is the conditional expectation, and raises as
+        that does.
+        """
+        x = vector(frequency, "frequency", self.subject, whole=True, lowest=0)
+        t = vector(age, "age", self.subject, lowest=0)
+        times = vector(np.broadcast_to(np.asarray(time, dtype=np.float64), t.shape), "time", self.subject, lowest=0)
+        same_length(self.subject, frequency=x, age=t)
+        return self._while_alive(times, x, t)
 
     def _p_alive(self, x: "NDArray[np.float64]", t_x: "NDArray[np.float64]", t: "NDArray[np.float64]") -> "NDArray[np.float64]":
         r, alpha, a, b = self._fitted()
@@ -132,7 +146,7 @@ class BetaGeoNBD(LikelihoodEstimator):
         bracket = -np.expm1(exponent * np.log1p(-z)) - (1 - z) ** exponent * (function - 1)
         expected: NDArray[np.float64] = below / (a - 1) * bracket
         if not np.isfinite(expected).all():
-            raise ClvError(f"{self.subject}: no finite expectation with {self.parameters_}")
+            raise ConvergenceError(f"{self.subject}: no finite expectation with {self.parameters_}")
         # Rounding may leave a negative nothing where the time is tiny.
         return np.maximum(expected, 0)
 

@@ -75,10 +75,10 @@ class GammaGamma(LikelihoodEstimator):
         return self
 
     def population_mean(self) -> float:
-        """Mean order value of a customer of whom nothing is known, p v / (q − 1), in money."""
+        """Mean order value of a customer of whom nothing is known, p v / (q − 1), in money; DegenerateDataError without one."""
         p, q, v = self._fitted()
         if q <= 1:
-            raise ClvError(f"{self.subject}: no mean value exists with q = {q:.3g}, it must be above 1")
+            raise DegenerateDataError(f"{self.subject}: no mean value exists with q = {q:.3g}, it must be above 1")
         return p * v / (q - 1)
 
     def conditional_expected_value(self, frequency: "ArrayLike", mean_value: "ArrayLike") -> "NDArray[np.float64]":

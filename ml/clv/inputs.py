@@ -23,7 +23,7 @@ class DegenerateDataError(ClvError):
 
 
 class ConvergenceError(ClvError):
-    """The likelihood has no maximum inside the bounds, or none was reached."""
+    """The likelihood has no maximum inside the bounds, none was reached, or nothing finite can be expected at it."""
 
 
 class ConstantChurnError(ConvergenceError):

@@ -1,23 +1,24 @@
-"""From counts to money: what customers and segments are expected to bring in, discounted by month.
+"""What customers are worth: what they have brought in already, and what models expect of them, discounted by month.
 
-Belongs here: the frames that callers bring and take, the discounting, the choice between a segment's own model and the pooled
-one, and the uncertainty of a segment's mean. Does not belong here: the models' likelihoods, and SQL.
+Belongs here: the frames that callers bring, the values of shop customers and of subscribers, and the uncertainty of their sums.
+Does not belong here: the models' likelihoods, cohorts and what becomes of them without a model (`cohorts`), and SQL.
 
-Rates and lifetimes. A monthly discount rate d makes money of month m worth 1 / (1 + d)^m today. Subscribers pay at the start of
-each month, the first time today (m = 0); orders of a month count at its end (m = 1 for the first). Horizons: 12, 24, 36 months.
+A lifetime value counts from a customer's first payment to 12, 24 or 36 months after it. It is the margin observed in that time so
+far, as it is, and the margin expected in the rest of it, which is 0 once the time is over. Only what is expected is discounted: a
+monthly rate d makes money that comes within the k-th month from now worth 1 / (1 + d)^k today.
 
-Intervals. `_p10` and `_p90` bound the middle 80 % of what the *mean* of a segment's predictions is believed to be, by the
-asymptotic normal distribution of the estimates (delta method, nothing is drawn). They hold the uncertainty of the parameters.
-They do not hold: how single customers scatter around the mean, or the luck of finitely many of them; margins and discount rates,
-which are taken as known; dependence between margin and tenure or order value and rate; a model or a market that changes.
+Intervals. The variance of a sum of predictions is that of the estimates behind it (delta method, nothing is drawn). It does not
+hold: how single customers scatter around the mean, or the luck of finitely many of them; margins and discount rates, which are
+taken as known; dependence between margin and tenure or order value and rate; a model or a market that changes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -32,7 +33,7 @@ from ml.clv.inputs import (
     require_number,
     vector,
 )
-from ml.clv.likelihood import Z90, delta_variance
+from ml.clv.likelihood import delta_variance
 from ml.clv.shifted_beta_geometric import ShiftedBetaGeometric, ShiftedGeometric
 
 if TYPE_CHECKING:
@@ -40,17 +41,22 @@ if TYPE_CHECKING:
 
 HORIZONS = (12, 24, 36)
 DAYS_PER_MONTH = 365.25 / 12
-METHOD = "bg_nbd_gamma_gamma"
-CUSTOMER_COLUMNS = ("person_id", "frequency", "recency_days", "age_days", "mean_repeat_value", "order_margin")
-PERIOD_COLUMNS = ("period", "lost", "alive", "monthly_margin")
+SHOP_METHOD, SUBSCRIPTION_METHOD = "bg_nbd_gamma_gamma", "sbg"
+
+_MARGINS = tuple(f"margin_{horizon}m" for horizon in HORIZONS)
+_REMAINING = tuple(f"remaining_days_{horizon}m" for horizon in HORIZONS)
+CUSTOMER_COLUMNS = ("frequency", "recency_days", "age_days", "mean_repeat_value", "order_margin", *_MARGINS, *_REMAINING)
+TENURE_COLUMNS = ("period", "lost", "alive")
+ACCOUNT_COLUMNS = ("tenure_months", "age_months", "next_payment_month", "monthly_margin", *_MARGINS)
+SEGMENT = ("plan", "channel")
 
 
 class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
-    """Future margin of shop customers: BG/NBD for how often, Gamma-Gamma for how much, independent of each other.
+    """Value of shop customers: BG/NBD for how often, Gamma-Gamma for how much, independent of each other.
 
-        CLV_h = margin · E[M | x, m] · Σ_m (E[Y(m)] − E[Y(m − 1)]) / (1 + d)^m,  m = 1 … h months of 365.25 / 12 days
+        V_h = observed margin_h + margin share · E[M | x, m] · Σ_k (E[Y(t_k)] − E[Y(t_(k−1))]) / (1 + d)^k
 
-    It counts from the end of observation on: what a customer has brought in already is not part of it.
+    with t_k the end of the k-th month of 365.25 / 12 days from now, cut off where the h months after the first payment end.
 
     monthly_discount_rate: d, at least 0.
     label: who the customers are, for messages.
@@ -70,8 +76,9 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
 
         frame: person_id (unique, not NULL); frequency (days with an order after the first such day); recency_days (days from the
         first order to the last); age_days (days from the first order to the end of observation); mean_repeat_value (money per
-        repeat day; NaN without a repeat); order_margin (margin as a share of order value, at most 1). The order of rows changes
-        no byte of any result.
+        repeat day; NaN without a repeat); order_margin (margin as a share of order value, at most 1); and for 12, 24 and 36
+        months margin_12m (money, observed in that time after the first order) and remaining_days_12m (days that are left of it
+        after the end of observation, at most so many months). The order of rows changes no byte of any result.
 
         Raises ClvError for a frame that is none of customers, DegenerateDataError and ConvergenceError as the models do.
         """
@@ -86,71 +93,56 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
     def predict(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Predict for each customer of a frame as `fit` takes it, one row each, in the order of person_id.
 
-        Returns person_id, p_alive in [0, 1], expected_orders_90d and expected_orders_365d (days with an order),
-        expected_order_value (money), predicted_ltv_12m, predicted_ltv_24m and predicted_ltv_36m (money of today), and method
+        Returns person_id, p_alive in [0, 1], expected_orders_90d and expected_orders_365d (days with an order, from now on),
+        expected_order_value (money), predicted_ltv_12m, predicted_ltv_24m and predicted_ltv_36m (money), and method
         (`bg_nbd_gamma_gamma`).
         """
         check_is_fitted(self, "purchases_")
         customers = self._checked(frame)
-        histories, at = _histories(customers)
-        orders = self._orders(self.purchases_, histories)[at]
-        value = self._value(customers, self.values_)
-        predicted = pd.DataFrame(
-            {
-                "person_id": customers["person_id"],
-                "p_alive": self.purchases_.p_alive(*histories)[at],
-                "expected_orders_90d": self.purchases_.conditional_expected_purchases(90, *histories)[at],
-                "expected_orders_365d": self.purchases_.conditional_expected_purchases(365, *histories)[at],
-                "expected_order_value": value,
-            }
-        )
-        money = orders * (value * customers["order_margin"].to_numpy())[:, None]
-        for column, horizon in enumerate(HORIZONS):
-            predicted[f"predicted_ltv_{horizon}m"] = money[:, column]
-        return predicted.assign(method=METHOD)
+        history = tuple(customers[name].to_numpy() for name in ("frequency", "recency_days", "age_days"))
+        future, value = _Future.of(customers), self._value(customers, self.values_)
+        p_alive = self.purchases_.p_alive(*history)
+        predicted = pd.DataFrame({"person_id": customers["person_id"], "p_alive": p_alive})
+        for days in (90, 365):
+            predicted[f"expected_orders_{days}d"] = p_alive * future.orders_within(self.purchases_, days)
+        predicted["expected_order_value"] = value
+        money = customers[list(_MARGINS)].to_numpy() + self._expected(customers, future, self.purchases_, value)
+        return predicted.assign(**dict(zip(money_columns(), money.T, strict=True)), method=SHOP_METHOD)
 
-    def predict_mean(self, frame: "pd.DataFrame", segments: Sequence[str]) -> "pd.DataFrame":
-        """Predict the mean of each segment, with p10 and p90 (see the module), in the order of the segments' keys.
+    def sums(self, frame: "pd.DataFrame", groups: csr_matrix) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+        """Sum the expected part of the values over groups of customers, and give the variance of each sum.
 
-        frame: as `fit` takes it, and the columns named in `segments`, of which NULL is a value too. The models are those of all
-        customers: segments differ by what their customers did.
-
-        Returns the segments' columns, customer_count, method, and for 12, 24 and 36 months predicted_ltv_12m,
-        predicted_ltv_12m_p10 and predicted_ltv_12m_p90 (money of today).
+        frame: as `fit` takes it, sorted by person_id. groups: (m, n), 1 where a customer is in a group. Both results: (m, 3).
         """
         check_is_fitted(self, "purchases_")
-        _segment_columns(frame, segments, CUSTOMER_COLUMNS, self._subject)
         customers = self._checked(frame)
-        histories, at = _histories(customers)
-        groups = customers.groupby(list(segments), sort=True, dropna=False, observed=True)
-        code, margin = groups.ngroup().to_numpy(), customers["order_margin"].to_numpy()
-        result = groups.size().rename("customer_count").reset_index()
-        count = result["customer_count"].to_numpy()
+        future, value = _Future.of(customers), self._value(customers, self.values_)
 
-        def means(purchases: BetaGeoNBD, values: GammaGamma) -> "NDArray[np.float64]":
-            orders = discounted if purchases is self.purchases_ else self._orders(purchases, histories)
-            money = (self._value(customers, values) * margin)[:, None] * orders[at]
-            return np.concatenate([np.bincount(code, weights=column, minlength=len(count)) / count for column in money.T])
+        def of_purchases(model: BetaGeoNBD) -> "NDArray[np.float64]":
+            return np.ravel(groups @ self._expected(customers, future, model, value))
 
-        discounted = self._orders(self.purchases_, histories)
-        mean = means(self.purchases_, self.values_)
+        expected = self._expected(customers, future, self.purchases_, np.ones(len(customers)))
+
+        def of_values(model: GammaGamma) -> "NDArray[np.float64]":
+            return np.ravel(groups @ (expected * self._value(customers, model)[:, None]))
+
         # The two models were fitted apart and share no parameter: their contributions to the variance add.
-        variance = delta_variance(self.purchases_, lambda model: means(model, self.values_))
-        variance += delta_variance(self.values_, lambda model: means(self.purchases_, model))
-        reach = Z90 * np.sqrt(variance)
-        for name, figures in (("", mean), ("_p10", mean - reach), ("_p90", mean + reach)):
-            for horizon, column in zip(HORIZONS, figures.reshape(len(HORIZONS), -1), strict=True):
-                result[f"predicted_ltv_{horizon}m{name}"] = column
-        return result.assign(method=METHOD)[[*segments, "customer_count", "method", *_money_columns()]]
+        variance = delta_variance(self.purchases_, of_purchases) + delta_variance(self.values_, of_values)
+        shape = (groups.shape[0], len(HORIZONS))
+        return of_values(self.values_).reshape(shape), variance.reshape(shape)
 
     @property
     def _subject(self) -> str:
         return f"{type(self).__name__} ({self.label})"
 
-    def _orders(
-        self, purchases: BetaGeoNBD, histories: "tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]"
+    def _expected(
+        self, customers: "pd.DataFrame", future: "_Future", purchases: BetaGeoNBD, value: "NDArray[np.float64]"
     ) -> "NDArray[np.float64]":
-        return _discounted_orders(purchases, histories, self.monthly_discount_rate)
+        """Expected discounted margin to each horizon, of customers whose orders have this value: shape (n, 3)."""
+        alive = purchases.p_alive(*(customers[name].to_numpy() for name in ("frequency", "recency_days", "age_days")))
+        weight = alive * value * customers["order_margin"].to_numpy()
+        expected: NDArray[np.float64] = future.discounted_orders(purchases, self.monthly_discount_rate) * weight[:, None]
+        return expected
 
     def _value(self, customers: "pd.DataFrame", values: GammaGamma) -> "NDArray[np.float64]":
         return values.conditional_expected_value(customers["frequency"].to_numpy(), customers["mean_repeat_value"].to_numpy())
@@ -158,209 +150,225 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
     def _checked(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Give the frame with numbers in the columns of numbers, in the order of person_id."""
         require_number(self.monthly_discount_rate, "monthly_discount_rate", self._subject, lowest=0)
-        require_columns(frame, CUSTOMER_COLUMNS, self._subject)
+        require_columns(frame, ("person_id", *CUSTOMER_COLUMNS), self._subject)
         persons = frame["person_id"]
         if persons.isna().any() or persons.duplicated().any():
             raise ClvError(
                 f"{self._subject}: person_id must name each customer once; {int(persons.isna().sum())} are NULL "
                 f"and {int(persons.duplicated().sum())} are there again"
             )
-        numbers = {name: _numbers(frame[name], name, self._subject) for name in CUSTOMER_COLUMNS[1:]}
+        numbers = {name: _numbers(frame[name], name, self._subject) for name in CUSTOMER_COLUMNS}
         vector(numbers["order_margin"], "order_margin", self._subject, highest=1)
+        for name, horizon in zip(_REMAINING, HORIZONS, strict=True):
+            vector(numbers[name], name, self._subject, lowest=0, highest=horizon * DAYS_PER_MONTH)
+        for name in _MARGINS:
+            vector(numbers[name], name, self._subject)
         return frame.assign(**numbers).sort_values("person_id", ignore_index=True)
 
 
-def predict_customers(
-    frame: "pd.DataFrame", *, monthly_discount_rate: float = 0.01, label: str = "all customers"
-) -> "pd.DataFrame":
-    """Fit `CustomerLifetimeValue` on the customers and predict for each of them; see its `fit` and `predict`.
-
-    The models scale time and money away themselves: days and any currency do.
-    """
-    model = CustomerLifetimeValue(monthly_discount_rate=monthly_discount_rate, label=label)
-    return model.fit(frame).predict(frame)
-
-
-def predict_subscriptions(
-    frame: "pd.DataFrame",
-    *,
-    segments: Sequence[str],
-    monthly_discount_rate: float = 0.01,
-    months_per_period: int = 1,
-    minimum_lost: int = 20,
-) -> "pd.DataFrame":
-    """Predict survival and lifetime value of a new subscriber of each segment, in the order of the segments' keys.
-
-    frame: one row per segment, cohort and period of tenure, in any order: the columns named in `segments` (NULL is a value too),
-    period, lost and alive as `ShiftedBetaGeometric.fit` takes them, and monthly_margin, the mean margin that a customer of the
-    row pays in a month (money; a row without customers may have NaN). A segment's margin is the mean over its customers. Other
-    columns, such as the cohort, are not looked at: cohorts of a segment are fitted together.
-    monthly_discount_rate: d, at least 0. months_per_period: months from one renewal to the next, 1, or 12 for yearly contracts.
-    minimum_lost: fewest lost customers for a model of the segment's own.
-
-    Returns the segments' columns, customer_count, lost_count, method, monthly_margin, survival_12m, _24m and _36m (shares), and
-    for 12, 24 and 36 months predicted_ltv_12m, predicted_ltv_12m_p10, predicted_ltv_12m_p90 (money of today; see the module).
-
-    method: `sbg` where the shifted beta-geometric model was fitted on the segment; `geometric` where its churn does not fall with
-    tenure, so that the likelihood is greatest for customers who are all alike; with `_pooled` behind where the segment alone
-    could not be fitted (too few lost customers, too few periods, no maximum) and all segments' counts were taken together.
-
-    Raises ClvError for a frame that is none of periods; DegenerateDataError and ConvergenceError where a segment needs the pool
-    and that cannot be fitted either.
-    """
-    rows = []
-    for segment in _fitted_segments(frame, segments, monthly_discount_rate, months_per_period, minimum_lost):
-        row: dict[str, object] = {
-            **dict(zip(segments, segment.key, strict=True)),
-            "customer_count": segment.customer_count,
-            "lost_count": segment.lost_count,
-            "method": segment.method,
-            "monthly_margin": segment.margin,
-        }
-        survival, value, low, high = segment.curves()
-        for horizon in HORIZONS:
-            row[f"survival_{horizon}m"] = survival[horizon]
-            row[f"predicted_ltv_{horizon}m"] = value[horizon]
-            row[f"predicted_ltv_{horizon}m_p10"] = low[horizon]
-            row[f"predicted_ltv_{horizon}m_p90"] = high[horizon]
-        rows.append(row)
-    counts = ["customer_count", "lost_count", "method", "monthly_margin"]
-    return pd.DataFrame(rows, columns=[*segments, *counts, *(f"survival_{h}m" for h in HORIZONS), *_money_columns()])
-
-
-def project_subscriptions(
-    frame: "pd.DataFrame",
-    *,
-    segments: Sequence[str],
-    monthly_discount_rate: float = 0.01,
-    months_per_period: int = 1,
-    minimum_lost: int = 20,
-) -> "pd.DataFrame":
-    """Give the curves behind `predict_subscriptions`, which see: one row per segment and month 0 … 36.
-
-    Returns the segments' columns, month, survival (share alive after so many months), cumulative_margin with _p10 and _p90
-    (expected discounted margin of the first `month` payments, per customer who began; 0 in month 0), method.
-    """
-    tables = []
-    for segment in _fitted_segments(frame, segments, monthly_discount_rate, months_per_period, minimum_lost):
-        survival, value, low, high = segment.curves()
-        table = pd.DataFrame({"month": np.arange(len(survival)), "survival": survival, "cumulative_margin": value})
-        table = table.assign(cumulative_margin_p10=low, cumulative_margin_p90=high, method=segment.method)
-        keys = pd.DataFrame([segment.key] * len(table), columns=list(segments))
-        tables.append(pd.concat([keys, table], axis=1))
-    if not tables:
-        curves = ("cumulative_margin", "cumulative_margin_p10", "cumulative_margin_p90")
-        return pd.DataFrame(columns=[*segments, "month", "survival", *curves, "method"])
-    return pd.concat(tables, ignore_index=True)
-
-
 @dataclass(frozen=True)
-class _Segment:
-    """A segment with the model that speaks for it."""
+class _Future:
+    """What is to come for customers: while alive it depends on frequency and age alone, so each pair is computed once.
 
-    key: tuple[object, ...]
-    customer_count: int
-    lost_count: int
-    margin: float
-    method: str
-    model: ShiftedBetaGeometric | ShiftedGeometric
-    discount_rate: float
-    months_per_period: int
+    frequency, age: distinct pairs (k,); remaining: days to each horizon (k, 3), which follow the age; at: the pair of each
+    customer (n,).
+    """
 
-    def curves(self) -> "tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]":
-        """Survival, cumulative discounted margin, its p10 and its p90 by month 0 … 36, each of shape (37,)."""
-        months = np.arange(max(HORIZONS) + 1)
-        weights = (1 + self.discount_rate) ** -months[:-1].astype(np.float64)
+    frequency: "NDArray[np.float64]"
+    age: "NDArray[np.float64]"
+    remaining: "NDArray[np.float64]"
+    at: "NDArray[np.intp]"
+
+    @classmethod
+    def of(cls, customers: "pd.DataFrame") -> "_Future":
+        columns = customers[["frequency", "age_days", *_REMAINING]].to_numpy(dtype=np.float64)
+        distinct, at = np.unique(columns, axis=0, return_inverse=True)
+        return cls(distinct[:, 0].copy(), distinct[:, 1].copy(), distinct[:, 2:], at)
+
+    def orders_within(self, model: BetaGeoNBD, days: float) -> "NDArray[np.float64]":
+        """Orders that each customer, when alive, is expected to make in so many days: (n,)."""
+        return model.expected_purchases_while_alive(days, self.frequency, self.age)[self.at]
+
+    def discounted_orders(self, model: BetaGeoNBD, monthly_discount_rate: float) -> "NDArray[np.float64]":
+        """The same to each horizon, by months that are each discounted from their end; the last may be a part: (n, 3)."""
+        ends = np.ceil(self.remaining / DAYS_PER_MONTH)
+        running = before = np.zeros(len(self.age))
+        total = np.zeros_like(self.remaining)
+        for month in range(1, int(ends.max(initial=0)) + 1):
+            factor = (1 + monthly_discount_rate) ** -month
+            for column in range(len(HORIZONS)):
+                last = ends[:, column] == month
+                if last.any():
+                    until = model.expected_purchases_while_alive(
+                        self.remaining[last, column], self.frequency[last], self.age[last]
+                    )
+                    total[last, column] = running[last] + (until - before[last]) * factor
+            until = model.expected_purchases_while_alive(month * DAYS_PER_MONTH, self.frequency, self.age)
+            running, before = running + (until - before) * factor, until
+        return total[self.at]
+
+
+class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
+    """Value of subscribers: survival by the shifted beta-geometric model of their plan and channel, times what they pay now.
+
+        V_h = observed margin_h + monthly margin · Σ_k S(t + k) / S(t) / (1 + d)^k
+
+    for a subscriber who has lived t months, over the months k from now of which the payment is still to come and lies within
+    the h months after the first one. Who has stopped is worth what was observed.
+
+    monthly_discount_rate: d, at least 0.
+    minimum_lost: fewest lost customers for a model of a segment's own.
+
+    After `fit`: `models_` (segment → model) and `methods_` (segment → method): `sbg` where the shifted beta-geometric model was
+    fitted on the segment; `geometric` where its churn does not fall with tenure, so that the likelihood is greatest for customers
+    who are all alike; with `_pooled` behind where the segment alone could not be fitted (too few lost customers, too few
+    periods, no maximum) and the counts of all segments were taken together.
+    """
+
+    def __init__(self, *, monthly_discount_rate: float = 0.01, minimum_lost: int = 20) -> None:
+        self.monthly_discount_rate = monthly_discount_rate
+        self.minimum_lost = minimum_lost
+
+    def fit(self, tenures: "pd.DataFrame") -> Self:
+        """Fit a model of each segment.
+
+        tenures: one row per plan, channel and period of tenure, in any order: plan and channel (text, not NULL), and period
+        (months), lost and alive as `ShiftedBetaGeometric.fit` takes them.
+
+        Raises ClvError for a frame that is none of periods; DegenerateDataError and ConvergenceError where a segment needs the
+        pool and that cannot be fitted either.
+        """
+        require_number(self.monthly_discount_rate, "monthly_discount_rate", _SUBSCRIPTIONS, lowest=0)
+        rows = _with_segments(tenures, TENURE_COLUMNS)
+        for name in TENURE_COLUMNS:
+            vector(rows[name].to_numpy(), name, _SUBSCRIPTIONS, whole=True, lowest=0)
+        self.models_: dict[tuple[str, str], ShiftedBetaGeometric | ShiftedGeometric] = {}
+        self.methods_: dict[tuple[str, str], str] = {}
+        self._pool: tuple[str, ShiftedBetaGeometric | ShiftedGeometric] | None = None
+        self._tenures = rows
+        for (plan, channel), part in rows.groupby(list(SEGMENT), sort=True):
+            key = str(plan), str(channel)
+            try:
+                method, model = self._fit_survival(part, f"plan {key[0]}, channel {key[1]}")
+            except (DegenerateDataError, ConvergenceError):
+                method, model = self._pooled()
+            self.models_[key], self.methods_[key] = model, method
+        return self
+
+    def predict(self, accounts: "pd.DataFrame") -> "NDArray[np.float64]":
+        """Expected discounted margin of each account to each horizon, in the order of the rows: shape (n, 3).
+
+        accounts: plan, channel; tenure_months (t); age_months (months since the first payment, the first one being 0);
+        next_payment_month (the month, counted alike, of the next payment); monthly_margin (money, at least 0); margin_12m,
+        margin_24m and margin_36m. An account that has stopped has no plan, and NaN in tenure and next payment. A segment that
+        `fit` did not see is the pool's.
+
+        Raises ClvError for a frame that is none of accounts; DegenerateDataError and ConvergenceError where the pool is needed
+        and cannot be fitted.
+        """
+        found = self._parts(accounts)
+        expected = np.zeros((len(accounts), len(HORIZONS)))
+        for rows, model, payments in found:
+            expected[rows] = payments(model)
+        return expected
+
+    def sums(self, accounts: "pd.DataFrame", groups: csr_matrix) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+        """Sum the expected part of the values over groups of accounts, and give the variance of each sum.
+
+        accounts: as `predict` takes them. groups: (m, n), 1 where an account is in a group. Both results: (m, 3).
+        """
+        shape = (groups.shape[0], len(HORIZONS))
+        total, variance = np.zeros(shape), np.zeros(shape)
+        for rows, model, payments in self._parts(accounts):
+            members = groups[:, rows]
+
+            def of_survival(
+                model: ShiftedBetaGeometric | ShiftedGeometric, members: csr_matrix = members, payments: _Payments = payments
+            ) -> "NDArray[np.float64]":
+                return np.ravel(members @ payments(model))
+
+            total += of_survival(model).reshape(shape)
+            # Fitted apart; that the pool holds the customers of segments with a model of their own as well is not looked at.
+            variance += delta_variance(model, of_survival).reshape(shape)
+        return total, variance
+
+    def _parts(
+        self, accounts: "pd.DataFrame"
+    ) -> "list[tuple[NDArray[np.intp], ShiftedBetaGeometric | ShiftedGeometric, _Payments]]":
+        """Rows of the accounts that pay, by the model that speaks for them."""
+        check_is_fitted(self, "models_")
+        frame = _with_segments(accounts, ACCOUNT_COLUMNS, is_paying=accounts["plan"].notna())
+        paying = np.flatnonzero(accounts["plan"].notna().to_numpy())
+        frame = frame.iloc[paying].reset_index(drop=True)
+        for name in ("tenure_months", "age_months", "next_payment_month"):
+            vector(frame[name].to_numpy(), name, _SUBSCRIPTIONS, whole=True, lowest=0)
+        vector(frame["monthly_margin"].to_numpy(), "monthly_margin", _SUBSCRIPTIONS, lowest=0)
+        by_model: dict[int, tuple[ShiftedBetaGeometric | ShiftedGeometric, list[NDArray[np.intp]]]] = {}
+        for (plan, channel), part in frame.groupby(list(SEGMENT), sort=True):
+            key = str(plan), str(channel)
+            model = self.models_[key] if key in self.models_ else self._pooled()[1]
+            by_model.setdefault(id(model), (model, []))[1].append(part.index.to_numpy())
+        parts = []
+        for model, found in by_model.values():
+            rows = np.sort(np.concatenate(found))
+            parts.append((paying[rows], model, self._payments(frame.iloc[rows])))
+        return parts
+
+    def _payments(self, accounts: "pd.DataFrame") -> "_Payments":
+        """A function from a model to what it expects of these accounts: (n, 3)."""
+        tenure, age, following = (
+            accounts[name].to_numpy().astype(np.int64) for name in ("tenure_months", "age_months", "next_payment_month")
+        )
+        margin = accounts["monthly_margin"].to_numpy()
+        tenures, at = np.unique(tenure, return_inverse=True)
+        months = np.arange(1, max(HORIZONS))
+        weights = (1.0 + self.monthly_discount_rate) ** -months
+        # Payments still to come: the first and the last month from now; none where the last lies before the first.
+        first = np.clip(following - age, 1, len(months) + 1)
+        last = np.array([np.maximum(horizon - 1 - age, first - 1) for horizon in HORIZONS])
 
         def payments(model: ShiftedBetaGeometric | ShiftedGeometric) -> "NDArray[np.float64]":
-            paying = model.survival(months[:-1] // self.months_per_period)
-            return np.concatenate([[0.0], np.cumsum(paying * weights)])
+            later = model.survival(np.ravel(tenures[:, None] + months)).reshape(len(tenures), len(months))
+            ratio = later / model.survival(tenures)[:, None]
+            sums = np.concatenate([np.zeros((len(tenures), 1)), np.cumsum(ratio * weights, axis=1)], axis=1)
+            expected: NDArray[np.float64] = (margin * (sums[at, last] - sums[at, first - 1])).T
+            return expected
 
-        expected = payments(self.model)
-        reach = Z90 * np.sqrt(delta_variance(self.model, payments))
-        # Whatever the parameters are, nobody pays less than the first period or more than all of them.
-        least = np.concatenate([[0.0], np.cumsum(weights * (months[:-1] < self.months_per_period))])
-        most = np.concatenate([[0.0], np.cumsum(weights)])
-        bounds = np.array([np.maximum(expected - reach, least), np.minimum(expected + reach, most)]) * self.margin
-        survival = self.model.survival(months // self.months_per_period)
-        return survival, expected * self.margin, bounds.min(axis=0), bounds.max(axis=0)
+        return payments
 
+    def _pooled(self) -> tuple[str, ShiftedBetaGeometric | ShiftedGeometric]:
+        if self._pool is None:
+            method, model = self._fit_survival(self._tenures, "all segments")
+            self._pool = f"{method}_pooled", model
+        return self._pool
 
-def _fitted_segments(
-    frame: "pd.DataFrame", segments: Sequence[str], discount_rate: float, months_per_period: int, minimum_lost: int
-) -> Iterator[_Segment]:
-    subject = "subscriptions"
-    require_number(discount_rate, "monthly_discount_rate", subject, lowest=0)
-    require_number(months_per_period, "months_per_period", subject, lowest=1, whole=True)
-    require_columns(frame, PERIOD_COLUMNS, subject)
-    _segment_columns(frame, segments, PERIOD_COLUMNS, subject)
-    numbers = {name: _numbers(frame[name], name, subject) for name in PERIOD_COLUMNS}
-    for name in ("period", "lost", "alive"):
-        vector(numbers[name], name, subject, whole=True, lowest=0)
-    rows = frame[list(segments)].assign(**numbers)
-    pool: tuple[str, ShiftedBetaGeometric | ShiftedGeometric] | None = None
-    for key, part in rows.groupby(list(segments), sort=True, dropna=False, observed=True):
-        name = ", ".join(f"{column} {value}" for column, value in zip(segments, key, strict=True))
-        margin = _margin(part, f"{subject} ({name})")
+    def _fit_survival(self, rows: "pd.DataFrame", label: str) -> tuple[str, ShiftedBetaGeometric | ShiftedGeometric]:
+        counts = [rows[name].to_numpy() for name in TENURE_COLUMNS]
         try:
-            method, model = _fit_survival(part, minimum_lost, name)
-        except (DegenerateDataError, ConvergenceError):
-            pool = pool or _fit_survival(rows, minimum_lost, "all segments")
-            method, model = f"{pool[0]}_pooled", pool[1]
-        lost, alive = int(part["lost"].sum()), int(part["alive"].sum())
-        yield _Segment(key, lost + alive, lost, margin, method, model, discount_rate, months_per_period)
+            return SUBSCRIPTION_METHOD, ShiftedBetaGeometric(minimum_lost=self.minimum_lost, label=label).fit(*counts)
+        except ConstantChurnError:
+            return "geometric", ShiftedGeometric(minimum_lost=self.minimum_lost, label=label).fit(*counts)
 
 
-def _fit_survival(rows: "pd.DataFrame", minimum_lost: int, label: str) -> tuple[str, ShiftedBetaGeometric | ShiftedGeometric]:
-    counts = [rows[name].to_numpy() for name in ("period", "lost", "alive")]
-    try:
-        return "sbg", ShiftedBetaGeometric(minimum_lost=minimum_lost, label=label).fit(*counts)
-    except ConstantChurnError:
-        return "geometric", ShiftedGeometric(minimum_lost=minimum_lost, label=label).fit(*counts)
+_SUBSCRIPTIONS = "subscriptions"
+_Payments = Callable[[ShiftedBetaGeometric | ShiftedGeometric], "NDArray[np.float64]"]
 
 
-def _margin(rows: "pd.DataFrame", subject: str) -> float:
-    """Mean of monthly_margin over the customers of the rows, each counted in the row in which its observation ends."""
-    customers = (rows["lost"] + rows["alive"]).to_numpy()
-    if not customers.sum():
-        raise ClvError(f"{subject}: there are no customers")
-    margin = vector(rows["monthly_margin"].to_numpy()[customers > 0], "monthly_margin", subject)
-    # Sorted, so that the order of rows does not change the last digit.
-    terms = np.sort(margin * customers[customers > 0])
-    return float(terms.sum() / customers.sum())
+def _with_segments(
+    frame: "pd.DataFrame", columns: Sequence[str], *, is_paying: "pd.Series[bool] | None" = None
+) -> "pd.DataFrame":
+    """Give the frame's segment and numbers; ClvError where a segment is NULL."""
+    require_columns(frame, (*SEGMENT, *columns), _SUBSCRIPTIONS)
+    for name in SEGMENT:
+        empty = frame[name].isna() if is_paying is None else frame[name].isna() & is_paying
+        if empty.any():
+            raise ClvError(f"{_SUBSCRIPTIONS}: {name} must be filled; {int(empty.sum())} of {len(frame)} are NULL")
+    return frame[list(SEGMENT)].assign(**{name: _numbers(frame[name], name, _SUBSCRIPTIONS) for name in columns})
 
 
-def _histories(
-    customers: "pd.DataFrame",
-) -> "tuple[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]], NDArray[np.intp]]":
-    """Distinct (frequency, recency_days, age_days), and which of them each customer has."""
-    columns = customers[["frequency", "recency_days", "age_days"]].to_numpy(dtype=np.float64)
-    distinct, at = np.unique(columns, axis=0, return_inverse=True)
-    frequency, recency, age = distinct.T.copy()
-    return (frequency, recency, age), at
-
-
-def _discounted_orders(
-    model: BetaGeoNBD,
-    histories: "tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]",
-    monthly_discount_rate: float,
-) -> "NDArray[np.float64]":
-    """Expected orders of the months to come, each discounted from its end, summed to each horizon: shape (n, 3)."""
-    total = before = np.zeros(len(histories[0]))
-    at_horizon = []
-    for month in range(1, max(HORIZONS) + 1):
-        until = model.conditional_expected_purchases(month * DAYS_PER_MONTH, *histories)
-        total = total + (until - before) / (1 + monthly_discount_rate) ** month
-        before = until
-        if month in HORIZONS:
-            at_horizon.append(total)
-    return np.column_stack(at_horizon)
-
-
-def _segment_columns(frame: "pd.DataFrame", segments: Sequence[str], taken: Sequence[str], subject: str) -> None:
-    if isinstance(segments, str) or not segments or len(set(segments)) < len(segments) or set(segments) & set(taken):
-        raise ClvError(f"{subject}: segments must name columns other than {', '.join(taken)}, each once, not {segments!r}")
-    require_columns(frame, segments, subject)
+def money_columns(*parts: str) -> list[str]:
+    """Names of the predicted values to each horizon; with parts (`_p10`) behind."""
+    return [f"predicted_ltv_{horizon}m{part}" for horizon in HORIZONS for part in parts or ("",)]
 
 
 def _numbers(column: "pd.Series[float]", name: str, subject: str) -> "NDArray[np.float64]":
@@ -369,7 +377,3 @@ def _numbers(column: "pd.Series[float]", name: str, subject: str) -> "NDArray[np
         return pd.to_numeric(column.astype("object"), errors="raise").to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:
         raise ClvError(f"{subject}: column {name!r} must hold numbers ({error})") from None
-
-
-def _money_columns() -> list[str]:
-    return [f"predicted_ltv_{horizon}m{part}" for horizon in HORIZONS for part in ("", "_p10", "_p90")]

@@ -43,6 +43,70 @@ def draw_lifetimes(count, *, alpha, beta, ages, seed):
     return pd.concat(rows, ignore_index=True)
 
 
+def draw_shop(count, seed):
+    """Customers as `CustomerLifetimeValue` takes them, who first bought 100 to 700 days ago."""
+    frequency, recency, age = draw_customers(count, r=0.6, alpha=40.0, a=0.9, b=3.0, seed=seed)
+    value = draw_values(frequency, p=6.0, q=4.0, v=15.0, seed=seed + 1)
+    number = np.arange(count)
+    frame = pd.DataFrame(
+        {
+            "person_id": [f"p{one:06d}" for one in number],
+            "frequency": frequency,
+            "recency_days": recency,
+            "age_days": age,
+            "mean_repeat_value": value,
+            "order_margin": np.where(number % 3 == 0, 0.25, 0.5),
+            "channel": np.array(["ads", "search", "(none)"], dtype=object)[number % 3],
+            "country": np.array(["CN", "DE"], dtype=object)[number % 2],
+            "cohort_month": pd.Timestamp("2024-03-01") - pd.to_timedelta(np.ceil(age / 30) * 30, unit="D"),
+        }
+    )
+    for horizon in (12, 24, 36):
+        frame[f"margin_{horizon}m"] = 5 + np.nan_to_num(value) * np.minimum(frequency, horizon)
+        frame[f"remaining_days_{horizon}m"] = np.maximum(horizon / 12 * 365 - 1 - age, 0)
+    return frame
+
+
+def draw_tenures():
+    """Tenures of a segment that fits, of one whose churn is the same in each month, and of one with a handful of customers."""
+    constant = [1000, 900, 810, 729, 656]
+    rows = [
+        draw_lifetimes(count=2000, alpha=0.7, beta=2.2, ages=[3, 6, 12], seed=1).assign(plan="basic", channel="ads"),
+        pd.DataFrame(
+            {"period": range(1, 5), "lost": -np.diff(constant), "alive": [0, 0, 0, 656], "plan": "flat", "channel": "(none)"}
+        ),
+        pd.DataFrame({"period": [1, 2], "lost": [3, 0], "alive": [0, 9], "plan": "rare", "channel": "ads"}),
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def draw_accounts(count, seed):
+    """Accounts of those segments as `SubscriptionLifetimeValue` takes them; a fifth have stopped, a fifth paid a year ahead."""
+    draw = np.random.default_rng(seed)
+    segments = np.array([("basic", "ads"), ("flat", "(none)"), ("rare", "ads"), (None, "ads"), ("basic", "ads")], dtype=object)
+    chosen = segments[np.arange(count) % len(segments)]
+    age = draw.integers(0, 40, count)
+    stopped = pd.isna(chosen[:, 0])
+    is_yearly = np.arange(count) % len(segments) == 4
+    following = np.where(is_yearly, (age // 12 + 1) * 12, age + 1)
+    frame = pd.DataFrame(
+        {
+            "customer_id": [f"c:{number}" for number in range(count)],
+            "plan": chosen[:, 0],
+            "channel": chosen[:, 1],
+            "country": np.array(["CN", "DE", "(none)"], dtype=object)[np.arange(count) % 3],
+            "cohort_month": pd.Timestamp("2024-03-01") - pd.to_timedelta(30 * age, unit="D"),
+            "tenure_months": np.where(stopped, np.nan, draw.integers(0, age + 1)),
+            "age_months": age,
+            "next_payment_month": np.where(stopped, np.nan, following),
+            "monthly_margin": np.where(stopped, 0, draw.uniform(5, 50, count)),
+        }
+    )
+    for horizon in (12, 24, 36):
+        frame[f"margin_{horizon}m"] = 20.0 * np.minimum(age + 1, horizon)
+    return frame
+
+
 def cdnow_days(folder):
     """One row per customer and day of purchase: customer, day, usd."""
     lines = pd.read_csv(
