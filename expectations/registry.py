@@ -25,6 +25,7 @@ SUITES: Mapping[str, SuiteBuilder] = MappingProxyType(
         retention.MART: retention.cohort,
         revenue.LTV_CAC: revenue.ltv_cac,
         revenue.LTV_COHORT: revenue.ltv_cohort,
+        revenue.LTV_CUSTOMER: revenue.ltv_customer,
         revenue.MRR_MONTH: revenue.mrr_month,
     }
 )

@@ -16,6 +16,7 @@ from orchestration.defs.gate import checks as gate
 from orchestration.defs.ingest import assets as ingest
 from orchestration.defs.publish import assets as publish
 from orchestration.defs.transform import assets as dbt
+from orchestration.defs.value import assets as value
 from orchestration.resources import night as night_resource
 from orchestration.settings import Settings, load
 
@@ -34,7 +35,14 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
         warnings.simplefilter("ignore", category=dg.BetaWarning)
         lake = ingest.build(settings)
     return dg.Definitions(
-        assets=[*lake, *dbt.build(settings), churn.churn_model, churn.churn_scores, *publish.build(marts)],
+        assets=[
+            *lake,
+            *dbt.build(settings),
+            churn.churn_model,
+            churn.churn_scores,
+            value.lifetime_values,
+            *publish.build(marts),
+        ],
         asset_checks=[churn_checks.churn_scores_checks, gate.build(list(marts))],
         jobs=[jobs.nightly],
         schedules=[schedules.nightly(settings)],

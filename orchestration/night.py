@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from expectations.report import GateReport
     from ml.churn.drift import Drift
     from ml.churn.model import ChurnModel
+    from ml.clv.cohorts import Valued
 
 _logger = logging.getLogger("northstar.night")
 
@@ -69,6 +70,10 @@ create or replace table ml.churn_scores (
   model_version varchar not null
 )
 """
+
+
+# Tables that lifetime values are written to, by the frame of `ml.clv.cohorts.Valued` that each holds.
+_VALUES = {"ltv_customers": "customers", "ltv_cohorts": "cohorts"}
 
 
 class GateRefused(NorthstarError):  # noqa: N818 - says what happened
@@ -450,6 +455,38 @@ class Night:
             query += " from intermediate.int_churn__features as features where features.is_current order by account_id"
         with self.warehouse.connect(read_only=True) as connection:
             return connection.execute(query).df()
+
+    # Lifetime value
+
+    def value(self) -> "Valued":
+        """Predict the lifetime value of every customer and cohort, into `ml.ltv_customers` and `ml.ltv_cohorts`.
+
+        Where there is no model, for want of customers or of a fit, nothing is predicted, and what is returned says why.
+        """
+        from ml.clv import cohorts
+
+        with self.stage("value") as stage:
+            names = {
+                "int_clv__shop_customers": "person_id",
+                "int_clv__subscription_tenures": "plan, channel, period",
+                "int_clv__account_customers": "customer_id",
+            }
+            with self.warehouse.connect(read_only=True) as connection:
+                frames = [connection.execute(f"from intermediate.{name} order by {key}").df() for name, key in names.items()]
+            valued = cohorts.value(*frames, monthly_discount_rate=self.settings.config.monthly_discount_rate)
+            with self.warehouse.connect() as connection:
+                connection.execute("create schema if not exists ml")
+                for table, frame in _VALUES.items():
+                    connection.register("valued", getattr(valued, frame))
+                    columns = ", ".join(
+                        f'"{column["name"]}"::{column["data_type"]} as "{column["name"]}"'
+                        for column in self.manifest["sources"][f"source.northstar.ml.{table}"]["columns"].values()
+                    )
+                    connection.execute(f"create or replace table ml.{table} as select {columns} from valued")
+                    connection.unregister("valued")
+            stage.rows = len(valued.customers)
+            stage.detail = f"{len(valued.cohorts):,} cohorts; shop: {valued.shop}; subscriptions: {valued.subscriptions}"
+        return valued
 
     # The release
 

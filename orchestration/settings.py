@@ -118,6 +118,9 @@ class Config(_Frozen):
     gross_margin: Annotated[Decimal, Field(ge=0, le=1)] = Field(
         Decimal("0.8"), description="margin on revenue where a row has no cost of its own"
     )
+    monthly_discount_rate: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.01, description="what money loses in a month until it comes in, in predicted lifetime values"
+    )
     partition_start: date = Field(date(2010, 1, 1), description="first arrival day that exists")
     required_sources: tuple[str, ...] = Field((), description="sources without which an arrival day is not complete")
     max_quarantine_ratio: Annotated[float, Field(ge=0, le=1)] = Field(

@@ -4,6 +4,8 @@ Belongs here: rules that are true of revenue and lifetime-value tables by their 
 with the lake, which needs more than the candidate, or rules every mart shares (`expectations.checks`).
 """
 
+from collections.abc import Sequence
+
 from expectations.checks import (
     DIMENSIONS,
     Check,
@@ -21,7 +23,14 @@ from expectations.checks import (
     unique,
 )
 
+# What a lifetime value is predicted for, and what the column `method` says: models, or why there is none.
+_HORIZONS = (12, 24, 36)
+_NO_MODEL = ("none: too few customers", "none: no stable fit")
+_SHOP_METHOD = "bg_nbd_gamma_gamma"
+_COHORT_METHODS = ("sbg", _SHOP_METHOD, f"sbg+{_SHOP_METHOD}", *_NO_MODEL)
+
 LTV_COHORT = "mart_ltv__cohort"
+_COHORT_PREDICTIONS = tuple(f"predicted_ltv_{horizon}m{part}" for horizon in _HORIZONS for part in ("", "_p10", "_p90"))
 LTV_COHORT_COLUMNS = {
     "cohort_month": "DATE",
     "dimension": "VARCHAR",
@@ -31,6 +40,8 @@ LTV_COHORT_COLUMNS = {
     "revenue": "DECIMAL(18,2)",
     "margin": "DECIMAL(18,2)",
     "cumulative_margin_per_customer": "DECIMAL(18,4)",
+    **dict.fromkeys(_COHORT_PREDICTIONS, "DECIMAL(18,4)"),
+    "method": "VARCHAR",
     "is_mature": "BOOLEAN",
 }
 LTV_COHORT_GRAIN = ("cohort_month", "dimension", "segment", "age_months")
@@ -40,7 +51,8 @@ def ltv_cohort(context: Context) -> list[Check]:
     """Return the checks of `mart_ltv__cohort`."""
     mart, through = LTV_COHORT, literal(context.data_through)
     sizes = f"""
-        SELECT min(customer_count) AS lowest, max(customer_count) AS highest
+        SELECT min(customer_count) AS lowest, max(customer_count) AS highest,
+            count(DISTINCT (method, {", ".join(_COHORT_PREDICTIONS)})) AS predictions
         FROM {table(mart)} GROUP BY cohort_month, dimension, segment"""
     running = f"""
         SELECT *, sum(margin) OVER (PARTITION BY cohort_month, dimension, segment ORDER BY age_months) AS margin_so_far
@@ -52,9 +64,10 @@ def ltv_cohort(context: Context) -> list[Check]:
     return [
         *schema(mart, LTV_COHORT_COLUMNS),
         row_count(context, mart, shrink=0.5, growth=3),
-        *not_null([*LTV_COHORT_GRAIN, "customer_count", "is_mature"]),
+        *not_null([*LTV_COHORT_GRAIN, "customer_count", "method", "is_mature"]),
         unique(LTV_COHORT_GRAIN),
         in_set("dimension", DIMENSIONS),
+        in_set("method", _COHORT_METHODS),
         between("age_months", 0),
         between("customer_count", 1),
         # Each segment's money is rounded to the cent by itself.
@@ -96,6 +109,76 @@ def ltv_cohort(context: Context) -> list[Check]:
             "is_mature.matches",
             f"is_mature = (last_day(cohort_month + to_months(age_months)) <= {through})",
             "A row is mature exactly when its month of age is over.",
+        ),
+        *_predicted(mart, _COHORT_PREDICTIONS),
+        holds(mart, "method.constant", "predictions = 1", "A cohort has one prediction, at all its ages.", rows=sizes),
+        *(
+            holds(
+                mart,
+                f"predicted_ltv_{horizon}m.within_interval",
+                f"""predicted_ltv_{horizon}m IS NULL
+                    OR predicted_ltv_{horizon}m BETWEEN predicted_ltv_{horizon}m_p10 AND predicted_ltv_{horizon}m_p90""",
+                f"The prediction for {horizon} months lies within its interval.",
+            )
+            for horizon in _HORIZONS
+        ),
+        *published(context, mart),
+    ]
+
+
+def _predicted(mart: str, columns: Sequence[str]) -> list[Check]:
+    """Checks that predictions are there exactly where a model is, and that at least one of them is, as a warning."""
+    absent = " OR ".join(f"({column} IS NULL) <> (method LIKE 'none%')" for column in columns)
+    predicted = f"SELECT count(*) FILTER (WHERE method NOT LIKE 'none%') AS predicted FROM {table(mart)}"
+    return [
+        holds(mart, "method.matches", f"NOT ({absent})", "Predictions are NULL exactly where method gives a reason."),
+        holds(mart, "method.any_model", "predicted > 0", "A model speaks for somebody.", rows=predicted, severity="warning"),
+    ]
+
+
+LTV_CUSTOMER = "mart_ltv__customer"
+_CUSTOMER_MONEY = ("expected_order_value", *(f"predicted_ltv_{horizon}m" for horizon in _HORIZONS))
+_CUSTOMER_COUNTS = ("order_count", "frequency", "recency_days", "age_days")
+_CUSTOMER_EXPECTED = ("p_alive", "expected_orders_90d", "expected_orders_365d")
+LTV_CUSTOMER_COLUMNS = {
+    "as_of_date": "DATE",
+    "person_id": "VARCHAR",
+    **dict.fromkeys(_CUSTOMER_COUNTS, "BIGINT"),
+    "revenue": "DECIMAL(18,2)",
+    "margin": "DECIMAL(18,2)",
+    **dict.fromkeys(_CUSTOMER_EXPECTED, "DOUBLE"),
+    **dict.fromkeys(_CUSTOMER_MONEY, "DECIMAL(18,4)"),
+    "method": "VARCHAR",
+}
+LTV_CUSTOMER_GRAIN = ("as_of_date", "person_id")
+
+
+def ltv_customer(context: Context) -> list[Check]:
+    """Return the checks of `mart_ltv__customer`."""
+    mart, through = LTV_CUSTOMER, literal(context.data_through)
+    return [
+        *schema(mart, LTV_CUSTOMER_COLUMNS),
+        row_count(context, mart, shrink=0.5, growth=3),
+        *not_null([*LTV_CUSTOMER_GRAIN, *_CUSTOMER_COUNTS, "revenue", "margin", "method"]),
+        unique(LTV_CUSTOMER_GRAIN),
+        in_set("method", (_SHOP_METHOD, *_NO_MODEL)),
+        between("order_count", 1),
+        *(between(column, 0) for column in (*_CUSTOMER_COUNTS[1:], *_CUSTOMER_EXPECTED[1:], "expected_order_value")),
+        between("p_alive", 0, 1),
+        *_predicted(mart, (*_CUSTOMER_EXPECTED, *_CUSTOMER_MONEY)),
+        holds(mart, "as_of_date.current", f"as_of_date = {through}", "Customers are looked at on the last complete day."),
+        holds(
+            mart,
+            "frequency.possible",
+            "frequency < order_count AND recency_days <= age_days AND (recency_days > 0) = (frequency > 0)",
+            "Days of purchase are no more than purchases, and lie between the first of them and today.",
+        ),
+        holds(
+            mart,
+            "expected_orders.possible",
+            """p_alive IS NULL OR (expected_orders_90d <= expected_orders_365d AND expected_orders_365d <= 365
+                AND (frequency > 0 OR p_alive = 1))""",
+            "A year expects no fewer orders than a quarter and at most one a day; who never came back counts as alive.",
         ),
         *published(context, mart),
     ]
@@ -234,6 +317,9 @@ LTV_CAC_COLUMNS = {
     "margin": "DECIMAL(18,2)",
     "paid_cac": "DECIMAL(18,4)",
     "blended_cac": "DECIMAL(18,4)",
+    "ltv_predicted": "DECIMAL(18,4)",
+    "ltv_to_cac": "DOUBLE",
+    "is_review_triggered": "BOOLEAN",
     "payback_months": "INTEGER",
     "roas": "DOUBLE",
     "marketing_roi": "DOUBLE",
@@ -260,7 +346,9 @@ CHANNELS = (
 )
 _LTV_CAC_COUNTS = ("signup_count", "new_customer_count", "paid_customer_count")
 _LTV_CAC_SUMS = ("spend", "impressions", "clicks", *_LTV_CAC_COUNTS, "revenue", "margin")
+_LTV_CAC_COST = "CASE WHEN channel = 'all' THEN blended_cac ELSE paid_cac END"
 _LTV_CAC_RATES = {
+    "ltv_to_cac": f"ltv_predicted / nullif({_LTV_CAC_COST}, 0)",
     "roas": "revenue / nullif(spend, 0)",
     "marketing_roi": "(margin - spend) / nullif(spend, 0)",
     "signup_share_rate": "signup_count / nullif(month_signup_count, 0)",
@@ -331,6 +419,18 @@ def ltv_cac(context: Context) -> list[Check]:
                 rows=shares,
             )
             for column, formula in _LTV_CAC_RATES.items()
+        ),
+        holds(
+            mart,
+            "is_review_triggered.matches",
+            f"is_review_triggered IS NOT DISTINCT FROM ({_LTV_CAC_COST} > 3 * ltv_predicted)",
+            "A review is triggered where a customer costs above three times what it is worth.",
+        ),
+        holds(
+            mart,
+            "ltv_predicted.of_customers",
+            "ltv_predicted IS NULL OR (is_complete AND new_customer_count > 0)",
+            "A lifetime value is predicted of new customers, of months that are over.",
         ),
         holds(
             mart,

@@ -535,6 +535,33 @@ def wecom(draw: st.DrawFn, zone: ZoneInfo) -> Rows:
     return rows
 
 
+_COHORTS = (
+    ("all", "all"),
+    ("channel", "(none)"),
+    ("channel", "email"),
+    ("channel", "paid_search"),
+    ("country", "CN"),
+    ("country", "all"),
+)
+
+
+@st.composite
+def cohort_predictions(draw: st.DrawFn) -> Rows:
+    """What models may say of cohorts, of some that are not there too: means with their bounds, or a reason."""
+    months = [date(2023, 12, 1), date(2024, 1, 1), date(2024, 2, 1), date(2024, 3, 1), date(2024, 5, 1)]
+    rows: Rows = []
+    for month in months:
+        for dimension, segment in _COHORTS:
+            worth = draw(st.sampled_from((None, None, 0.0, 0.0033, 20.0, 41.1525, 12345.6789, -7.5)))
+            row = {"cohort_month": month, "dimension": dimension, "segment": segment, "customer_count": 1}
+            for number, horizon in enumerate((12, 24, 36)):
+                for part, shift in (("", 0), ("_p10", -1), ("_p90", 1)):
+                    row[f"predicted_ltv_{horizon}m{part}"] = None if worth is None else round(worth + (number - 2) + shift, 4)
+            row["method"] = "none: no stable fit" if worth is None else "sbg"
+            rows.append(row)
+    return [row for row in rows if draw(st.integers(0, 4))]
+
+
 @st.composite
 def landings(draw: st.DrawFn, zone: ZoneInfo) -> dict[str, Rows]:
     """Rows of every source but events, few keys among many of them, landed on days before and long after they happened."""

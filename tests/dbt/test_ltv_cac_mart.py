@@ -1,6 +1,7 @@
 """mart_ltv_cac__channel_month against its oracle, on random spend and customers and on directed edges."""
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from tests.dbt.facts import (
     RANDOM,
     accounts,
     ad_spend,
+    cohort_predictions,
     event,
     events,
     fx_rates,
@@ -33,11 +35,11 @@ FAR = (*MIDNIGHTS, datetime(2024, 2, 1), datetime(2024, 4, 1), datetime(2024, 5,
 JANUARY, FEBRUARY = date(2024, 1, 1), date(2024, 2, 1)
 
 
-def check(project: DbtProject, facts, data_through: date) -> dict:
+def check(project: DbtProject, facts, data_through: date, predictions: Sequence[dict] = ()) -> dict:
     """Compare, and return the expected rows."""
     reporting = project.reporting(data_through)
-    expected = channel_months(facts, reporting)
-    assert_same(project.run(MART, facts, reporting), KEY, expected)
+    expected = channel_months(facts, reporting, predictions)
+    assert_same(project.run(MART, facts, reporting, predictions={"ltv_cohorts": predictions}), KEY, expected)
     return expected
 
 
@@ -53,7 +55,7 @@ def compare(project: DbtProject, data: st.DataObject) -> None:
         "fx_rates": data.draw(fx_rates(FAR)),
     }
     data_through = last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((-31, -1, 0, 1, 2, 20, 31, 100))))
-    check(project, facts, data_through)
+    check(project, facts, data_through, data.draw(cohort_predictions()))
 
 
 @settings(RANDOM, max_examples=30)

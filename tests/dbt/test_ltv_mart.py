@@ -1,6 +1,7 @@
 """mart_ltv__cohort against its oracle, on random customers and on directed edges."""
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -9,7 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import MIDNIGHTS, RANDOM, accounts, event, events, fx_rates, landed, last_day, orders, payments, users
+from tests.dbt.facts import (
+    MIDNIGHTS,
+    RANDOM,
+    accounts,
+    cohort_predictions,
+    event,
+    events,
+    fx_rates,
+    landed,
+    last_day,
+    orders,
+    payments,
+    users,
+)
 from tests.dbt.harness import DbtProject
 from tests.oracles.ltv import ltv_cohorts
 
@@ -18,11 +32,11 @@ KEY = ("cohort_month", "dimension", "segment", "age_months")
 FAR = (*MIDNIGHTS, datetime(2024, 2, 1), datetime(2024, 4, 1), datetime(2024, 5, 31))
 
 
-def check(project: DbtProject, facts, data_through: date) -> dict:
+def check(project: DbtProject, facts, data_through: date, predictions: Sequence[dict] = ()) -> dict:
     """Compare, and return the expected rows."""
     reporting = project.reporting(data_through)
-    expected = ltv_cohorts(facts, reporting)
-    assert_same(project.run(MART, facts, reporting), KEY, expected)
+    expected = ltv_cohorts(facts, reporting, predictions)
+    assert_same(project.run(MART, facts, reporting, predictions={"ltv_cohorts": predictions}), KEY, expected)
     return expected
 
 
@@ -37,7 +51,7 @@ def compare(project: DbtProject, data: st.DataObject) -> None:
         "fx_rates": data.draw(fx_rates(FAR)),
     }
     data_through = last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((0, 1, 2, 20, 31, 100))))
-    check(project, facts, data_through)
+    check(project, facts, data_through, data.draw(cohort_predictions()))
 
 
 @settings(RANDOM, max_examples=30)

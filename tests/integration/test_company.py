@@ -15,7 +15,10 @@ from tests.integration.conftest import ask, copy_home, current, look
 def test_the_night_reports_each_stage_and_the_release(company_home):
     text = (company_home / "night.txt").read_text()
     stages = [line.split()[0] for line in text.splitlines() if re.match(r"\w+ .*\d s   ", line)]
-    assert stages == ["ingest", "erase", "plan", "build", "train", "score", "marts", "candidate", "gate", "release"]
+    assert stages == [
+        *("ingest", "erase", "plan", "build", "value", "train", "score", "marts"),
+        *("candidate", "gate", "release"),
+    ]
     assert "data through" in text
     assert re.search(r"gate\s+passed, (\d+) of \1 checks", text)
 
@@ -135,6 +138,46 @@ def test_every_scored_account_is_published_with_what_to_do(company_home):
     assert counts == [(scored[0], scored[0], 1, True)]
     published = ask(company_home, "select sum(churn_probability) from marts.mart_churn__account")[0][0]
     assert published == pytest.approx(scored[1])
+
+
+def test_every_customer_is_valued(company_home):
+    """The mean of the shop's customers, one by one, is that of the cohorts to which they alone belong."""
+    customers, without_value, purchases, accounts, cohort_customers, without_model = look(
+        company_home,
+        """
+        select
+          (select count(*) from ml.ltv_customers),
+          (select count(*) from ml.ltv_customers where predicted_ltv_36m is null or predicted_ltv_36m < predicted_ltv_12m),
+          (select count(*) from intermediate.int_clv__shop_customers),
+          (select count(*) from intermediate.int_clv__account_customers),
+          (select sum(customer_count) from ml.ltv_cohorts where dimension = 'all'),
+          (select count(*) from ml.ltv_cohorts where method like 'none%')
+        """,
+    )[0]
+    assert customers == purchases > 300
+    assert accounts > 100
+    assert cohort_customers == customers + accounts
+    assert (without_value, without_model) == (0, 0)
+    published = ask(
+        company_home,
+        """
+        select count(*), min(person_id), count(distinct person_id), count(distinct as_of_date), sum(predicted_ltv_12m)
+        from marts.mart_ltv__customer
+        """,
+    )[0]
+    assert published[0] == published[2] == customers
+    assert published[1].startswith("p_")
+    assert published[3] == 1
+    # What was published in whole and in parts is the same money: of accounts only what the cohorts have beyond it.
+    whole, accounts_observed = look(
+        company_home,
+        """
+        select
+          (select sum(customer_count * predicted_ltv_12m) from ml.ltv_cohorts where dimension = 'channel'),
+          (select sum(margin_12m) from intermediate.int_clv__account_customers)
+        """,
+    )[0]
+    assert whole > float(published[4]) + float(accounts_observed)
 
 
 def test_what_arrives_later_leaves_earlier_features_as_they_were(company_home, tmp_path):

@@ -21,7 +21,7 @@ from orchestration.definitions import build
 from orchestration.errors import NorthstarError
 from orchestration.settings import load
 from tests.conftest import environment_of
-from tests.integration.conftest import copy_home, current
+from tests.integration.conftest import ask, copy_home, current
 
 SNAPSHOT = Path(__file__).with_name("assets.txt")
 
@@ -173,6 +173,23 @@ def test_the_night_is_recorded_where_the_ui_looks(small_home):
         assert event.asset_materialization.metadata["dagster/row_count"].value > 100
         published = instance.get_latest_materialization_event(dg.AssetKey(["published", "mart_retention__cohort"]))
         assert published.asset_materialization.metadata["release"].value == current(small_home)["release_id"]
+
+
+def test_a_company_too_young_for_a_model_says_so(small_home):
+    """Forty-five days and 150 users: nobody is predicted for without a model, and the night went on."""
+    with dg.DagsterInstance.from_config(str(small_home / "dagster")) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(["ml", "ltv_cohorts"]))
+        metadata = event.asset_materialization.metadata
+    assert metadata["subscriptions"].value.startswith("none: too few customers: ")
+    methods = ask(
+        small_home,
+        "select method like 'none%', count(*), count(predicted_ltv_12m) from marts.mart_ltv__cohort group by 1 order by 1",
+    )
+    assert methods[-1][0]
+    assert methods[-1][1] > 0
+    assert methods[-1][2] == 0
+    assert all(rows == predicted for is_absent, rows, predicted in methods if not is_absent)
+    assert metadata["dagster/row_count"].value > 0
 
 
 def test_the_ui_serves_the_code_location_on_loopback(small_home, tmp_path):

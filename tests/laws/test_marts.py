@@ -32,6 +32,7 @@ ORACLES = {
     "mart_funnel_opportunities__current": "funnel_losses.py",
     "mart_health__account": "health.py",
     "mart_ltv__cohort": "ltv.py",
+    "mart_ltv__customer": "clv.py",
     "mart_ltv_cac__channel_month": "ltv_cac.py",
     "mart_metric__daily": "metrics.py",
     "mart_metric_tree__current": "metrics.py",

@@ -56,6 +56,21 @@ def shop_customers(facts: Facts, reporting: Reporting) -> dict[tuple[str], dict[
         return rows
 
 
+def ltv_customers(facts: Facts, reporting: Reporting, predictions: Sequence[Row]) -> dict[tuple[date, str], dict[str, Any]]:
+    """Rows of mart_ltv__customer by (as_of_date, person_id); predictions: what the models say of each (`ml.ltv_customers`)."""
+    seen = ("order_count", "frequency", "recency_days", "age_days", "revenue", "margin")
+    money = ("expected_order_value", *(f"predicted_ltv_{horizon}m" for horizon in HORIZONS))
+    said = {row["person_id"]: row for row in predictions}
+    return {
+        (reporting.data_through, person): {
+            **{name: row[name] for name in seen},
+            **{name: said[person][name] for name in ("p_alive", "expected_orders_90d", "expected_orders_365d", "method")},
+            **{name: None if said[person][name] is None else Decimal(str(said[person][name])) for name in money},
+        }
+        for (person,), row in shop_customers(facts, reporting).items()
+    }
+
+
 def account_customers(facts: Facts, reporting: Reporting) -> dict[tuple[str], dict[str, Any]]:
     """Rows by (customer_id,): accounts that paid something by the last day of data, staff left out."""
     with localcontext(prec=50):

@@ -5,7 +5,7 @@ the persons are (`persons`).
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -33,11 +33,13 @@ class Amount:
     is_payment: bool
 
 
-def ltv_cohorts(facts: Facts, reporting: Reporting) -> dict[Key, dict[str, Any]]:
+def ltv_cohorts(facts: Facts, reporting: Reporting, predictions: Sequence[Row] = ()) -> dict[Key, dict[str, Any]]:
     """Rows by (cohort_month, dimension, segment, age_months); every month of a cohort up to the one of data_through.
 
     `cumulative_margin_per_customer` is not rounded; `revenue` and `margin` are, to cents, half away from zero.
+    predictions: what the models say of cohorts (`ml.ltv_cohorts`), the same at every age.
     """
+    predicted = predicted_cohorts(predictions)
     with localcontext(prec=50):
         found = people(facts, reporting)
         amounts = customer_amounts(facts, reporting, found)
@@ -68,9 +70,25 @@ def ltv_cohorts(facts: Facts, reporting: Reporting) -> dict[Key, dict[str, Any]]
                     "revenue": _round(sum((amount.revenue for amount in members), Decimal(0)), 2) if is_mature else None,
                     "margin": _round(sum((amount.margin for amount in members), Decimal(0)), 2) if is_mature else None,
                     "cumulative_margin_per_customer": total / len(customers) if is_mature else None,
+                    **predicted.get((start, dimension, segment), NOT_PREDICTED),
                     "is_mature": is_mature,
                 }
         return rows
+
+
+PREDICTED = [f"predicted_ltv_{horizon}m{part}" for horizon in (12, 24, 36) for part in ("", "_p10", "_p90")]
+NOT_PREDICTED: dict[str, Any] = {**dict.fromkeys(PREDICTED), "method": "none: too few customers"}
+
+
+def predicted_cohorts(predictions: Sequence[Row]) -> dict[tuple[date, str, str], dict[str, Any]]:
+    """Predictions by (cohort_month, dimension, segment), money as decimals."""
+    return {
+        (row["cohort_month"], row["dimension"], row["segment"]): {
+            **{name: None if row[name] is None else Decimal(str(row[name])) for name in PREDICTED},
+            "method": row["method"],
+        }
+        for row in predictions
+    }
 
 
 def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[Amount]:

@@ -5,14 +5,15 @@ the persons are (`persons`).
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
-from tests.oracles.ltv import Amount, Rates, _customer, customer_amounts
+from tests.oracles.ltv import NOT_PREDICTED, Amount, Rates, _customer, customer_amounts, predicted_cohorts
 from tests.oracles.persons import channel_of, first_landed, people
-from tests.oracles.reporting import Facts, Reporting
+from tests.oracles.reporting import Facts, Reporting, Row
 
 NOTHING = Decimal(0)
 Key = tuple[date, str]
@@ -30,17 +31,30 @@ class Cell:
     amounts: list[tuple[int, Amount]] = field(default_factory=list)
 
 
-def channel_months(facts: Facts, reporting: Reporting) -> dict[Key, dict[str, Any]]:
-    """Rows by (month, channel) where something was spent or somebody came, and by (month, 'all')."""
+def channel_months(facts: Facts, reporting: Reporting, predictions: Sequence[Row] = ()) -> dict[Key, dict[str, Any]]:
+    """Rows by (month, channel) where something was spent or somebody came, and by (month, 'all').
+
+    predictions: what the models say of cohorts (`ml.ltv_cohorts`).
+    """
+    predicted = predicted_cohorts(predictions)
     with localcontext(prec=50):
         cells: dict[Key, Cell] = defaultdict(Cell)
         _add_spend(cells, facts, reporting)
         _add_persons_and_customers(cells, facts, reporting)
-        return {
+        rows = {
             (month, name): row
             for month in {month for month, _ in cells}
             for name, row in _month(month, {name: cell for (at, name), cell in cells.items() if at == month}, reporting).items()
         }
+        for (month, name), row in rows.items():
+            where = (month, "all", "all") if name == "all" else (month, "channel", name)
+            worth = predicted.get(where, NOT_PREDICTED)["predicted_ltv_36m"] if row["is_complete"] else None
+            cost = row["blended_cac" if name == "all" else "paid_cac"]
+            is_known = worth is not None and cost is not None
+            row["ltv_predicted"] = worth
+            row["ltv_to_cac"] = float(worth / cost.quantize(Decimal("0.0001"), ROUND_HALF_UP)) if is_known and cost else None
+            row["is_review_triggered"] = cost > 3 * worth if is_known else None
+        return rows
 
 
 def _add_spend(cells: dict[Key, Cell], facts: Facts, reporting: Reporting) -> None:

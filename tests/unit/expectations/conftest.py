@@ -25,6 +25,7 @@ MARTS = (
     "mart_churn__account",
     "mart_metric__daily",
     "mart_metric_tree__current",
+    "mart_ltv__customer",
 )
 # The suites of these look into each other's mart.
 _TOGETHER = ("mart_metric__daily", "mart_metric_tree__current")
@@ -179,8 +180,22 @@ SELECT cohort_month, dimension, segment, age_months, customer_count, CASE WHEN i
     CASE WHEN is_mature THEN margin END AS margin,
     CASE WHEN is_mature THEN
         (sum(margin) OVER (PARTITION BY cohort_month, dimension, segment ORDER BY age_months))::DOUBLE / customer_count
-    END::DECIMAL(18, 4) AS cumulative_margin_per_customer, is_mature
-FROM margins;
+    END::DECIMAL(18, 4) AS cumulative_margin_per_customer, {predictions},
+    if(is_predicted, 'sbg+bg_nbd_gamma_gamma', 'none: too few customers') AS method, is_mature
+FROM (SELECT *, segment <> 'email' AS is_predicted FROM margins);
+
+CREATE TABLE mart_ltv__customer AS
+SELECT DATE '{through}' AS as_of_date, 'p_' || person AS person_id, 3::BIGINT AS order_count,
+    (person // 4 % 2)::BIGINT AS frequency, (person // 4 % 2 * 5)::BIGINT AS recency_days, 40::BIGINT AS age_days,
+    30::DECIMAL(18, 2) AS revenue, 24::DECIMAL(18, 2) AS margin,
+    if(person // 4 % 2 = 0, 1, 0.5)::DOUBLE AS p_alive, 0.5::DOUBLE AS expected_orders_90d, 1.5::DOUBLE AS expected_orders_365d,
+    COLUMNS(['expected_order_value', 'predicted_ltv_12m', 'predicted_ltv_24m', 'predicted_ltv_36m']),
+    'bg_nbd_gamma_gamma' AS method
+FROM (
+    SELECT person, 10::DECIMAL(18, 4) AS expected_order_value, 50::DECIMAL(18, 4) AS predicted_ltv_12m,
+        60::DECIMAL(18, 4) AS predicted_ltv_24m, 70::DECIMAL(18, 4) AS predicted_ltv_36m
+    FROM persons WHERE person % 4 = 0
+);
 
 CREATE TABLE mart_data_quality__daily AS
 WITH arrivals AS (
@@ -259,6 +274,9 @@ SELECT month, channel, spend::DECIMAL(18, 2) AS spend, impressions::BIGINT AS im
     paid_customer_count::BIGINT AS paid_customer_count, revenue::DECIMAL(18, 2) AS revenue, margin::DECIMAL(18, 2) AS margin,
     (spend / nullif(paid_customer_count, 0))::DECIMAL(18, 4) AS paid_cac,
     if(channel = 'all', spend / nullif(new_customer_count, 0), NULL)::DECIMAL(18, 4) AS blended_cac,
+    60::DECIMAL(18, 4) AS ltv_predicted,
+    60::DECIMAL(18, 4) / nullif(if(channel = 'all', blended_cac, paid_cac), 0) AS ltv_to_cac,
+    if(channel = 'all', blended_cac, paid_cac) > 180 AS is_review_triggered,
     if(spend > 0 AND margin >= spend, 0, NULL)::INTEGER AS payback_months,
     revenue::DECIMAL(18, 2) / nullif(spend, 0) AS roas,
     (margin::DECIMAL(18, 2) - spend) / nullif(spend, 0) AS marketing_roi,
@@ -349,6 +367,12 @@ SELECT metric, period, period_start, dimension, segment, value::DOUBLE AS value,
 FROM valued WINDOW periods AS (PARTITION BY metric, dimension, segment ORDER BY period_start);
 """
 
+# Of a mean value for each horizon, with its interval.
+_PREDICTIONS = ", ".join(
+    f"if(is_predicted, {10 * horizon + shift}, NULL)::DECIMAL(18, 4) AS predicted_ltv_{horizon}m{part}"
+    for horizon in (12, 24, 36)
+    for part, shift in (("", 0), ("_p10", -5), ("_p90", 5))
+)
 _PUBLICATION_SQL = """
 CREATE OR REPLACE TABLE _publication AS SELECT 'r-0001' AS release_id, DATE '{through}' AS data_through,
     TIMESTAMP '2026-04-01 02:00:00' AS published_at, '0.1.0' AS code_version, NULL::VARCHAR AS model_version,
@@ -364,7 +388,9 @@ def build_candidate(path: Path, *, days: int = 45, persons: int = 900, countries
     """Write a candidate of all marts."""
     with duckdb.connect(str(path)) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(_MARTS_SQL.format(through=THROUGH, days=days, persons=persons, countries=countries))
+        connection.execute(
+            _MARTS_SQL.format(through=THROUGH, days=days, persons=persons, countries=countries, predictions=_PREDICTIONS)
+        )
         _publish(connection)
     return path
 

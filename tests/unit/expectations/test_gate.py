@@ -19,7 +19,7 @@ from expectations.gate import CandidateError, CheckResult, GateReport, MartRepor
 from expectations.suites import customer, engagement, funnel, metrics, quality, retention, revenue
 
 THROUGH = date(2026, 3, 31)
-FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC, HEALTH, CHURN, METRICS, TREE = MARTS = (
+FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC, HEALTH, CHURN, METRICS, TREE, WORTH = MARTS = (
     funnel.MART,
     retention.MART,
     revenue.LTV_COHORT,
@@ -33,6 +33,7 @@ FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC, HEA
     customer.CHURN,
     metrics.DAILY,
     metrics.TREE,
+    revenue.LTV_CUSTOMER,
 )
 
 
@@ -143,6 +144,25 @@ CORRUPTIONS = [
     (LTV, "UPDATE {mart} SET cohort_month = cohort_month + 14", "cohort_month.aligned"),
     (LTV, "UPDATE {mart} SET is_mature = true", "is_mature.matches"),
     (LTV, "ALTER TABLE {mart} ALTER revenue TYPE DOUBLE", "types"),
+    (LTV, "UPDATE {mart} SET method = 'guess'", "method.known"),
+    (LTV, "UPDATE {mart} SET method = NULL", "method.not_null"),
+    (LTV, "UPDATE {mart} SET predicted_ltv_24m = NULL", "method.matches"),
+    (LTV, "UPDATE {mart} SET method = 'none: no stable fit'", "method.matches"),
+    (LTV, "UPDATE {mart} SET predicted_ltv_36m = 9 WHERE age_months = 1", "method.constant"),
+    (LTV, "UPDATE {mart} SET predicted_ltv_12m = predicted_ltv_12m_p90 + 1", "predicted_ltv_12m.within_interval"),
+    (WORTH, "DELETE FROM {mart}", "row_count"),
+    (WORTH, "INSERT INTO {mart} FROM {mart}", "grain.unique"),
+    (WORTH, "UPDATE {mart} SET person_id = NULL", "person_id.not_null"),
+    (WORTH, "UPDATE {mart} SET as_of_date = as_of_date - 1", "as_of_date.current"),
+    (WORTH, "UPDATE {mart} SET method = 'sbg'", "method.known"),
+    (WORTH, "UPDATE {mart} SET p_alive = NULL", "method.matches"),
+    (WORTH, "UPDATE {mart} SET p_alive = 100 * p_alive", "p_alive.range"),
+    (WORTH, "UPDATE {mart} SET order_count = 0", "order_count.range"),
+    (WORTH, "UPDATE {mart} SET frequency = order_count", "frequency.possible"),
+    (WORTH, "UPDATE {mart} SET recency_days = age_days + 1", "frequency.possible"),
+    (WORTH, "UPDATE {mart} SET expected_orders_90d = 2", "expected_orders.possible"),
+    (WORTH, "UPDATE {mart} SET expected_order_value = -1", "expected_order_value.range"),
+    (WORTH, "ALTER TABLE {mart} ALTER predicted_ltv_36m TYPE DOUBLE", "types"),
     (QUALITY, "DELETE FROM {mart}", "row_count"),
     (QUALITY, "DELETE FROM {mart} WHERE date = DATE '2026-03-01'", "landed.reconciles_with_lake"),
     (QUALITY, "DELETE FROM {mart} WHERE source = 'users'", "accepted.reconciles_with_lake"),
@@ -266,6 +286,10 @@ CORRUPTIONS = [
     (CAC, "UPDATE {mart} SET roas = roas / 100", "roas.matches"),
     (CAC, "UPDATE {mart} SET marketing_roi = roas", "marketing_roi.matches"),
     (CAC, "UPDATE {mart} SET signup_share_rate = 1", "signup_share_rate.matches"),
+    (CAC, "UPDATE {mart} SET ltv_to_cac = 1 / ltv_to_cac", "ltv_to_cac.matches"),
+    (CAC, "UPDATE {mart} SET ltv_to_cac = coalesce(ltv_to_cac, 0)", "ltv_to_cac.matches"),
+    (CAC, "UPDATE {mart} SET is_review_triggered = NOT is_review_triggered", "is_review_triggered.matches"),
+    (CAC, "UPDATE {mart} SET new_customer_count = 0", "ltv_predicted.of_customers"),
     (CAC, "UPDATE {mart} SET payback_months = 1 WHERE month = DATE '2026-03-01'", "payback_months.possible"),
     (CAC, "UPDATE {mart} SET payback_months = 0 WHERE channel = 'direct'", "payback_months.possible"),
     (CAC, "UPDATE {mart} SET revenue = margin, margin = revenue", "margin.within_revenue"),
@@ -435,7 +459,7 @@ def test_a_missing_publication_or_mart_is_an_error_not_a_crash(corrupt, context)
     lines = gate.summary_lines(report)
     assert any(f"failed: {LTV}.types." in line for line in lines)
     assert sum(f"error: {LTV}." in line for line in lines) == 3
-    assert any(line.endswith("26 more checks cannot be evaluated") for line in lines)
+    assert any(line.endswith("34 more checks cannot be evaluated") for line in lines)
     assert not report.passed
 
 
@@ -445,6 +469,13 @@ def test_warnings_do_not_refuse(corrupt) -> None:
     assert one(report, "_publication.data_through.recent").status == "failed"
     assert report.passed
     assert any("warning: _publication.data_through.recent" in line for line in gate.summary_lines(report))
+
+
+def test_a_company_without_any_model_is_warned_of_and_published(corrupt, context) -> None:
+    names = ", ".join(f"predicted_ltv_{horizon}m{part} = NULL" for horizon in (12, 24, 36) for part in ("", "_p10", "_p90"))
+    report = validate(corrupt(LTV, before=f"UPDATE {LTV} SET {names}, method = 'none: too few customers'"), [LTV], context)
+    assert one(report, f"{LTV}.method.any_model").status == "failed"
+    assert report.passed
 
 
 def _suite(*checks):

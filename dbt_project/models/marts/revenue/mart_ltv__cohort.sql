@@ -69,14 +69,27 @@ accumulated as (
 )
 
 select
-  cohort_month,
-  dimension,
-  segment,
-  cast(age_months as integer) as age_months,
-  customer_count,
-  cast(case when is_mature then revenue end as decimal(18, 2)) as revenue,
-  cast(case when is_mature then margin end as decimal(18, 2)) as margin,
-  cast(case when is_mature then cast(cumulative_margin as decimal(28, 6)) / customer_count end as decimal(18, 4))
-    as cumulative_margin_per_customer,
-  is_mature
+  accumulated.cohort_month,
+  accumulated.dimension,
+  accumulated.segment,
+  cast(accumulated.age_months as integer) as age_months,
+  accumulated.customer_count,
+  cast(case when accumulated.is_mature then accumulated.revenue end as decimal(18, 2)) as revenue,
+  cast(case when accumulated.is_mature then accumulated.margin end as decimal(18, 2)) as margin,
+  cast(
+    case when accumulated.is_mature then cast(accumulated.cumulative_margin as decimal(28, 6)) / accumulated.customer_count end
+    as decimal(18, 4)
+  ) as cumulative_margin_per_customer,
+  {%- for horizon in clv_horizons() %}
+  {%- for part in ["", "_p10", "_p90"] %}
+  cast(predicted.predicted_ltv_{{ horizon }}m{{ part }} as decimal(18, 4)) as predicted_ltv_{{ horizon }}m{{ part }},
+  {%- endfor %}
+  {%- endfor %}
+  coalesce(predicted.method, 'none: too few customers') as method,
+  accumulated.is_mature
 from accumulated
+left join {{ source("ml", "ltv_cohorts") }} as predicted
+  on
+    accumulated.cohort_month = predicted.cohort_month
+    and accumulated.dimension = predicted.dimension
+    and accumulated.segment = predicted.segment

@@ -82,11 +82,32 @@ marked as (
   select
     months.*,
     paybacks.payback_months,
+    predicted.predicted_ltv_36m,
     sum(case when months.channel = 'all' then months.signup_count end) over (partition by months.month) as month_signup_count,
     {{ period_last_day("month", "months.month", 0) }} <= run.data_through as is_complete
   from months
   cross join {{ source("control", "run") }} as run
   left join paybacks on months.month = paybacks.month and months.channel = paybacks.channel
+  left join {{ source("ml", "ltv_cohorts") }} as predicted
+    on
+      months.month = predicted.cohort_month
+      and months.channel = predicted.segment
+      and predicted.dimension = case when months.channel = 'all' then 'all' else 'channel' end
+),
+
+priced as (
+  select
+    *,
+    cast(case when is_complete then spend / nullif(paid_customer_count, 0) end as decimal(18, 4)) as paid_cac,
+    cast(case when is_complete and channel = 'all' then spend / nullif(new_customer_count, 0) end as decimal(18, 4)) as blended_cac,
+    cast(case when is_complete then predicted_ltv_36m end as decimal(18, 4)) as ltv_predicted
+  from marked
+),
+
+-- Customers that nothing was spent on cost nothing, and lower what those of all channels cost.
+judged as (
+  select *, case when channel = 'all' then blended_cac else paid_cac end as cac
+  from priced
 )
 
 select
@@ -100,11 +121,14 @@ select
   {%- endfor %}
   cast(revenue as decimal(18, 2)) as revenue,
   cast(margin as decimal(18, 2)) as margin,
-  cast(case when is_complete then spend / nullif(paid_customer_count, 0) end as decimal(18, 4)) as paid_cac,
-  cast(case when is_complete and channel = 'all' then spend / nullif(new_customer_count, 0) end as decimal(18, 4)) as blended_cac,
+  paid_cac,
+  blended_cac,
+  ltv_predicted,
+  ltv_predicted / nullif(cac, 0) as ltv_to_cac,
+  cac > 3 * ltv_predicted as is_review_triggered,
   cast(payback_months as integer) as payback_months,
   case when is_complete then revenue / nullif(spend, 0) end as roas,
   case when is_complete then (margin - spend) / nullif(spend, 0) end as marketing_roi,
   case when is_complete then signup_count / nullif(month_signup_count, 0) end as signup_share_rate,
   is_complete
-from marked
+from judged

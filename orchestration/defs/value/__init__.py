@@ -1,0 +1,1 @@
+"""Lifetime values: predicted nightly."""
