@@ -17,15 +17,22 @@ cohorts as (
   where rule = 'exact' and (cohort_event, cohort_grain) in (('signup', 'day'), ('first_payment', 'month'))
 ),
 
+-- A cohort's prediction is the same at every age.
+lifetimes as (
+  select *, cohort_month as month, is_mature as is_complete from {{ ref("mart_ltv__cohort") }}
+  where age_months = 0
+),
+
 published as (
   {%- for metric, relation, numerator, denominator in [
     ("mrr", ref("mart_mrr__month"), "closing_mrr", "null"),
     ("cac", "acquisition", "spend", "customer_count"),
     ("marketing_roi", "acquisition", "margin - spend", "spend"),
+    ("ltv", "lifetimes", "predicted_ltv_36m * customer_count", "case when predicted_ltv_36m is not null then customer_count end"),
+    ("ltv_to_cac", "acquisition", "ltv_predicted * customer_count", "case when ltv_predicted is not null then spend end"),
+    ("cac_to_ltv_alarm", "acquisition", "case when ltv_predicted is not null then spend end", "ltv_predicted * customer_count"),
   ] %}
-  select
-    '{{ metric }}' as metric, month as period_start, dimension, segment,
-    {{ numerator }} as numerator, {{ denominator }} as denominator, is_complete
+  select '{{ metric }}' as metric, month as period_start, dimension, segment, {{ numerator }} as numerator, {{ denominator }} as denominator, is_complete
   from {{ relation }}
 
   union all
@@ -87,13 +94,16 @@ valued as (
 ),
 
 -- The growth of a period that is not over, or after one that was not whole, is none yet.
-growths as (
+measures as (
+  select metric, period_start, dimension, segment, numerator, denominator, value, is_complete, previous_start
+  from valued
+  union all
   select
     definitions.metric, valued.period_start, valued.dimension, valued.segment,
     case when valued.is_complete and previous.is_complete then valued.value - previous.value end as numerator,
     case when valued.is_complete and previous.is_complete and valued.value is not null then previous.value end as denominator,
-    valued.is_complete and previous.is_complete as is_complete,
-    valued.previous_start
+    case when valued.is_complete and previous.is_complete then (valued.value - previous.value) / nullif(previous.value, 0) end as value,
+    valued.is_complete and previous.is_complete as is_complete, valued.previous_start
   from valued
   inner join valued as previous
     on
@@ -102,14 +112,6 @@ growths as (
       and valued.dimension = previous.dimension
       and valued.segment = previous.segment
   inner join {{ ref("int_metrics__definitions") }} as definitions on valued.metric = definitions.growth_of
-),
-
-measures as (
-  select metric, period_start, dimension, segment, numerator, denominator, value, is_complete, previous_start
-  from valued
-  union all
-  select metric, period_start, dimension, segment, numerator, denominator, numerator / nullif(denominator, 0) as value, is_complete, previous_start
-  from growths
 ),
 
 compared as (
