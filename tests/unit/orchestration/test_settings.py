@@ -262,6 +262,7 @@ CHANGES: dict[str, Any] = {
     "reporting_currency": "EUR",
     "week_start": "sunday",
     "gross_margin": "0.5",
+    "monthly_discount_rate": 0.02,
     "partition_start": "2011-01-01",
     "required_sources": ["events"],
     "max_quarantine_ratio": 0.5,
