@@ -46,7 +46,7 @@ SHOP_METHOD, SUBSCRIPTION_METHOD = "bg_nbd_gamma_gamma", "sbg"
 _MARGINS = tuple(f"margin_{horizon}m" for horizon in HORIZONS)
 _REMAINING = tuple(f"remaining_days_{horizon}m" for horizon in HORIZONS)
 CUSTOMER_COLUMNS = ("frequency", "recency_days", "age_days", "mean_repeat_value", "order_margin", *_MARGINS, *_REMAINING)
-TENURE_COLUMNS = ("period", "lost", "alive")
+TENURE_COLUMNS = ("period", "lost", "alive", "entered")
 ACCOUNT_COLUMNS = ("tenure_months", "age_months", "next_payment_month", "monthly_margin", *_MARGINS)
 SEGMENT = ("plan", "channel")
 
@@ -233,7 +233,7 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
         """Fit a model of each segment.
 
         tenures: one row per plan, channel and period of tenure, in any order: plan and channel (text, not NULL), and period
-        (months), lost and alive as `ShiftedBetaGeometric.fit` takes them.
+        (months), lost, alive and entered as `ShiftedBetaGeometric.fit` takes them.
 
         Raises ClvError for a frame that is none of periods; DegenerateDataError and ConvergenceError where a segment needs the
         pool and that cannot be fitted either.

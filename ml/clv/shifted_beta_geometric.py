@@ -50,12 +50,14 @@ class ShiftedBetaGeometric(LikelihoodEstimator):
         self.minimum_lost = minimum_lost
         self.label = label
 
-    def fit(self, period: "ArrayLike", lost: "ArrayLike", alive: "ArrayLike") -> Self:
+    def fit(self, period: "ArrayLike", lost: "ArrayLike", alive: "ArrayLike", entered: "ArrayLike | None" = None) -> Self:
         """Fit on rows of counts, all of shape (n,), in any order; cohorts of different age may lie one below the other.
 
         period: periods of tenure, whole numbers from 0. Period 0 counts customers who have not come to a renewal yet.
         lost: customers who left in that period, that is at the renewal that ends it.
         alive: customers who are alive after that period and are observed no longer (censored): a cohort's last row, mostly.
+        entered: customers who had lived so many periods when they came under observation (delayed entry); none by default. Of
+        those who had left by then nobody knows, so that their own earlier renewals must not count as kept.
 
         A cohort of 1,000 of whom 369 and 163 left in its first two periods is (1, 369, 0), (2, 163, 468). The likelihood is a
         product of renewals, Π r(t)^kept(t) · (1 − r(t))^lost(t), so only the sums by period count.
@@ -64,7 +66,7 @@ class ShiftedBetaGeometric(LikelihoodEstimator):
         one period only; ConstantChurnError where churn does not fall with tenure, so that α and β grow without limit;
         ConvergenceError where no maximum is found, such as churn in one period only.
         """
-        at_risk, lost_by_period = _renewals(self, period, lost, alive)
+        at_risk, lost_by_period = _renewals(self, period, lost, alive, entered)
         kept = at_risk - lost_by_period
         if (at_risk > 0).sum() < 2 or kept.sum() == 0:
             raise DegenerateDataError(
@@ -156,9 +158,9 @@ class ShiftedGeometric(LikelihoodEstimator):
         self.minimum_lost = minimum_lost
         self.label = label
 
-    def fit(self, period: "ArrayLike", lost: "ArrayLike", alive: "ArrayLike") -> Self:
+    def fit(self, period: "ArrayLike", lost: "ArrayLike", alive: "ArrayLike", entered: "ArrayLike | None" = None) -> Self:
         """Fit on the rows that `ShiftedBetaGeometric.fit` takes. Raises ClvError, DegenerateDataError."""
-        at_risk, lost_by_period = _renewals(self, period, lost, alive)
+        at_risk, lost_by_period = _renewals(self, period, lost, alive, entered)
         renewals, left = float(at_risk.sum()), float(lost_by_period.sum())
         if left == renewals:
             raise DegenerateDataError(f"{self.subject}: every renewal was refused")
@@ -177,7 +179,11 @@ class ShiftedGeometric(LikelihoodEstimator):
 
 
 def _renewals(
-    model: "ShiftedBetaGeometric | ShiftedGeometric", period: "ArrayLike", lost: "ArrayLike", alive: "ArrayLike"
+    model: "ShiftedBetaGeometric | ShiftedGeometric",
+    period: "ArrayLike",
+    lost: "ArrayLike",
+    alive: "ArrayLike",
+    entered: "ArrayLike | None",
 ) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
     """Customers who came to the renewal of period 1, 2, …, and those of them who left, each of shape (periods,).
 
@@ -188,7 +194,8 @@ def _renewals(
     periods = vector(period, "period", model.subject, whole=True, lowest=0, highest=10_000)
     left = vector(lost, "lost", model.subject, whole=True, lowest=0)
     stayed = vector(alive, "alive", model.subject, whole=True, lowest=0)
-    same_length(model.subject, period=periods, lost=left, alive=stayed)
+    late = np.zeros_like(periods) if entered is None else vector(entered, "entered", model.subject, whole=True, lowest=0)
+    same_length(model.subject, period=periods, lost=left, alive=stayed, **({} if entered is None else {"entered": late}))
     if left[periods == 0].any():
         raise ClvError(f"{model.subject}: customers are lost in period 0, but the first renewal ends period 1")
     model.customer_count_ = int(left.sum() + stayed.sum())
@@ -200,8 +207,11 @@ def _renewals(
         )
     index = periods.astype(np.int64)
     lost_by_period: NDArray[np.float64] = np.bincount(index, weights=left)[1:].astype(np.float64)
-    leaving = lost_by_period + np.bincount(index, weights=stayed)[1:]
-    return np.cumsum(leaving[::-1])[::-1], lost_by_period
+    leaving = lost_by_period + np.bincount(index, weights=stayed)[1:] - np.bincount(index, weights=late)[1:]
+    at_risk: NDArray[np.float64] = np.cumsum(leaving[::-1])[::-1]
+    if (at_risk < lost_by_period).any():
+        raise ClvError(f"{model.subject}: more customers entered late than are lost or alive afterwards")
+    return at_risk, lost_by_period
 
 
 def _score_of_difference(at_risk: "NDArray[np.float64]", lost: "NDArray[np.float64]") -> float:

@@ -4,7 +4,7 @@ Belongs here: purchases and margins by customer, months of tenure, the months th
 amount is (`ltv`), what accounts pay at the ends of months (`mrr`).
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
@@ -99,21 +99,34 @@ def account_customers(facts: Facts, reporting: Reporting) -> dict[tuple[str], di
 
 
 def subscription_tenures(facts: Facts, reporting: Reporting) -> dict[tuple[str, str, int], dict[str, Any]]:
-    """Rows by (plan, channel, period): of the accounts' first spells, those that ended in it, and those seen no longer."""
+    """Rows by (plan, channel, period): of first spells those lost in it, those seen no longer, those whose watch began after it.
+
+    Nobody is watched until somebody has left for the first time.
+    """
     profiles = account_profiles(facts, reporting)
     paid = paid_months(facts, reporting)
-    lost: Counter[tuple[str, str, int]] = Counter()
-    alive: Counter[tuple[str, str, int]] = Counter()
+    spells: list[tuple[str, str, list[date], date | None]] = []
     for account in {account for account, _ in paid}:
         profile = profiles.get(account, {})
         whole = [month for month in _spells(account, paid, reporting)[0] if _is_over(month, reporting)]
-        if not whole or profile.get("is_internal"):
+        if whole and not profile.get("is_internal"):
+            following = reporting.shift("month", whole[-1], 1)
+            is_lost = (account, following) not in paid and _is_over(following, reporting)
+            spells.append(
+                (paid[account, whole[0]].plan, profile.get("channel") or "(none)", whole, following if is_lost else None)
+            )
+    first_loss = min((left for _, _, _, left in spells if left), default=None)
+    rows: dict[tuple[str, str, int], dict[str, Any]] = defaultdict(lambda: {"lost": 0, "alive": 0, "entered": 0})
+    for plan, channel, whole, left in spells:
+        # Renewal n is in the n-th month after the first; those up to the first loss are not looked at.
+        renewals = [*whole[1:], *([left] if left else [])]
+        unseen = sum(1 for month in renewals if first_loss and month <= first_loss)
+        if left and unseen == len(renewals):
             continue
-        following = reporting.shift("month", whole[-1], 1)
-        is_lost = (account, following) not in paid and _is_over(following, reporting)
-        key = paid[account, whole[0]].plan, profile.get("channel") or "(none)", len(whole) - 1 + is_lost
-        (lost if is_lost else alive)[key] += 1
-    return {key: {"lost": lost[key], "alive": alive[key]} for key in lost.keys() | alive.keys()}
+        rows[plan, channel, len(renewals)]["lost" if left else "alive"] += 1
+        if unseen:
+            rows[plan, channel, unseen]["entered"] += 1
+    return dict(rows)
 
 
 def _histories(facts: Facts, reporting: Reporting, found: People) -> dict[str, list[Amount]]:

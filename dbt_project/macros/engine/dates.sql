@@ -43,6 +43,10 @@
 {% macro days_after(day, days) %}{{ return(adapter.dispatch("days_after")(day, days)) }}{% endmacro %}
 {% macro duckdb__days_after(day, days) -%} ({{ day }} + cast({{ days }} as integer)) {%- endmacro %}
 
+{#- First day of the month a number of months after the one that starts on a day. -#}
+{% macro months_after(month, months) %}{{ return(adapter.dispatch("months_after")(month, months)) }}{% endmacro %}
+{% macro duckdb__months_after(month, months) -%} cast({{ month }} + to_months(cast({{ months }} as integer)) as date) {%- endmacro %}
+
 {#- Seconds from one timestamp to a later one. -#}
 {% macro seconds_between(from_at, to_at) %}{{ return(adapter.dispatch("seconds_between")(from_at, to_at)) }}{% endmacro %}
 {% macro duckdb__seconds_between(from_at, to_at) -%} (epoch_us({{ to_at }}) - epoch_us({{ from_at }})) / 1e6 {%- endmacro %}

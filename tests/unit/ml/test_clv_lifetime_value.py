@@ -246,7 +246,7 @@ def test_a_segment_that_was_never_seen_is_the_pool_s(subscriptions, accounts):
 def test_a_pool_that_cannot_be_fitted_either_is_an_error(tenures, accounts):
     with pytest.raises(DegenerateDataError, match=r"ShiftedBetaGeometric \(all segments\): 3 of 12 customers left"):
         SubscriptionLifetimeValue().fit(tenures[tenures["plan"] == "rare"])
-    once = pd.DataFrame({"period": [1, 9], "lost": [400, 0], "alive": [0, 600], "plan": "once", "channel": "ads"})
+    once = pd.DataFrame({"period": [1, 9], "lost": [400, 0], "alive": [0, 600], "entered": 0, "plan": "once", "channel": "ads"})
     with pytest.raises(ConvergenceError, match=r"ShiftedBetaGeometric \(all segments\): the likelihood grows up to the bounds"):
         SubscriptionLifetimeValue().fit(once)
     # Without a history, paying accounts need a pool that is not there; those that have stopped need none.

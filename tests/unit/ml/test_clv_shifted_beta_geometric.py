@@ -180,6 +180,23 @@ def test_customers_before_their_first_renewal_change_nothing_but_the_count():
     assert fit(more).customer_count_ == 570
 
 
+def test_survivors_of_an_unseen_past_do_not_flatter_the_estimate():
+    """A cohort of which nothing but its survivors of three periods is known gives what its watched renewals give."""
+    alive = [100_000, 80_000, 68_000, 60_000, 54_600, 50_600, 47_500]
+    watched = {"period": [4, 5, 6, 3], "lost": [5_400, 4_000, 3_100, 0], "alive": [0, 0, 47_500, 0], "entered": [0, 0, 0, 60_000]}
+    whole = fit(survivors(alive))
+    late = ShiftedBetaGeometric().fit(**watched)
+    flattered = ShiftedBetaGeometric().fit(**{**watched, "entered": [0] * 4})
+    assert late.retention([4, 5, 6]) == pytest.approx(whole.retention([4, 5, 6]), rel=0.005)
+    assert late.customer_count_ == 60_000
+    assert flattered.survival([6])[0] > 0.75 > late.survival([6])[0]
+
+
+def test_more_late_entries_than_customers_are_refused():
+    with pytest.raises(ClvError, match="more customers entered late than are lost or alive afterwards"):
+        ShiftedBetaGeometric().fit([1, 2], [30, 20], [0, 10], [0, 61])
+
+
 def test_columns_of_different_length_and_wrong_settings_are_refused():
     with pytest.raises(ClvError, match=r"differ in length \(period 2, lost 1, alive 2\)"):
         ShiftedBetaGeometric().fit([1, 2], [30], [0, 9])
