@@ -17,6 +17,16 @@
     end
 {%- endmacro %}
 
+{#- The value that a metric of a kind has by its figures. -#}
+{% macro metric_value(kind, figures) -%}
+  case {{ kind }}
+      when 'count' then {{ figures }}.numerator
+      when 'median' then {{ figures }}.median
+      when 'score' then 100 * {{ figures }}.numerator / nullif({{ figures }}.denominator, 0)
+      else {{ figures }}.numerator / nullif({{ figures }}.denominator, 0)
+    end
+{%- endmacro %}
+
 {#- How a value stands to its target: within a tenth of a missed one, be it negative, it is amber. -#}
 {% macro metric_status(value, target, direction) -%}
   case

@@ -14,6 +14,7 @@ from tests.dbt.facts import (
     RANDOM,
     accounts,
     ad_spend,
+    cohort_predictions,
     event,
     events,
     feedback,
@@ -40,11 +41,11 @@ FAR = (*MIDNIGHTS, datetime(2023, 9, 30), datetime(2024, 1, 31), datetime(2024, 
 DAY = 86_400
 
 
-def check(project: DbtProject, facts, data_through: date, **more) -> dict:
+def check(project: DbtProject, facts, data_through: date, predictions=(), **more) -> dict:
     """Compare both marts, and return the expected rows of the first."""
     reporting = project.reporting(data_through)
-    expected = metric_rows(facts, reporting, **more)
-    nodes = project.run(TREE, facts, reporting, **more)
+    expected = metric_rows(facts, reporting, predictions=predictions, **more)
+    nodes = project.run(TREE, facts, reporting, predictions={"ltv_cohorts": predictions}, **more)
     assert_same(project.read(DAILY), KEY, expected)
     assert_same(nodes, ("metric",), tree_of(expected, more.get("targets")))
     return expected
@@ -82,7 +83,7 @@ def compare(project: DbtProject, data: st.DataObject) -> None:
     }
     targets = data.draw(st.sampled_from(({}, {"nps": Decimal(-20), "cac": Decimal("0.5"), "signups": Decimal(3)})))
     data_through = last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((-75, -31, -1, 0, 8, 31, 100))))
-    check(project, facts, data_through, targets=targets)
+    check(project, facts, data_through, data.draw(cohort_predictions()), targets=targets)
 
 
 @settings(RANDOM, max_examples=12)
@@ -413,4 +414,5 @@ def test_the_tree_names_the_newest_complete_period_or_what_is_missing(shanghai: 
     latest = ("is_computed", "missing_reason", "latest_period_start", "latest_value", "latest_status")
     assert [nodes["signups"][name] for name in latest] == [True, None, FEBRUARY, 1, "red"]
     assert [nodes["aov"][name] for name in latest] == [False, "nothing to compute it from: needs orders", None, None, None]
-    assert nodes["ltv"]["missing_reason"] == "needs the predicted lifetime value"
+    assert nodes["ltv"]["missing_reason"].startswith("nothing to compute it from: needs payments or orders (enough")
+    assert nodes["forecast_error_7d"]["missing_reason"] == "forecasts are not built yet"

@@ -15,12 +15,13 @@ from functools import cache, cached_property
 from typing import Any
 
 from tests.oracles.engagement import CORE_FEATURE_EVENTS
-from tests.oracles.ltv import Rates, _customer, _owner, customer_amounts
+from tests.oracles.health import health
+from tests.oracles.ltv import Rates, _customer, _owner, customer_amounts, ltv_cohorts
 from tests.oracles.ltv_cac import channel_months
 from tests.oracles.mrr import account_profiles, mrr_months, paid_months
 from tests.oracles.persons import NO_PURCHASE, SEEDS, Event, People, Person, first_landed, latest_state, people
 from tests.oracles.quality import quality_daily
-from tests.oracles.reporting import Facts, Reporting, arrivals_of
+from tests.oracles.reporting import Facts, Reporting, Row, arrivals_of
 from tests.oracles.retention import retention_cohorts
 from tests.oracles.sessions import sessions
 
@@ -84,13 +85,20 @@ class Figure:
 
 
 def metric_rows(
-    facts: Facts, reporting: Reporting, targets: Mapping[str, Decimal] | None = None, event_names: Mapping[str, str] | None = None
+    facts: Facts,
+    reporting: Reporting,
+    targets: Mapping[str, Decimal] | None = None,
+    event_names: Mapping[str, str] | None = None,
+    predictions: Sequence[Row] = (),
 ) -> dict[Key, dict[str, Any]]:
-    """Rows by (metric, period, period_start, dimension, segment); `targets` are the configured ones."""
+    """Rows by (metric, period, period_start, dimension, segment).
+
+    targets: the configured ones; predictions: what the models say of cohorts (`ml.ltv_cohorts`).
+    """
     rates = Rates(facts, reporting)
     definitions = _definitions(targets)
     rows: dict[Key, dict[str, Any]] = {}
-    for metric, figures in _figures(facts, reporting, definitions, event_names).items():
+    for metric, figures in _figures(facts, reporting, definitions, event_names, predictions).items():
         definition = definitions[metric]
         for (start, dimension, segment), figure in figures.items():
             before = figures.get((_start(definition.period, start - timedelta(days=1)), dimension, segment))
@@ -155,13 +163,17 @@ def tree_of(
 
 
 def _figures(
-    facts: Facts, reporting: Reporting, definitions: Mapping[str, Definition], event_names: Mapping[str, str] | None
+    facts: Facts,
+    reporting: Reporting,
+    definitions: Mapping[str, Definition],
+    event_names: Mapping[str, str] | None,
+    predictions: Sequence[Row],
 ) -> dict[str, dict[Cell, Figure]]:
     """Figures by metric, their values filled in."""
     company = _Company(facts, reporting, event_names)
     figures = {
         metric: _periods(definitions[metric], list(measure(company)), reporting) for metric, measure in _MEASURES.items()
-    } | _published(facts, reporting, definitions)
+    } | _published(facts, reporting, definitions, event_names, predictions)
     for metric, own in figures.items():
         for figure in own.values():
             if definitions[metric].kind != "median":
@@ -198,19 +210,39 @@ def _periods(definition: Definition, measured: Sequence[Measured], reporting: Re
     return figures
 
 
-def _published(facts: Facts, reporting: Reporting, definitions: Mapping[str, Definition]) -> dict[str, dict[Cell, Figure]]:
+def _published(
+    facts: Facts,
+    reporting: Reporting,
+    definitions: Mapping[str, Definition],
+    event_names: Mapping[str, str] | None,
+    predictions: Sequence[Row],
+) -> dict[str, dict[Cell, Figure]]:
     """What other marts publish, in their dimensions and complete when they are."""
     found: dict[str, dict[Cell, Figure]] = defaultdict(dict)
     for (month, dimension, segment), row in mrr_months(facts, reporting).items():
         found["mrr"][month, dimension, segment] = Figure(row["closing_mrr"], None, row["is_complete"])
 
     by_month: dict[date, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for (month, channel), row in channel_months(facts, reporting).items():
+    for (month, channel), row in channel_months(facts, reporting, predictions).items():
         by_month[month][channel] = row
         cell = (month, "all", "all") if channel == "all" else (month, "channel", channel)
         customers = row["new_customer_count" if channel == "all" else "paid_customer_count"]
         found["cac"][cell] = Figure(row["spend"], customers, row["is_complete"])
         found["marketing_roi"][cell] = Figure(row["margin"] - row["spend"], row["spend"], row["is_complete"])
+        if row["ltv_predicted"] is not None:
+            worth = Decimal(row["ltv_predicted"]) * customers
+            found["ltv_to_cac"][cell] = Figure(worth, row["spend"], row["is_complete"])
+            found["cac_to_ltv_alarm"][cell] = Figure(row["spend"], worth, row["is_complete"])
+    for (month, dimension, segment, age), row in ltv_cohorts(facts, reporting, predictions).items():
+        if age == 0 and row["predicted_ltv_36m"] is not None:
+            worth = Decimal(row["predicted_ltv_36m"]) * row["customer_count"]
+            found["ltv"][month, dimension, segment] = Figure(worth, row["customer_count"], row["is_mature"])
+    scores: dict[date, list[Decimal]] = defaultdict(list)
+    for (day, _), account in health(facts, reporting, event_names).items():
+        if account["health_score"] is not None:
+            scores[day].append(Decimal(account["health_score"]).quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP))
+    for day, healths in scores.items():
+        found["avg_health_score"][day, "all", "all"] = Figure(sum(healths, Decimal(0)), len(healths), is_complete=True)
     for month, channels in by_month.items():
         most = max(row["signup_count"] for channel, row in channels.items() if channel != "all")
         whole = channels["all"]

@@ -148,5 +148,5 @@ def test_the_tree_holds_every_metric() -> None:
     assert (signups["is_computed"], signups["missing_reason"]) == (True, None)
     # Without a subscription the running month stands there, and is its own first: no growth.
     assert (mrr["is_computed"], mrr["missing_reason"]) == (False, "nothing to compute it from: needs subscriptions")
-    assert tree["avg_health_score",]["missing_reason"] == "health scores are not built yet"
+    assert tree["forecast_error_7d",]["missing_reason"] == "forecasts are not built yet"
     assert {row["parent"] for row in tree.values()} - {None} <= {metric for (metric,) in tree}

@@ -77,7 +77,7 @@ def draw_tenures():
         ),
         pd.DataFrame({"period": [1, 2], "lost": [3, 0], "alive": [0, 9], "plan": "rare", "channel": "ads"}),
     ]
-    return pd.concat(rows, ignore_index=True)
+    return pd.concat(rows, ignore_index=True).assign(entered=0)
 
 
 def draw_accounts(count, seed):

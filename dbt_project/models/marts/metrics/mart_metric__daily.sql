@@ -24,17 +24,17 @@ lifetimes as (
 ),
 
 published as (
-  {%- for metric, relation, numerator, denominator in [
-    ("mrr", ref("mart_mrr__month"), "closing_mrr", "null"),
-    ("cac", "acquisition", "spend", "customer_count"),
-    ("marketing_roi", "acquisition", "margin - spend", "spend"),
-    ("ltv", "lifetimes", "predicted_ltv_36m * customer_count", "case when predicted_ltv_36m is not null then customer_count end"),
-    ("ltv_to_cac", "acquisition", "ltv_predicted * customer_count", "case when ltv_predicted is not null then spend end"),
-    ("cac_to_ltv_alarm", "acquisition", "case when ltv_predicted is not null then spend end", "ltv_predicted * customer_count"),
+  {%- for metric, relation, numerator, denominator, condition in [
+    ("mrr", ref("mart_mrr__month"), "closing_mrr", "null", "true"),
+    ("cac", "acquisition", "spend", "customer_count", "true"),
+    ("marketing_roi", "acquisition", "margin - spend", "spend", "true"),
+    ("ltv", "lifetimes", "predicted_ltv_36m * customer_count", "customer_count", "predicted_ltv_36m is not null"),
+    ("ltv_to_cac", "acquisition", "ltv_predicted * customer_count", "spend", "ltv_predicted is not null"),
+    ("cac_to_ltv_alarm", "acquisition", "spend", "ltv_predicted * customer_count", "ltv_predicted is not null"),
   ] %}
   select '{{ metric }}' as metric, month as period_start, dimension, segment, {{ numerator }} as numerator, {{ denominator }} as denominator, is_complete
   from {{ relation }}
-
+  where {{ condition }}
   union all
   {% endfor %}
   select
@@ -44,9 +44,7 @@ published as (
     min(is_complete) as is_complete
   from acquisition
   group by month
-
   union all
-
   -- The days of a month are pooled as far as they have had their time.
   select
     cohorts.metric, cohorts.month as period_start, cohorts.dimension, cohorts.segment,
@@ -57,9 +55,7 @@ published as (
   inner join {{ ref("int_metrics__definitions") }} as definitions on cohorts.metric = definitions.metric
   cross join {{ source("control", "run") }} as run
   group by cohorts.metric, cohorts.month, cohorts.dimension, cohorts.segment
-
   union all
-
   select
     'data_accuracy' as metric, quality.date as period_start, 'all' as dimension, 'all' as segment,
     sum(quality.accepted_count) as numerator, sum(quality.landed_count) as denominator, true as is_complete
@@ -67,9 +63,17 @@ published as (
   cross join {{ source("control", "run") }} as run
   where quality.date <= run.data_through
   group by quality.date
+  union all
+  -- Decimals, whose sum does not depend on the order of the accounts.
+  select
+    'avg_health_score' as metric, as_of_date as period_start, 'all' as dimension, 'all' as segment,
+    cast(sum(cast(health_score as decimal(12, 6))) as double) as numerator, count(*) as denominator, true as is_complete
+  from {{ ref("mart_health__account") }}
+  where health_score is not null
+  group by as_of_date
 ),
 
--- One type for all: the common one of wide decimals would have fewer places.
+-- One type for all, whose places no sum of them has used up.
 figures as (
   select * from {{ ref("int_metrics__periods") }}
   union all
@@ -82,12 +86,7 @@ figures as (
 valued as (
   select
     figures.*,
-    case definitions.kind
-      when 'count' then figures.numerator
-      when 'median' then figures.median
-      when 'score' then 100 * figures.numerator / nullif(figures.denominator, 0)
-      else figures.numerator / nullif(figures.denominator, 0)
-    end as value,
+    {{ metric_value("definitions.kind", "figures") }} as value,
     {{ metric_period_start("definitions.period", days_after("figures.period_start", -1)) }} as previous_start
   from figures
   inner join {{ ref("int_metrics__definitions") }} as definitions on figures.metric = definitions.metric
