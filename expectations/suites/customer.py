@@ -101,12 +101,12 @@ def health(context: Context) -> list[Check]:
             mart,
             "trend_30d.matches",
             ratio("trend_30d", "health_score - former_score"),
-            "trend_30d is health_score less that of the as-of date nearest to 30 days before.",
+            "trend_30d is health_score less that of the as-of date 26 to 33 days before.",
             rows=f"""
                 SELECT later.*, (
-                    SELECT arg_min(former.health_score, (abs(later.as_of_date - former.as_of_date - 30), former.as_of_date))
+                    SELECT max(former.health_score)
                     FROM {table(mart)} AS former
-                    WHERE former.account_id = later.account_id AND later.as_of_date - former.as_of_date BETWEEN 27 AND 33
+                    WHERE former.account_id = later.account_id AND later.as_of_date - former.as_of_date BETWEEN 26 AND 33
                 ) AS former_score
                 FROM {table(mart)} AS later""",
         ),
@@ -218,11 +218,7 @@ def churn(context: Context) -> list[Check]:
 
 
 def _as_of(context: Context, mart: str) -> list[Check]:
-    """Return checks that the days are the last complete one and ends of weeks before it, whatever day a week starts on."""
-    days = f"""
-        SELECT as_of_date,
-            dayofweek(as_of_date) = first_value(dayofweek(as_of_date)) OVER (ORDER BY as_of_date) AS is_same_weekday
-        FROM (SELECT DISTINCT as_of_date FROM {table(mart)})"""
+    """Return checks that the days are the last complete one and every 8th day before it, counted from 2000-01-01."""
     return [
         holds(
             mart,
@@ -233,9 +229,8 @@ def _as_of(context: Context, mart: str) -> list[Check]:
         ),
         holds(
             mart,
-            "as_of_date.weekly",
-            f"is_same_weekday OR as_of_date = {literal(context.data_through)}",
-            "Days before the last complete one are all the same day of the week.",
-            rows=days,
+            "as_of_date.grid",
+            f"(as_of_date - DATE '2000-01-01') % 8 = 0 OR as_of_date = {literal(context.data_through)}",
+            "Days before the last complete one lie on the grid of every 8th day, and so on all weekdays alike.",
         ),
     ]

@@ -4,6 +4,7 @@
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -16,6 +17,7 @@ from tests.oracles.churn import features, indicators
 from tests.oracles.reporting import Facts
 
 KEY = ("as_of_date", "account_id")
+# A day on the grid of as-of dates: it is looked at in every later night too.
 SUNDAY = date(2024, 3, 31)
 
 
@@ -172,6 +174,22 @@ def pays(day: date = date(2024, 1, 10), **more) -> dict:
         "status": "active",
     }
     return landed({**row, **more}, 1, day)
+
+
+def test_as_of_dates_lie_on_all_weekdays_alike_and_stay_where_they_are(shanghai: DbtProject) -> None:
+    """Eight nights in a row look back on the same days; only a night's own is looked at wherever it lies."""
+    facts = {"subscriptions": [pays(date(2024, 1, 2))]}
+    grid: list[date] = []
+    for last in (LAST_DAY - timedelta(days=before) for before in range(8)):
+        rows = run(shanghai, facts, last, "int_churn__as_of_dates")
+        history = sorted(row["as_of_date"] for row in rows if not row["is_current"])
+        grid = grid or history
+        assert [row["as_of_date"] for row in rows if row["is_current"]] == [last]
+        assert history == [day for day in grid if day < last]
+    # Four weeks after the first arrival at the earliest.
+    assert 28 <= (grid[0] - date(2024, 1, 2)).days < 36
+    assert {later - day for day, later in pairwise(grid)} == {timedelta(days=8)}
+    assert len({day.weekday() for day in grid[-7:]}) == 7
 
 
 @pytest.mark.parametrize(

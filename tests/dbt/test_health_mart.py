@@ -16,6 +16,7 @@ from tests.oracles.reporting import Facts
 
 MART = "mart_health__account"
 KEY = ("as_of_date", "account_id")
+# A day on the grid of as-of dates: it is looked at in every later night too.
 SUNDAY = date(2024, 3, 31)
 
 
@@ -122,17 +123,17 @@ def test_a_component_without_facts_is_left_out_and_silence_is_a_fact(shanghai: D
     assert asked["risk_factors"] == asked["improvement_opportunities"] == "support_engagement"
 
 
-def test_the_trend_is_that_of_the_nearest_week_a_month_before(shanghai: DbtProject) -> None:
-    """On a Wednesday 31 days before is a Sunday; who was no customer then has no trend."""
-    wednesday = date(2024, 4, 3)
+@pytest.mark.parametrize(("day", "before"), [(date(2024, 4, 1), 33), (date(2024, 4, 2), 26), (date(2024, 3, 31), 32)])
+def test_the_trend_is_that_of_a_month_before(shanghai: DbtProject, day: date, before: int) -> None:
+    """Of every 8th day one lies 26 to 33 days before, both included; who was no customer then has no trend."""
     facts = {
         "subscriptions": [pays("c1", date(2024, 1, 2)), pays("c2", date(2024, 3, 20))],
         "events": [
-            event(number, "logged_in", datetime(2024, 3, 1, 4) + timedelta(days=number), user_id="u1", account_id=account)
-            for number, account in enumerate(["c1"] * 20 + ["c2"] * 10)
+            event(number, "logged_in", datetime(2024, 2, 25, 4) + timedelta(days=number), user_id="u1", account_id=account)
+            for number, account in enumerate(["c1"] * 30 + ["c2"] * 5)
         ],
     }
-    rows = check(shanghai, facts, wednesday)
-    before = rows[date(2024, 3, 3), "c1"]["health_score"]
-    assert rows[wednesday, "c1"]["trend_30d"] == rows[wednesday, "c1"]["health_score"] - before > 0
-    assert rows[wednesday, "c2"]["trend_30d"] is None
+    rows = check(shanghai, facts, day)
+    former = rows[day - timedelta(days=before), "c1"]["health_score"]
+    assert rows[day, "c1"]["trend_30d"] == rows[day, "c1"]["health_score"] - former > 0
+    assert rows[day, "c2"]["trend_30d"] is None

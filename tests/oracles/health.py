@@ -34,9 +34,11 @@ def health(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | 
         for account in customers:
             rows[day, account] = _row(known, account, catalogue)
     for (day, account), row in rows.items():
-        earlier = [other for other in days if 27 <= (day - other).days <= 33]
-        nearest = min(earlier, key=lambda other: (abs((day - other).days - 30), other), default=day)
-        before = rows.get((nearest, account), {}).get("health_score") if earlier else None
+        earlier = [
+            rows[other, account]["health_score"] for other in days if 26 <= (day - other).days <= 33 and (other, account) in rows
+        ]
+        assert len(earlier) <= 1
+        before = earlier[0] if earlier else None
         score = row["health_score"]
         row["trend_30d"] = None if score is None or before is None else score - before
     return rows

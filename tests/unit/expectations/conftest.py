@@ -286,9 +286,10 @@ FROM months;
 
 CREATE TABLE mart_health__account AS
 WITH components AS (
-    SELECT DATE '{through}' - (7 * week)::INTEGER AS as_of_date, 'a' || person AS account_id, (40 + person % 60)::DOUBLE AS usage,
-        CASE WHEN person % 5 > 0 THEN (person % 90 + week)::DOUBLE END AS growth
-    FROM persons, range(6) AS weeks(week) WHERE person % 9 = 0
+    -- Of every 8th day, counted from 2000-01-01, the last five lie 2, 10, ... days before 2026-03-31.
+    SELECT DATE '{through}' - days_before AS as_of_date, 'a' || person AS account_id, (40 + person % 60)::DOUBLE AS usage,
+        CASE WHEN person % 5 > 0 THEN (person % 90 + days_before // 8)::DOUBLE END AS growth
+    FROM persons, unnest([0, 2, 10, 18, 26, 34]) AS dates(days_before) WHERE person % 9 = 0
 ),
 scored AS (
     SELECT *, round((0.25 * usage + 0.1 * coalesce(growth, 0)) / if(growth IS NULL, 0.25, 0.25 + 0.1), 6) AS health_score

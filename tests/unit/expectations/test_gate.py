@@ -310,7 +310,7 @@ CORRUPTIONS = [
     (HEALTH, "UPDATE {mart} SET trend_30d = coalesce(trend_30d, 0)", "trend_30d.matches"),
     (HEALTH, "UPDATE {mart} SET trend_30d = NULL", "trend_30d.matches"),
     (HEALTH, "DELETE FROM {mart} WHERE as_of_date = DATE '2026-03-31'", "as_of_date.current"),
-    (HEALTH, "UPDATE {mart} SET as_of_date = as_of_date - 1 WHERE as_of_date = DATE '2026-03-24'", "as_of_date.weekly"),
+    (HEALTH, "UPDATE {mart} SET as_of_date = as_of_date - 1 WHERE as_of_date = DATE '2026-03-29'", "as_of_date.grid"),
     (HEALTH, "ALTER TABLE {mart} ALTER health_score TYPE FLOAT", "types"),
     (CHURN, "DELETE FROM {mart}", "row_count"),
     (CHURN, "INSERT INTO {mart} FROM {mart}", "grain.unique"),

@@ -65,13 +65,13 @@ def test_pooled_figures_hold_the_rows_of_all_windows(rolled):
     assert pooled.money == sum((origin.money for origin in origins), Money.nothing())
 
 
-def test_a_churn_is_paid_once_though_it_stands_in_every_week_of_its_window(short_history):
-    """The same rows four times within a window, a week apart each: the money is that of the window's first date."""
-    frames = [short_history.assign(as_of_date=short_history["as_of_date"] + np.timedelta64(7 * week, "D")) for week in range(4)]
-    weekly = short_history.iloc[:0]
-    weekly = type(weekly)(np.concatenate([frame.to_numpy() for frame in frames]), columns=short_history.columns)
-    weekly = weekly.astype(short_history.dtypes).sort_values(["as_of_date", "account_id"], ignore_index=True)
-    newest = rolling_origin(weekly, **PARAMETERS, at_most=1).origins[0]
+def test_a_churn_is_paid_once_though_it_stands_in_every_date_of_its_window(short_history):
+    """The same rows four times within a window, 8 days apart each: the money is that of the window's first date."""
+    frames = [short_history.assign(as_of_date=short_history["as_of_date"] + np.timedelta64(8 * later, "D")) for later in range(4)]
+    repeated = short_history.iloc[:0]
+    repeated = type(repeated)(np.concatenate([frame.to_numpy() for frame in frames]), columns=short_history.columns)
+    repeated = repeated.astype(short_history.dtypes).sort_values(["as_of_date", "account_id"], ignore_index=True)
+    newest = rolling_origin(repeated, **PARAMETERS, at_most=1).origins[0]
     assert newest.metrics.rows == 4 * newest.money.accounts
     month = short_history.loc[short_history["as_of_date"] == np.datetime64(newest.window_from)]
     assert newest.money.mrr_lost_usd == pytest.approx(month.loc[month["churned"] == 1, "mrr_usd"].sum())

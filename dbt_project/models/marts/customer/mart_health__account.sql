@@ -4,18 +4,14 @@ with scores as (
   select * from {{ ref("int_health__scores") }}
 ),
 
--- Of the as-of dates, a week apart, some 30 days before: the nearest.
+-- Of as-of dates 8 days apart, one lies in any 8 days: of the latest, 26 to 33 days before; of the others, 32.
 earlier as (
   select
     later.as_of_date,
-    former.as_of_date as former_date,
-    row_number() over (
-      partition by later.as_of_date
-      order by abs({{ periods_between("day", "former.as_of_date", "later.as_of_date") }} - 30), former.as_of_date
-    ) as distance_number
+    former.as_of_date as former_date
   from {{ ref("int_churn__as_of_dates") }} as later
   inner join {{ ref("int_churn__as_of_dates") }} as former
-    on former.as_of_date between {{ days_after("later.as_of_date", -33) }} and {{ days_after("later.as_of_date", -27) }}
+    on former.as_of_date between {{ days_after("later.as_of_date", -33) }} and {{ days_after("later.as_of_date", -26) }}
 ),
 
 -- What a component costs: how far the score lies below 100 because of it, by the weights that are left.
@@ -75,6 +71,6 @@ select
   ), '') as risk_factors,
   opportunities.improvement_opportunities
 from scores
-left join earlier on scores.as_of_date = earlier.as_of_date and earlier.distance_number = 1
+left join earlier on scores.as_of_date = earlier.as_of_date
 left join scores as former on earlier.former_date = former.as_of_date and scores.account_id = former.account_id
 left join opportunities on scores.as_of_date = opportunities.as_of_date and scores.account_id = opportunities.account_id
