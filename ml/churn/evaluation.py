@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # A certain prediction that fails would cost infinitely much; this is the bound up to which it costs.
 _EPSILON = 1e-15
+# Log-odds that differ by less are one constant.
+_CONSTANT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,18 @@ class Money:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """How far predictions are from what happened, and whether chance explains it; see `judge_calibration`.
+
+    intercept, slope: as in `Metrics`. p_value: of the test that both are perfect, from 0 to 1.
+    """
+
+    intercept: float | None
+    slope: float | None
+    p_value: float
+
+
+@dataclass(frozen=True)
 class Metrics:
     """Figures of one set of predictions.
 
@@ -114,9 +128,7 @@ def evaluate(churned: "NDArray[np.int64]", probability: "Floats") -> Metrics:
     if not np.isin(churned, (0, 1)).all() or not ((probability >= 0) & (probability <= 1)).all():
         raise ValueError("evaluate: labels must be 0 or 1 and probabilities from 0 to 1")
     both = 0 < churned.sum() < len(churned)
-    clipped = np.clip(probability, _EPSILON, 1 - _EPSILON)
-    logit = np.log(clipped / (1 - clipped))
-    varies = both and np.ptp(logit) > 1e-9
+    intercept, slope = _recalibration(churned, _log_odds(probability))
     lift = _lift(churned, probability) if churned.any() else ()
     return Metrics(
         rows=len(churned),
@@ -126,12 +138,40 @@ def evaluate(churned: "NDArray[np.int64]", probability: "Floats") -> Metrics:
         brier=float(np.mean((probability - churned) ** 2)),
         auc=float(roc_auc_score(churned, probability)) if both else None,
         average_precision=float(average_precision_score(churned, probability)) if both else None,
-        calibration_slope=_logistic(np.column_stack([logit, np.ones_like(logit)]), churned) if varies else None,
-        calibration_intercept=_logistic(np.ones((len(logit), 1)), churned, offset=logit) if both else None,
+        calibration_slope=slope,
+        calibration_intercept=intercept,
         top_decile_lift=lift[0].lift if lift else None,
         bins=_bins(churned, probability),
         lift=lift,
     )
+
+
+def judge_calibration(churned: "NDArray[np.int64]", probability: "Floats", accounts: "NDArray[np.object_]") -> Calibration:
+    """Test that logit P(churn) = a + b · logit p holds with a = 0 and b = 1; all of shape (rows,).
+
+    A score test with two degrees of freedom: sums of y − p and of (y − p) · logit p over their variance, which the probabilities
+    themselves give. It fits nothing, so that it has an answer where a fit has none; where all probabilities are alike, the first
+    sum is all there is. Rows of one account share a fate on several dates: it is counted once, as if its label were the same on
+    all of them. That overstates the variance where an account's dates lie apart, and makes the test a careful one. On simulated
+    hazards, three or four dates 8 days apart, at the level of 1 %: true probabilities fail 0 to 3 in 1,000 times; doubled ones
+    fail in 58 of 100 with 19 churned accounts, in 72 with 29, in all but one of 400 with 58.
+
+    References: D. Cox (1958), Two further applications of a model for binary regression, Biometrika 45; M. Miller, S. Hui and
+    W. Tierney (1991), Validation techniques for logistic regression models, Stat. Med. 10, for the joint test.
+    """
+    from scipy.special import chdtrc
+
+    probability = np.clip(probability, _EPSILON, 1 - _EPSILON)
+    logit = _log_odds(probability)
+    # About their mean the log-odds are not nearly collinear with the constant; the statistic is the same.
+    design = np.column_stack([np.ones_like(logit), logit - logit.mean()])[:, : 2 if np.ptp(logit) > _CONSTANT else 1]
+    _, account = np.unique(accounts, return_inverse=True)
+    deviations = design * np.sqrt(probability * (1 - probability))[:, None]
+    by_account = np.column_stack([np.bincount(account, weights=column) for column in deviations.T])
+    variance, score = by_account.T @ by_account, design.T @ (churned - probability)
+    statistic = score @ np.linalg.pinv(variance, hermitian=True) @ score
+    p_value = float(chdtrc(np.linalg.matrix_rank(variance, hermitian=True), statistic))
+    return Calibration(*_recalibration(churned, logit), p_value)
 
 
 def log_losses(churned: "NDArray[np.int64]", probability: "Floats") -> "Floats":
@@ -202,6 +242,21 @@ def _bins(churned: "NDArray[np.int64]", probability: "Floats") -> tuple[Bin, ...
         )
         for inside in (number == each for each in np.unique(number))
     )
+
+
+def _log_odds(probability: "Floats") -> "Floats":
+    clipped = np.clip(probability, _EPSILON, 1 - _EPSILON)
+    odds: Floats = np.log(clipped / (1 - clipped))
+    return odds
+
+
+def _recalibration(churned: "NDArray[np.int64]", logit: "Floats") -> tuple[float | None, float | None]:
+    """Fit the intercept beside a slope of 1, and the slope beside a free intercept; None where there is none."""
+    if not 0 < churned.sum() < len(churned):
+        return None, None
+    intercept = _logistic(np.ones((len(logit), 1)), churned, offset=logit)
+    varies = np.ptp(logit) > _CONSTANT
+    return intercept, _logistic(np.column_stack([logit, np.ones_like(logit)]), churned) if varies else None
 
 
 def _logistic(design: "Floats", churned: "NDArray[np.int64]", offset: "Floats | float" = 0.0) -> float | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.churn.drift import reference
-from ml.churn.evaluation import Intervention, Metrics, evaluate, gain_interval, log_losses
+from ml.churn.evaluation import Calibration, Intervention, Metrics, evaluate, gain_interval, judge_calibration, log_losses
 from ml.churn.features import FEATURE_NAMES, FeatureError, in_key_order, matrix, numbers, require_column
 from ml.churn.model import KINDS, L2, LOGISTIC, ChurnModel
 from ml.churn.rolling import ORIGINS, RollingOrigin, rolling_origin
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 # The AUC of a single feature above which it is taken to know the label: an overdue payment or a fall of usage by itself stays
 # well below, a column that is filled in after the churn is near 1. With 15 churns of 150 rows the standard error is 0.03.
 SUSPICIOUS_AUC = 0.95
+
+# Calibration refuses a model when it is off beyond chance and by an amount that matters: an intercept of 0.2 puts the odds off by
+# a fifth, and so does a slope, between accounts whose log-odds differ by 1. At 15 churns the standard
+# error of an intercept is 0.26, so that the test decides; at thousands it finds what is too small to matter.
+CALIBRATION_LEVEL = 0.01
+CALIBRATION_TOLERANCE = 0.2
 
 
 class SuspiciousFeatures(ValueError):  # noqa: N818 - says what was found
@@ -51,12 +57,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict: accepted only when the log-loss is below every rival's. `rivals` are their log-losses on the same rows."""
+    """The verdict; see `decide`. `rivals` are their log-losses on the same rows, `calibration` is the model's own."""
 
     accepted: bool
     reason: str
     log_loss: float
     rivals: dict[str, float]
+    calibration: Calibration
 
 
 @dataclass(frozen=True)
@@ -117,8 +124,8 @@ def train(
     and stay when contacted. Both only price the figures; see `evaluation.money_saved`.
     origins: how many earlier origins are refitted at most; see `rolling`.
 
-    A model that does not beat its rivals is returned with a refusal in `decision`. Raises FeatureError for a frame off the
-    schema, NotEnoughHistory, SuspiciousFeatures, ValueError for a parameter out of range.
+    A model that does not beat its rivals, or whose calibration is off, is returned with a refusal in `decision`. Raises
+    FeatureError for a frame off the schema, NotEnoughHistory, SuspiciousFeatures, ValueError for a parameter out of range.
     """
     if label_window_days < 1 or minimum_churns < 2 or origins < 0:
         raise ValueError(
@@ -166,6 +173,7 @@ def train(
     rivals = {name: baselines[name].log_loss for name in ("base_rate", "recent_rate")}
     if champion is not None:
         rivals["champion"] = evaluate(truth, champion.predict_proba(test)[:, 1]).log_loss
+    accounts = test["account_id"].to_numpy(dtype=object)
     gains = log_losses(truth, guesses["base_rate"]) - log_losses(truth, predicted)
     return TrainingResult(
         model=model,
@@ -179,8 +187,8 @@ def train(
         metrics=metrics,
         baselines=baselines,
         log_loss_gain=float(gains.mean()),
-        log_loss_gain_interval=gain_interval(gains, test["account_id"].to_numpy(dtype=object), seed=seed),
-        decision=decide(metrics.log_loss, rivals),
+        log_loss_gain_interval=gain_interval(gains, accounts, seed=seed),
+        decision=decide(metrics.log_loss, rivals, judge_calibration(truth, predicted, accounts)),
         rolling=rolling_origin(
             labelled,
             kind=choice.kind,
@@ -194,12 +202,27 @@ def train(
     )
 
 
-def decide(log_loss: float, rivals: Mapping[str, float]) -> Decision:
-    """Accept when the log-loss is below every rival's, all in nats per row on the same rows; the reason names the figures."""
+def decide(log_loss: float, rivals: Mapping[str, float], found: Calibration) -> Decision:
+    """Accept when the log-loss is below every rival's and the calibration is not off; the reason names the figures.
+
+    All log-losses are in nats per row, on the same rows. Calibration is off when Cox's test (see `judge_calibration`) fails
+    at CALIBRATION_LEVEL and the intercept is farther than CALIBRATION_TOLERANCE from 0, or the slope from 1. The model is held
+    against perfect calibration, which no rival surpasses: who is calibrated worse than a rival beyond doubt is off. A smaller
+    error than each rival's is not asked for: of two calibrated models, some dozens of churns give it to either by chance.
+    """
     lost = [name for name, theirs in rivals.items() if not log_loss < theirs]
-    figures = ", ".join(f"{name} {theirs:.5f}" for name, theirs in rivals.items())
-    verdict = f"refused: not below {' and '.join(lost)}" if lost else "accepted"
-    return Decision(not lost, f"{verdict}; log-loss {log_loss:.5f} on the test slice, {figures}", log_loss, dict(rivals))
+    far = [
+        abs(figure - perfect) > CALIBRATION_TOLERANCE
+        for figure, perfect in ((found.intercept, 0), (found.slope, 1))
+        if figure is not None
+    ]
+    is_off = any(far) and not found.p_value >= CALIBRATION_LEVEL
+    refusals = [f"not below {' and '.join(lost)}"] * bool(lost) + ["calibration is off"] * is_off
+    intercept, slope = ("none" if figure is None else f"{figure:.3f}" for figure in (found.intercept, found.slope))
+    figures = [f"log-loss {log_loss:.5f} on the test slice", *(f"{name} {theirs:.5f}" for name, theirs in rivals.items())]
+    figures.append(f"calibration intercept {intercept} and slope {slope}, p {found.p_value:.2g}")
+    verdict = f"refused: {', '.join(refusals)}" if refusals else "accepted"
+    return Decision(not refusals, f"{verdict}; {', '.join(figures)}", log_loss, dict(rivals), found)
 
 
 def suspicious_features(

@@ -154,6 +154,8 @@ def test_the_card_says_what_the_model_is(small, artefact):
     assert described["slices"]["test"]["churned_rows"] == described["metrics"]["churned"]
     assert described["metrics"]["log_loss"] == small.metrics.log_loss
     assert described["decision"]["accepted"] is small.decision.accepted
+    assert described["decision"]["calibration"]["intercept"] == described["metrics"]["calibration_intercept"]
+    assert 0.01 < described["decision"]["calibration"]["p_value"] <= 1
     assert [feature["name"] for feature in described["features"]] == list(FEATURE_NAMES)
     assert described["versions"]["scikit-learn"] == "1.9.1"
     assert described["label"]["window_days"] == 30

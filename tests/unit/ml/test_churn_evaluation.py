@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
-from ml.churn.evaluation import Intervention, Money, evaluate, gain_interval, log_losses, money_saved
+from ml.churn.evaluation import Intervention, Money, evaluate, gain_interval, judge_calibration, log_losses, money_saved
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,53 @@ def test_overconfidence_and_underestimation_show(predicted):
     churned, _, logit = predicted
     assert evaluate(churned, 1 / (1 + np.exp(-2 * logit))).calibration_slope == pytest.approx(0.5, abs=0.03)
     assert evaluate(churned, 1 / (1 + np.exp(1 - logit))).calibration_intercept == pytest.approx(1, abs=0.06)
+
+
+def test_calibration_is_off_for_probabilities_that_are_not_true(predicted):
+    churned, probability, logit = predicted
+    accounts = np.arange(len(churned)).astype(str)
+    sound = judge_calibration(churned, probability, accounts)
+    metrics = evaluate(churned, probability)
+    assert (sound.intercept, sound.slope) == (metrics.calibration_intercept, metrics.calibration_slope)
+    assert sound.p_value > 0.01
+    # Too high and too far apart; the latter about their mean, so that nothing is left for an intercept to say.
+    flat = 1 / (1 + np.exp(-(logit + 0.3 * (logit - logit.mean()))))
+    for wrong in (np.minimum(2 * probability, 1), probability / 2, flat):
+        assert judge_calibration(churned, wrong, accounts).p_value < 1e-6
+
+
+def test_true_probabilities_are_called_off_as_often_as_the_level_says():
+    draw = np.random.default_rng(8)
+    probability = 1 / (1 + np.exp(-draw.normal(-2, 1, 400)))
+    accounts = np.arange(400).astype(str)
+    found = np.array([judge_calibration(draw.binomial(1, probability), probability, accounts).p_value for _ in range(300)])
+    assert (found < 0.2).mean() == pytest.approx(0.2, abs=0.07)
+    assert (found < 0.05).mean() == pytest.approx(0.05, abs=0.04)
+
+
+def test_an_account_counts_once_in_the_calibration_however_many_dates_it_stands_in(predicted):
+    churned, probability, _ = (column[:500] for column in predicted)
+    accounts, wrong = np.arange(500).astype(str), probability**0.8
+    once = judge_calibration(churned, wrong, accounts)
+    repeated = judge_calibration(*(np.tile(column, 5) for column in (churned, wrong, accounts)))
+    assert repeated.p_value == pytest.approx(once.p_value)
+    as_if_others = judge_calibration(np.tile(churned, 5), np.tile(wrong, 5), np.arange(2500).astype(str))
+    assert as_if_others.p_value < once.p_value / 10
+
+
+def test_the_calibration_of_a_constant_is_that_of_its_height():
+    churned, accounts = np.repeat([1, 0], [50, 450]), np.arange(500).astype(str)
+    right, wrong = (judge_calibration(churned, np.full(500, rate), accounts) for rate in (0.1, 0.2))
+    assert (right.slope, wrong.slope) == (None, None)
+    assert right.p_value == pytest.approx(1)
+    # 50 of an expected 100 with a variance of 80: the normal distribution's two tails beyond 5.59 deviations.
+    assert wrong.p_value == pytest.approx(2.27e-8, rel=0.01)
+
+
+def test_certain_predictions_are_calibrated_when_they_come_true_and_only_then():
+    churned, accounts = np.repeat([1, 0], [50, 450]), np.arange(500).astype(str)
+    assert judge_calibration(churned, churned.astype(float), accounts).p_value == pytest.approx(1)
+    assert judge_calibration(churned, np.zeros(500), accounts).p_value == 0
 
 
 def test_bins_are_tenths_that_hold_all_rows(predicted):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from ml.churn.evaluation import Calibration, judge_calibration, log_losses
 from ml.churn.features import FeatureError
 from ml.churn.model import ChurnModel
 from ml.churn.slices import NotEnoughHistory, rows
@@ -84,10 +85,61 @@ def test_a_champion_must_be_beaten_too(small, short_history):
 
 
 def test_a_tie_or_no_figure_is_refused():
-    assert decide(0.1, {"base_rate": 0.2}).accepted
-    assert not decide(0.2, {"base_rate": 0.2}).accepted
-    assert not decide(float("nan"), {"base_rate": 0.2}).accepted
-    assert not decide(0.1, {"base_rate": 0.2, "champion": 0.05}).accepted
+    sound = Calibration(intercept=0.0, slope=1.0, p_value=1.0)
+    assert decide(0.1, {"base_rate": 0.2}, sound).accepted
+    assert not decide(0.2, {"base_rate": 0.2}, sound).accepted
+    assert not decide(float("nan"), {"base_rate": 0.2}, sound).accepted
+    assert not decide(0.1, {"base_rate": 0.2, "champion": 0.05}, sound).accepted
+
+
+@pytest.mark.parametrize(
+    ("intercept", "slope", "p_value", "is_accepted"),
+    [
+        (0.0, 1.0, 0.9, True),
+        # Far, but chance does that; beyond chance, but too little to matter.
+        (-0.7, 0.5, 0.01, True),
+        (-0.2, 1.2, 1e-9, True),
+        (0.201, 1.0, 0.0099, False),
+        (-0.201, 1.0, 0.0099, False),
+        (0.0, 0.799, 0.0099, False),
+        (0.0, 1.201, 0.0099, False),
+        # A constant has no slope, and what is not finite is no proof.
+        (0.0, None, 1e-9, True),
+        (0.5, None, 1e-9, False),
+        (0.5, 1.0, float("nan"), False),
+    ],
+)
+def test_a_calibration_that_is_off_beyond_chance_and_by_much_is_refused(intercept, slope, p_value, is_accepted):
+    found = Calibration(intercept, slope, p_value)
+    decision = decide(0.1, {"base_rate": 0.2}, found)
+    assert decision.accepted == is_accepted
+    assert ("refused: calibration is off" in decision.reason) != is_accepted
+    assert f"calibration intercept {intercept:.3f}" in decision.reason
+    assert decision.calibration == found
+
+
+def test_probabilities_that_are_doubled_are_refused_by_name_of_calibration(trained, history):
+    """Those of a model that was accepted, and is again as it is."""
+    test = rows(history, trained.slices[2])
+    accounts, churned = test["account_id"].to_numpy(dtype=object), test["churned"].to_numpy()
+    predicted = trained.model.predict_proba(test)[:, 1]
+    doubled = np.minimum(2 * predicted, 1)
+    decision = decide(log_losses(churned, doubled).mean(), trained.decision.rivals, judge_calibration(churned, doubled, accounts))
+    assert not decision.accepted
+    assert "calibration is off" in decision.reason
+    assert decide(trained.metrics.log_loss, trained.decision.rivals, judge_calibration(churned, predicted, accounts)).accepted
+
+
+def test_a_model_of_a_rate_that_holds_no_more_is_refused_though_its_log_loss_is_lower(short_history, small):
+    """Most of the churns of the test dates did not come: the model still tells accounts apart better than any rate does."""
+    assert small.decision.accepted
+    newest = short_history["as_of_date"] >= np.datetime64(small.slices[2].dates[0])
+    stayed = newest & (np.random.default_rng(1).random(len(short_history)) < 0.7)
+    fewer = short_history.assign(churned=short_history["churned"].where(~stayed, 0))
+    result = train(fewer, minimum_churns=5, origins=0)
+    assert all(result.metrics.log_loss < theirs for theirs in result.decision.rivals.values())
+    assert result.decision.reason.startswith("refused: calibration is off; ")
+    assert result.decision.calibration.intercept < -0.7
 
 
 def test_a_linear_hazard_chooses_the_logistic_regression(trained):
