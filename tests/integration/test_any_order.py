@@ -19,7 +19,7 @@ import pytest
 from orchestration.landing.lake import Lake
 from orchestration.publishing.manifest import table_digest
 from tests.conftest import environment_of
-from tests.integration.conftest import LAST_DAY, ask, copy_home, current, digests, look
+from tests.integration.conftest import LAST_DAY, ask, copy_home, current, digests, look, run_stages
 
 DAYS = 91
 LAST = date.fromisoformat(LAST_DAY)
@@ -76,10 +76,8 @@ def test_days_in_any_order_repeated_and_corrected_end_in_the_same_warehouse(quar
             land(waiting, landing, FIRST + timedelta(days=wrong), of=FIRST + timedelta(days=instead))
         if number == 1:
             land(waiting, landing, FIRST + timedelta(days=wrong))
-        night = northstar(home, "nightly")
         # Half a company may look odd to the gate; what counts here is what was built.
-        assert night.returncode == 0 or "Gate refused" in night.stderr, night.stdout + night.stderr
-        assert ("everything is built" in night.stdout) == (number == 0)
+        assert run_stages(home, publish=False).is_rebuild == (number == 0)
     assert warehouse_digests(home) == warehouse_digests(at_once)
     again = northstar(home, "backfill", "--from", str(FIRST + timedelta(days=20)), "--to", str(FIRST + timedelta(days=40)))
     assert again.returncode == 0 or "Gate refused" in again.stderr, again.stdout + again.stderr

@@ -127,6 +127,14 @@ def test_every_paying_account_is_scored(company_home):
     assert different > paying / 2
 
 
+def test_churn_falls_from_red_to_amber_to_green(company_home):
+    [(verdict, red, amber, green)] = look(
+        company_home, "select verdict, red_churn_rate, amber_churn_rate, green_churn_rate from intermediate.int_health__backtest"
+    )
+    assert verdict == "falls"
+    assert red > amber > green
+
+
 def test_every_scored_account_is_published_with_what_to_do(company_home):
     """The mart is built of this night's scores: dbt runs on what reads them when they are written."""
     counts = ask(

@@ -1,15 +1,23 @@
 """The identities of the marts, as dbt compiled them: each holds after a night, and each is broken by figures that are wrong."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import duckdb
 import pytest
 
+from orchestration import transform
+from orchestration.settings import load
+from tests.integration.conftest import copy_home
+
 FUNNEL, EXITS, OPPORTUNITIES = "mart_funnel__entry", "mart_funnel_exits__weekly", "mart_funnel_opportunities__current"
 ENGAGEMENT, RETENTION = "mart_engagement__daily", "mart_retention__cohort"
 MRR, LTV, CAC, QUALITY = "mart_mrr__month", "mart_ltv__cohort", "mart_ltv_cac__channel_month", "mart_data_quality__daily"
+METRIC, TREE, WORTH = "mart_metric__daily", "mart_metric_tree__current", "mart_ltv__customer"
+CHURN, HEALTH = "mart_churn__account", "mart_health__account"
 LATER = "rule = 'on_or_after' AND cohort_grain = 'day' AND is_mature"
 
 # Test, mart, how a row of it is changed (None: it is missing), and which row: the last of those that the condition names.
@@ -67,20 +75,44 @@ FAULTS = [
     ("assert_customers_of_cac_are_those_of_ltv", CAC, "new_customer_count = new_customer_count + 1", "is_complete"),
     ("nothing_is_lost_between_landing_and_lake", QUALITY, "landing_difference = 1", "true"),
     ("nothing_is_lost_between_lake_and_facts", QUALITY, "fact_difference = -1", "true"),
+    ("without_a_model_nothing_is_predicted", LTV, "predicted_ltv_36m = 1", "method LIKE 'none%'"),
+    ("without_a_model_nothing_is_expected", WORTH, "predicted_ltv_36m = 1", "method LIKE 'none%'"),
+    ("health_scores_lie_between_0_and_100", HEALTH, "health_score = 100.5", "true"),
+    ("churn_probabilities_lie_between_0_and_1", CHURN, "churn_probability = 1.01", "true"),
+    ("key_indicators_have_actions", CHURN, "recommended_actions = NULL", "true"),
+    ("what_is_not_complete_is_grey", METRIC, "status = 'red'", "NOT is_complete"),
+    ("statuses_are_known", METRIC, "status = 'blue'", "is_complete"),
+    ("what_is_not_computed_has_a_reason", TREE, "missing_reason = NULL", "NOT is_computed"),
+    ("assert_metrics_are_products_of_what_drives_them", METRIC, "value = value + 1", "metric = 'mapu' AND dimension = 'country'"),
+    ("assert_metric_segments_add_up", METRIC, "numerator = numerator + 1", "metric = 'signups' AND dimension = 'channel'"),
+    ("assert_metric_segments_add_up", METRIC, None, "metric = 'mau' AND dimension = 'all'"),
+    ("assert_metrics_are_those_of_the_marts", METRIC, "numerator = numerator + 1", "metric = 'mrr' AND dimension = 'all'"),
 ]
+
+# A company of 45 days has no model yet, and nobody to say anything of.
+SCORED = f"""
+    INSERT INTO {CHURN} (as_of_date, account_id, churn_probability, risk_level, usage_decline, support_tickets, feature_adoption,
+        engagement_score, payment_issues, contract_proximity, key_indicators, recommended_actions, mrr, mrr_at_risk,
+        intervention_priority, model_version)
+    VALUES ('2026-11-19', 'a', 0.5, 'critical', 1, 0, 0, 0, 0, 0, '+usage_decline', 'Call them', 10, 5, 1, 'm1')
+"""
 
 
 @pytest.fixture(scope="module")
-def compiled(small_home) -> dict[str, str]:
+def compiled(small_home, tmp_path_factory) -> dict[str, str]:
     """SQL of every test of a mart that says more than that a key is unique or a value is one of a list, by name."""
-    nodes = json.loads((small_home / "dbt" / "target" / "manifest.json").read_bytes())["nodes"]
+    home = copy_home(small_home, tmp_path_factory.mktemp("compiled") / "home")
+    with patch.dict(os.environ):
+        settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
+        found = transform._invoke(settings, ["compile", "--select", "resource_type:test"], parsed=transform.read_parsed(settings))
+    compiled = {result.node.unique_id: result.node.compiled_code for result in found.results}
+    nodes = json.loads((home / "dbt" / "target" / "manifest.json").read_bytes())["nodes"]
     told = {unique_id for unique_id, node in nodes.items() if node["resource_type"] == "model" and node["schema"] == "marts"}
     return {
-        node["name"]: node["compiled_code"]
-        for node in nodes.values()
-        if node["resource_type"] == "test"
-        and told & set(node["depends_on"]["nodes"])
-        and (node.get("test_metadata") or {}).get("name") not in ("unique_key", "accepted_values")
+        nodes[unique_id]["name"]: sql
+        for unique_id, sql in compiled.items()
+        if told & set(nodes[unique_id]["depends_on"]["nodes"])
+        and (nodes[unique_id].get("test_metadata") or {}).get("name") not in ("unique_key", "accepted_values")
     }
 
 
@@ -89,6 +121,7 @@ def warehouse(small_home, tmp_path_factory) -> Iterator[duckdb.DuckDBPyConnectio
     path = shutil.copy(small_home / "warehouse.duckdb", tmp_path_factory.mktemp("identities"))
     with duckdb.connect() as connection:
         connection.execute(f"SET TimeZone = 'UTC'; ATTACH '{path}' AS warehouse; USE warehouse.marts")
+        connection.execute(SCORED)
         yield connection
 
 

@@ -134,13 +134,23 @@ def test_the_steps_of_the_funnel(company_home, truth, channels, founder_share):
 
 
 def test_the_quality_of_each_channel(company_home, truth, channels):
-    """Who begins to sign up, by channel of the first visit; the returns that lower the rate in all lower it alike in each."""
-    begun = ask(
+    """Who begins to sign up, by channel of the first visit; the returns that lower the rate in all lower it alike in each.
+
+    The mart breaks down by the channel of the visit with which the chain began, the plan by that of the first visit.
+    """
+    begun = look(
         company_home,
         """
-        select segment, sum(entrant_count), sum(person_count) from marts.mart_funnel__entry
-        where funnel = 'plg' and entry_grain = 'month' and is_mature and dimension = 'channel' and step = 'signup_start'
-        group by segment
+        select persons.channel, count(*), count(entries.reached_2_at)
+        from (
+          select *, row_number() over (
+            partition by person_id, date_trunc('month', entry_date) order by depth desc, ended_at, reached_1_at desc
+          ) as chain_number
+          from intermediate.int_funnel__entries where funnel = 'plg'
+        ) as entries
+        inner join core.dim_persons as persons using (person_id)
+        where chain_number = 1 and last_day(entry_date) + 30 <= (select data_through from control.run)
+        group by persons.channel
         """,
     )
     assert {segment for segment, *_ in begun} == set(channels)

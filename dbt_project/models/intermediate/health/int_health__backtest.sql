@@ -1,4 +1,4 @@
--- The last four as-of dates, 8 days apart, whose 30 days are over, and the accounts that paid on them.
+-- The as-of dates of the last year whose 30 days are over, and the accounts that paid on them.
 with closed as (
   select max(as_of_date) as last_date
   from {{ ref("int_churn__labels") }}
@@ -13,7 +13,7 @@ lights as (
   inner join {{ ref("int_health__scores") }} as scores
     on labels.as_of_date = scores.as_of_date and labels.account_id = scores.account_id
   cross join closed
-  where labels.as_of_date > {{ days_after("closed.last_date", -32) }} and scores.light is not null
+  where labels.as_of_date > {{ days_after("closed.last_date", -365) }} and scores.light is not null
   group by scores.light
 ),
 
