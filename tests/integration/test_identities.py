@@ -83,7 +83,12 @@ FAULTS = [
     ("what_is_not_complete_is_grey", METRIC, "status = 'red'", "NOT is_complete"),
     ("statuses_are_known", METRIC, "status = 'blue'", "is_complete"),
     ("what_is_not_computed_has_a_reason", TREE, "missing_reason = NULL", "NOT is_computed"),
-    ("assert_metrics_are_products_of_what_drives_them", METRIC, "value = value + 1", "metric = 'mapu' AND dimension = 'country'"),
+    (
+        "assert_metrics_are_products_of_what_drives_them",
+        METRIC,
+        "numerator = numerator + 1",
+        "metric = 'mapu' AND dimension = 'country'",
+    ),
     ("assert_metric_segments_add_up", METRIC, "numerator = numerator + 1", "metric = 'signups' AND dimension = 'channel'"),
     ("assert_metric_segments_add_up", METRIC, None, "metric = 'mau' AND dimension = 'all'"),
     ("assert_metrics_are_those_of_the_marts", METRIC, "numerator = numerator + 1", "metric = 'mrr' AND dimension = 'all'"),
