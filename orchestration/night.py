@@ -52,7 +52,7 @@ TO_TAG = "northstar/to"
 REBUILD_TAG = "northstar/rebuild"
 
 LABEL_WINDOW_DAYS = 30
-# Drift is a reason to train again, but not every night: a week brings new closed dates.
+# Drift is a reason to train again, but not every night: the dates that a model learns from lie 8 days apart.
 _DAYS_BETWEEN_TRAININGS = 7
 # Churned accounts that each slice of time needs. At 15 the standard error of an AUC is near 0.07: enough to see whether the model
 # beats the base rate, which decides its promotion, and few enough for a company with some two hundred paying accounts.
@@ -356,13 +356,16 @@ class Night:
         return outcome
 
     def _reason_to_train(self, champion: "_Champion | None") -> str | None:
+        from ml.churn import drift
+
         through = self._planned.data_through
         if champion is None:
             return "there is no model yet"
         if self._decided.strftime("%Y-%m") < through.strftime("%Y-%m"):
             return "a month has begun"
         if (through - self._decided).days >= _DAYS_BETWEEN_TRAININGS:
-            drifted = self._drift(champion, self._features(labelled=False)).alarms
+            frame = self._features(labelled=False)
+            drifted = drift.drift(frame, champion.estimator.predict_proba(frame)[:, 1], champion.stored.card["reference"]).alarms
             if drifted:
                 return f"{', '.join(drifted)} drifted"
         return None
@@ -388,22 +391,23 @@ class Night:
                 self._scored = Scored(None, accounts=len(frame))
                 stage.detail = "no model yet"
             else:
+                from ml.churn import drift
                 from ml.churn import model as churn_model
 
                 scores = churn_model.score(champion.estimator, frame).assign(model_version=champion.stored.model_id)
                 with self.warehouse.connect() as connection:
                     connection.register("scores", scores)
                     connection.execute("insert into ml.churn_scores by name select * from scores")
-                probabilities = scores["churn_probability"]
+                probabilities = scores["churn_probability"].to_numpy()
                 self._scored = Scored(
                     champion.stored.model_id,
                     accounts=len(frame),
                     rows=len(scores),
                     lowest=None if scores.empty else float(probabilities.min()),
                     highest=None if scores.empty else float(probabilities.max()),
-                    different=int(probabilities.nunique()),
+                    different=scores["churn_probability"].nunique(),
                     card=champion.stored.card,
-                    drift=self._drift(champion, frame),
+                    drift=drift.drift(frame, probabilities, champion.stored.card["reference"]),
                 )
                 stage.rows = len(scores)
                 stage.detail = f"model {champion.stored.model_id}"
@@ -434,12 +438,6 @@ class Night:
     @property
     def _decided(self) -> date:
         return date.fromisoformat(self.models.decided_through or "0001-01-01")
-
-    def _drift(self, champion: "_Champion", frame: "pd.DataFrame") -> "Drift":
-        from ml.churn import drift
-
-        probabilities = champion.estimator.predict_proba(frame)[:, 1]
-        return drift.drift(frame, probabilities, champion.stored.card["reference"])
 
     def _features(self, *, labelled: bool) -> "pd.DataFrame":
         from ml.churn.features import FEATURE_NAMES
