@@ -94,6 +94,9 @@ def test_a_channel_is_measured_by_the_customers_that_it_brought() -> None:
         "marketing_roi": 0,
         "signup_share_rate": pytest.approx(2 / 3),
         "is_complete": True,
+        "ltv_predicted": None,
+        "ltv_to_cac": None,
+        "is_review_triggered": None,
     }
     assert {key for key in rows if key[0] == JANUARY} == {
         (JANUARY, name) for name in ("all", "email", "paid_search", "paid_social")
