@@ -18,8 +18,8 @@ from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
 from orchestration.errors import NorthstarError
 from orchestration.sql import identifier
 
-SCHEMA_VERSION = 2
-_READABLE = (1, 2)  # 1 knew neither pseudonyms nor erasures
+SCHEMA_VERSION = 3
+_READABLE = (1, 2, 3)  # 1 knew neither pseudonyms nor erasures; 2 no waivers, changes and versions of marts
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -139,7 +139,7 @@ class Manifest:
             raise NorthstarError(f"{path} is not JSON: {error}") from None
         version = fields.pop("schema_version", None) if isinstance(fields, dict) else None
         if version not in _READABLE:
-            raise NorthstarError(f"{path} has schema_version {version!r}; this Northstar reads 1 and 2")
+            raise NorthstarError(f"{path} has schema_version {version!r}; this Northstar reads 1 to 3")
         try:
             return _ADAPTER.validate_python(fields)
         except ValidationError as error:

@@ -81,13 +81,13 @@ def test_digest_is_what_its_definition_says(connection, rows):
 def test_manifest_survives_its_file(published):
     release = published.store.current()
     assert Manifest.read(release.path / "manifest.json") == release.manifest
-    assert json.loads(release.manifest.to_json())["schema_version"] == 2
+    assert json.loads(release.manifest.to_json())["schema_version"] == 3
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 3}, "schema_version 3"),
+        ({"schema_version": 4}, "schema_version 4"),
         ({"data_through": "yesterday"}, "data_through"),
         ({"gate": {"passed": True}}, "gate.declared"),
         ({"surprise": 1}, "surprise"),
