@@ -1,9 +1,11 @@
 """Homes in which whole nights have run, each built once for all tests that only read it."""
 
 import json
+import logging
 import os
 import shutil
 from contextlib import chdir
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -12,7 +14,6 @@ import duckdb
 import pytest
 
 from orchestration.settings import load
-from orchestration.warehouse import FoldPlan
 from tests.conftest import Done, environment_of
 
 LAST_DAY = "2026-11-20"
@@ -48,25 +49,54 @@ def copy_home(home: Path, target: Path) -> Path:
     return target
 
 
-def run_stages(home: Path, *, publish: bool = True) -> FoldPlan:
-    """A night stage by stage: what Dagster and the command line run, without the ten seconds that they take."""
+class _Details(logging.Handler):
+    """Keeps what each stage of a night said when it was over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.details: dict[str, str] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stage = getattr(record, "stage", None)
+        if stage is not None:
+            self.details[stage.name] = stage.detail
+
+
+def run_stages(
+    home: Path,
+    *,
+    days: tuple[date, date] | None = None,
+    as_of: date | None = None,
+    anew: bool = False,
+    publish: bool = True,
+) -> dict[str, str]:
+    """A night stage by stage, without the command line and Dagster, which take about as long again: stage → what it said.
+
+    days: first and last arrival day of a backfill. as_of and anew are those of `Night.plan`.
+    """
     from orchestration.night import Night
 
+    watching, logger = _Details(), logging.getLogger("northstar.night")
+    again = days and [days[0] + timedelta(days=shift) for shift in range((days[1] - days[0]).days + 1)]
     with patch.dict(os.environ, environment_of(home), clear=True), chdir(home), Night(load()) as night:
-        night.ingest()
-        night.erase()
-        plan = night.plan()
-        built = night.build()
-        night.value()
-        night.train()
-        night.score()
-        built += night.build_scored()
-        assert [result.name for result in built if result.is_failure] == []
-        if publish:
-            night.candidate()
-            night.validate()
-            night.publish()
-    return plan
+        logger.addHandler(watching)
+        try:
+            night.ingest(again, as_of=as_of)
+            night.erase()
+            night.plan(as_of=as_of, anew=anew)
+            built = night.build()
+            night.value()
+            night.train()
+            night.score()
+            built += night.build_scored()
+            assert [result.name for result in built if result.is_failure] == []
+            if publish:
+                night.candidate()
+                night.validate()
+                night.publish()
+        finally:
+            logger.removeHandler(watching)
+    return watching.details
 
 
 @pytest.fixture(scope="session")
