@@ -8,7 +8,7 @@ import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -106,12 +106,14 @@ def _release_id(connection: duckdb.DuckDBPyConnection) -> str | None:
 
 def _run(connection: duckdb.DuckDBPyConnection, suites: Mapping[str, Sequence[Check]]) -> Iterator[MartReport]:
     """Evaluate each suite; a report holds one result per declared check, and counts those that came to a verdict."""
-    from expectations.engine import evaluator
+    expectations = {mart: [check for check in checks if isinstance(check, Expectation)] for mart, checks in suites.items()}
+    with ExitStack() as stack:
+        if any(expectations.values()):
+            from expectations.engine import evaluator
 
-    with evaluator(connection) as evaluate:
+            evaluate = stack.enter_context(evaluator(connection))
         for mart, checks in suites.items():
-            expectations = [check for check in checks if isinstance(check, Expectation)]
-            verdicts = evaluate(mart, expectations) if expectations else {}
+            verdicts = evaluate(mart, expectations[mart]) if expectations[mart] else {}
             verdicts |= {check.name: _query(connection, check) for check in checks if isinstance(check, Query)}
             evaluated = sum(verdict.status != "error" for verdict in verdicts.values())
             yield MartReport(
