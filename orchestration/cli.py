@@ -75,10 +75,18 @@ def cli() -> None:
 @click.option("--days", type=click.IntRange(1), default=240, show_default=True, help="Arrival days to write.")
 @click.option("--users", type=click.IntRange(1), default=2_000, show_default=True, help="Persons who sign up, about.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Same seed, same bytes.")
+@click.option(
+    "--constant-churn",
+    type=float,
+    default=None,
+    help="Probability that a paying account leaves within 30 days, whatever it does.  [default: as planted, by what it does]",
+)
 @click.option("--end", type=_DAY, default=None, help="Last arrival day.  [default: yesterday]")
 @click.option("--out", type=_PATH, default=None, help="Folder to write.  [default: the landing zone]")
 @click.option("--if-empty", is_flag=True, help="Do nothing when something has landed already.")
-def simulate(days: int, users: int, seed: int, end: date | None, out: Path | None, if_empty: bool) -> None:
+def simulate(
+    days: int, users: int, seed: int, constant_churn: float | None, end: date | None, out: Path | None, if_empty: bool
+) -> None:
     """Write the landing zone of a made-up company, and what was planted in it beside it in truth.json."""
     from orchestration.landing.simulator import simulate as run
 
@@ -87,7 +95,15 @@ def simulate(days: int, users: int, seed: int, end: date | None, out: Path | Non
     if if_empty and target.is_dir() and any(target.iterdir()):
         return
     last = end or datetime.now(settings.timezone).date() - timedelta(days=1)
-    summary = run(target, days=days, users=users, seed=seed, end=last, timezone=settings.config.reporting_timezone)
+    summary = run(
+        target,
+        days=days,
+        users=users,
+        seed=seed,
+        end=last,
+        timezone=settings.config.reporting_timezone,
+        constant_churn=constant_churn,
+    )
     rows = ", ".join(f"{count:,} {source}" for source, count in summary.rows.items())
     _out.print(f"simulated {summary.first_day} to {summary.last_day} into {target}: {rows}", markup=False)
 

@@ -39,8 +39,9 @@ def add_months(at: Ints, months: Ints | int) -> Ints:
 class Billing:
     """The contract of every account, moved on by one day at a time. At most one change per account and day."""
 
-    def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
+    def __init__(self, calendar: Calendar, people: People, seed: int, constant_churn: float | None) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
+        self._constant_churn = constant_churn
         self.realised: Counter[str] = Counter()
         n = len(people.account_kind)
         rng = stream(seed, "billing.plans")
@@ -134,6 +135,9 @@ class Billing:
 
         again = take((self._status == PAST_DUE) & (self._retry_day == day))
         pays = retry[again] < p.RETRY_SUCCESS_RATE
+        if self._constant_churn is not None:
+            # Who is about to be given up would be known by the refusals before.
+            pays |= self._attempts[again] >= len(p.RETRY_DAYS)
         self._renew(rng, again[pays], moment[again[pays]])
         self._refuse(again[~pays], moment[again[~pays]], day)
 
@@ -148,6 +152,7 @@ class Billing:
         self._scorecard.close(day, self.paying, hazard)
 
     def _hazard(self, activity: Activity, support: Support, day: int, end: int) -> Floats:
+        """Probability of leaving within 30 days; the logit, which surveys follow too, is kept up to date whatever it is."""
         weights = p.CHURN_LOGIT
         to_renewal = np.maximum(self._renews - end, 0) / DAY
         severity, unsolved = support.recent()
@@ -162,6 +167,8 @@ class Billing:
             + weights["tickets"] * np.minimum(1, severity)
             + weights["unsolved"] * (unsolved > 0)
         )
+        if self._constant_churn is not None:
+            return np.full(len(self.churn_logit), self._constant_churn)
         return np.asarray(1 / (1 + np.exp(-self.churn_logit)))
 
     def _price(self, accounts: Ints) -> Ints:

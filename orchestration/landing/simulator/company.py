@@ -30,12 +30,13 @@ from orchestration.landing.simulator.wecom import WeCom
 class Company:
     """Everyone and everything, moved on by one day at a time."""
 
-    def __init__(self, calendar: Calendar, users: int, seed: int, timezone: str) -> None:
+    def __init__(self, calendar: Calendar, users: int, seed: int, timezone: str, constant_churn: float | None = None) -> None:
         self._calendar, self._users, self._seed, self._timezone = calendar, users, seed, timezone
+        self._constant_churn = constant_churn
         self._people = build_people(calendar, users, seed)
         self._activity = Activity(calendar, self._people, seed)
         self._support = Support(calendar, self._people, seed)
-        self._billing = Billing(calendar, self._people, seed)
+        self._billing = Billing(calendar, self._people, seed, constant_churn)
         self._surveys = Surveys(calendar, self._people, seed)
         self._feedback = Feedback(calendar, self._people, seed)
         self._outcomes = Outcomes(calendar, self._people, self._billing, seed)
@@ -101,6 +102,7 @@ class Company:
                 "first_day": calendar.first.isoformat(),
                 "last_day": calendar.date(calendar.days - 1).isoformat(),
                 "timezone": self._timezone,
+                "constant_churn": self._constant_churn,
             },
             "parameters": _plain(p.parameters()),
             "channels": [asdict(channel) for channel in p.CHANNELS],

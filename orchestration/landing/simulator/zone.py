@@ -38,21 +38,30 @@ class Summary:
 
 
 def simulate(
-    out: Path, *, days: int = 120, users: int = 2_000, seed: int = 7, end: date, timezone: str = "Asia/Shanghai"
+    out: Path,
+    *,
+    days: int = 120,
+    users: int = 2_000,
+    seed: int = 7,
+    end: date,
+    timezone: str = "Asia/Shanghai",
+    constant_churn: float | None = None,
 ) -> Summary:
     """Write the landing zone of a simulated company to `out`, and what was planted in it to `out/truth.json`.
 
     days: arrival days, the last of which is `end`. users: about how many persons sign up in that time; visitors are some nine
     times as many, and customers from before come on top. The same arguments give the same bytes. `truth.json` is written last.
+    constant_churn: probability that a paying account leaves within 30 days, the same for all of them on all days, in place of the
+    planted hazards, and none is given up for refused payments: nothing that landed then foretells who leaves.
 
     Raises:
         UserError: an argument is out of range, or `out` is a file or holds anything already.
 
     """
-    _check(out, days, users, seed, end, timezone)
+    _check(out, days, users, seed, end, timezone, constant_churn)
     out.mkdir(parents=True, exist_ok=True)
     try:
-        return _Writer(out, Calendar(end, days, timezone), users, seed, timezone).write()
+        return _Writer(out, Calendar(end, days, timezone), users, seed, timezone, constant_churn).write()
     except BaseException:
         # Half a landing zone looks like a whole one; the folder was empty, so all in it is ours.
         for entry in out.iterdir():
@@ -60,7 +69,7 @@ def simulate(
         raise
 
 
-def _check(out: Path, days: int, users: int, seed: int, end: date, timezone: str) -> None:
+def _check(out: Path, days: int, users: int, seed: int, end: date, timezone: str, constant_churn: float | None) -> None:
     if not 1 <= days <= _MAXIMUM_DAYS:
         raise UserError(f"days must lie between 1 and {_MAXIMUM_DAYS}, not {days}")
     if users < 1:
@@ -73,6 +82,8 @@ def _check(out: Path, days: int, users: int, seed: int, end: date, timezone: str
         ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise UserError(f"unknown time zone: {timezone!r} (expected an IANA name such as Asia/Shanghai)") from None
+    if constant_churn is not None and not 0 <= constant_churn < 1:
+        raise UserError(f"constant churn must be a probability, 0 or more and below 1, not {constant_churn}")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; the simulated landing zone needs a folder")
     if out.exists() and any(out.iterdir()):
@@ -80,11 +91,11 @@ def _check(out: Path, days: int, users: int, seed: int, end: date, timezone: str
 
 
 class _Writer:
-    def __init__(self, out: Path, calendar: Calendar, users: int, seed: int, timezone: str) -> None:
+    def __init__(self, out: Path, calendar: Calendar, users: int, seed: int, timezone: str, constant_churn: float | None) -> None:
         self._out, self._calendar = out, calendar
         self._rows: Counter[str] = Counter()
         self._partitions = 0
-        self._company = Company(calendar, users, seed, timezone)
+        self._company = Company(calendar, users, seed, timezone, constant_churn)
         self._faults = Faults(calendar, seed)
 
     def write(self) -> Summary:

@@ -56,6 +56,20 @@ def test_another_seed_gives_other_bytes(tmp_path):
     assert tree_hash(tmp_path / "a" / "fx_rates") != tree_hash(tmp_path / "b" / "fx_rates")
 
 
+def test_a_constant_churn_changes_who_leaves_and_nobody_who_comes(tmp_path):
+    simulate(tmp_path / "planted", **SMALL)
+    truths = {}
+    for churn in (0.0, 0.9):
+        simulate(tmp_path / str(churn), **SMALL, constant_churn=churn)
+        truths[churn] = json.loads((tmp_path / str(churn) / "truth.json").read_text(encoding="utf-8"))
+        assert truths[churn]["arguments"]["constant_churn"] == churn
+        assert "involuntary_cancellations" not in truths[churn]["billing"]
+        for source in ("users", "ad_spend", "orders", "fx_rates"):
+            assert tree_hash(tmp_path / str(churn) / source) == tree_hash(tmp_path / "planted" / source)
+    assert truths[0.0]["churn"]["cancellations"] == 0
+    assert truths[0.9]["billing"]["voluntary_cancellations"] > 5
+
+
 def test_folders_formats_and_summary(zone):
     days = zone.truth["arguments"]["days"]
     expected = {END - timedelta(days=back) for back in range(days)}
@@ -168,6 +182,9 @@ def test_memory_does_not_follow_the_days():
         ({"timezone": "Mars/Olympus"}, "unknown time zone"),
         ({"timezone": "../etc"}, "unknown time zone"),
         ({"end": date(1900, 1, 1)}, "end must lie between"),
+        ({"constant_churn": 1.0}, "constant churn must be a probability"),
+        ({"constant_churn": -0.1}, "constant churn must be a probability"),
+        ({"constant_churn": float("nan")}, "constant churn must be a probability"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path, arguments, message):
