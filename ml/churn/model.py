@@ -32,7 +32,11 @@ LOGISTIC, BOOSTING = "logistic", "boosting"
 KINDS = (LOGISTIC, BOOSTING)
 
 # An account stands in many as-of dates with one fate, so rows count for more than they know; a heavier penalty makes up for it.
-L2 = 10.0
+# On 120, 200 and 400 accounts of simulated companies (19, 33 and 69 that churned in the fit) the mean AUC on other accounts is
+# 0.740, 0.764 and 0.783 at 10, 0.757, 0.776 and 0.792 at 100, no more at 1,000; log-loss moves the same way, by less.
+L2 = 100.0
+# Leaves are shrunk by the rows' own curvature, p (1 − p), a twentieth where one in twenty churns.
+_LEAF_SHARE = 0.1
 
 # Rows of the fit against which boosting's reasons are told; at 100 the standard error of their mean is a tenth of their spread.
 _BACKGROUND_ROWS = 100
@@ -49,7 +53,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
     kind: "logistic", a regularised logistic regression on log-scaled features, where NULLs become the median of the fitted rows
     plus an indicator column for each feature that was NULL in them; or "boosting", 60 gradient-boosted trees of 8 leaves on
     the features as they are, where NULLs take a side of their own at each split.
-    l2: weight of the squared penalty on the standardised coefficients, or on the leaves; a finite number above 0.
+    l2: weight of the squared penalty on the standardised coefficients, a tenth of it that on the leaves; a finite number above 0.
 
     Classes are not weighted: weights move the mean predicted probability away from the rate of churn. Trees stop at their fixed
     number, not early on rows drawn at random, and all runs on one thread: the same rows give the same model to the last bit.
@@ -145,7 +149,7 @@ def _boosting(l2: float) -> Pipeline:
             max_leaf_nodes=8,
             min_samples_leaf=40,
             max_bins=64,
-            l2_regularization=l2,
+            l2_regularization=_LEAF_SHARE * l2,
             early_stopping=False,
             random_state=0,
         )

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.churn.drift import reference
-from ml.churn.evaluation import Calibration, Intervention, Metrics, evaluate, gain_interval, judge_calibration, log_losses
+from ml.churn.evaluation import (
+    Calibration,
+    Intervention,
+    Metrics,
+    Ranking,
+    evaluate,
+    gain_interval,
+    judge_calibration,
+    judge_ranking,
+    log_losses,
+)
 from ml.churn.features import FEATURE_NAMES, FeatureError, in_key_order, matrix, numbers, require_column
 from ml.churn.model import KINDS, L2, LOGISTIC, ChurnModel
 from ml.churn.rolling import ORIGINS, RollingOrigin, rolling_origin
@@ -30,6 +40,10 @@ SUSPICIOUS_AUC = 0.95
 # error of an intercept is 0.26, so that the test decides; at thousands it finds what is too small to matter.
 CALIBRATION_LEVEL = 0.01
 CALIBRATION_TOLERANCE = 0.2
+
+# On a simulated company's features, 15 to 20 churned accounts in each slice: of 119 trainings on churns that nothing foretold, 25
+# had a lower log-loss than both rates and 2 passed this test too; of 41 on churns drawn from planted hazards, 40 passed both.
+RANKING_LEVEL = 0.01
 
 
 class SuspiciousFeatures(ValueError):  # noqa: N818 - says what was found
@@ -57,13 +71,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict; see `decide`. `rivals` are their log-losses on the same rows, `calibration` is the model's own."""
+    """The verdict; see `decide`. `rivals` are their log-losses on the same rows, the others are the model's own."""
 
     accepted: bool
     reason: str
     log_loss: float
     rivals: dict[str, float]
     calibration: Calibration
+    ranking: Ranking
 
 
 @dataclass(frozen=True)
@@ -188,7 +203,9 @@ def train(
         baselines=baselines,
         log_loss_gain=float(gains.mean()),
         log_loss_gain_interval=gain_interval(gains, accounts, seed=seed),
-        decision=decide(metrics.log_loss, rivals, judge_calibration(truth, predicted, accounts)),
+        decision=decide(
+            metrics.log_loss, rivals, judge_calibration(truth, predicted, accounts), judge_ranking(truth, predicted, accounts)
+        ),
         rolling=rolling_origin(
             labelled,
             kind=choice.kind,
@@ -202,13 +219,15 @@ def train(
     )
 
 
-def decide(log_loss: float, rivals: Mapping[str, float], found: Calibration) -> Decision:
-    """Accept when the log-loss is below every rival's and the calibration is not off; the reason names the figures.
+def decide(log_loss: float, rivals: Mapping[str, float], found: Calibration, ranking: Ranking) -> Decision:
+    """Accept when the log-loss is below every rival's, churns are ranked beyond chance and the calibration is not off.
 
-    All log-losses are in nats per row, on the same rows. Calibration is off when Cox's test (see `judge_calibration`) fails
-    at CALIBRATION_LEVEL and the intercept is farther than CALIBRATION_TOLERANCE from 0, or the slope from 1. The model is held
-    against perfect calibration, which no rival surpasses: who is calibrated worse than a rival beyond doubt is off. A smaller
-    error than each rival's is not asked for: of two calibrated models, some dozens of churns give it to either by chance.
+    The reason names the figures. All log-losses are in nats per row, on the same rows. Churns are ranked beyond chance when the
+    test that the AUC is no more than a half (see `judge_ranking`) fails at RANKING_LEVEL. Calibration is off when Cox's test (see
+    `judge_calibration`) fails at CALIBRATION_LEVEL and the intercept is farther than CALIBRATION_TOLERANCE from 0, or the slope
+    from 1. The model is held against perfect calibration, which no rival surpasses: who is calibrated worse than a rival beyond
+    doubt is off. A smaller error than each rival's is not asked for: of two calibrated models, some dozens of churns give it to
+    either by chance.
     """
     lost = [name for name, theirs in rivals.items() if not log_loss < theirs]
     far = [
@@ -217,12 +236,17 @@ def decide(log_loss: float, rivals: Mapping[str, float], found: Calibration) -> 
         if figure is not None
     ]
     is_off = any(far) and not found.p_value >= CALIBRATION_LEVEL
-    refusals = [f"not below {' and '.join(lost)}"] * bool(lost) + ["calibration is off"] * is_off
-    intercept, slope = ("none" if figure is None else f"{figure:.3f}" for figure in (found.intercept, found.slope))
+    is_chance = not ranking.p_value < RANKING_LEVEL
+    refusals = [f"not below {' and '.join(lost)}"] * bool(lost)
+    refusals += ["churns are not ranked beyond chance"] * is_chance + ["calibration is off"] * is_off
+    intercept, slope, auc = (
+        "none" if figure is None else f"{figure:.3f}" for figure in (found.intercept, found.slope, ranking.auc)
+    )
     figures = [f"log-loss {log_loss:.5f} on the test slice", *(f"{name} {theirs:.5f}" for name, theirs in rivals.items())]
+    figures.append(f"AUC {auc}, p {ranking.p_value:.2g}")
     figures.append(f"calibration intercept {intercept} and slope {slope}, p {found.p_value:.2g}")
     verdict = f"refused: {', '.join(refusals)}" if refusals else "accepted"
-    return Decision(not refusals, f"{verdict}; {', '.join(figures)}", log_loss, dict(rivals), found)
+    return Decision(not refusals, f"{verdict}; {', '.join(figures)}", log_loss, dict(rivals), found, ranking)
 
 
 def suspicious_features(

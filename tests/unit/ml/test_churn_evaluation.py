@@ -3,9 +3,19 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss, log_loss
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from ml.churn.evaluation import Intervention, Money, evaluate, gain_interval, judge_calibration, log_losses, money_saved
+from ml.churn.evaluation import (
+    Intervention,
+    Money,
+    Ranking,
+    evaluate,
+    gain_interval,
+    judge_calibration,
+    judge_ranking,
+    log_losses,
+    money_saved,
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +93,48 @@ def test_certain_predictions_are_calibrated_when_they_come_true_and_only_then():
     churned, accounts = np.repeat([1, 0], [50, 450]), np.arange(500).astype(str)
     assert judge_calibration(churned, churned.astype(float), accounts).p_value == pytest.approx(1)
     assert judge_calibration(churned, np.zeros(500), accounts).p_value == 0
+
+
+def test_chance_is_called_a_ranking_as_often_as_the_level_says():
+    """Churns of 200 accounts on three dates, alike on all of them, and probabilities that foretell nothing, then a little."""
+    draw = np.random.default_rng(8)
+    accounts = np.tile(np.arange(200).astype(str), 3)
+    p_values = {0.0: [], 1.5: []}
+    for weight, found in p_values.items():
+        for _ in range(400):
+            risk = draw.normal(size=200)
+            left = draw.random(200) < 1 / (1 + np.exp(2.5 - weight * risk))
+            probability = 1 / (1 + np.exp(-np.tile(risk, 3) - draw.normal(0, 0.5, 600)))
+            found.append(judge_ranking(np.tile(left, 3).astype(int), probability, accounts).p_value)
+    # The standard error of a share of 5 % is 1.1 points.
+    assert 0.02 < np.mean(np.array(p_values[0.0]) < 0.05) < 0.085
+    assert np.mean(np.array(p_values[0.0]) < 0.01) < 0.03
+    assert np.mean(np.array(p_values[1.5]) < 0.01) > 0.95
+
+
+def test_a_ranking_is_the_auc_and_an_account_counts_once_in_its_error(predicted):
+    churned, probability = (column[:1_000] for column in predicted[:2])
+    accounts = np.arange(len(churned)).astype(str)
+    once = judge_ranking(churned, probability, accounts)
+    assert once.auc == pytest.approx(roc_auc_score(churned, probability))
+    left, stayed = probability[churned == 1], probability[churned == 0]
+    beaten = (left[:, None] > stayed[None, :]).astype(float) + 0.5 * (left[:, None] == stayed[None, :])
+    # DeLong's variance is the one of rows that share no account.
+    assert once.standard_error == pytest.approx(
+        np.sqrt(beaten.mean(axis=1).var(ddof=1) / len(left) + beaten.mean(axis=0).var(ddof=1) / len(stayed))
+    )
+    repeated = judge_ranking(*(np.tile(column, 5) for column in (churned, probability, accounts)))
+    assert repeated.standard_error == pytest.approx(once.standard_error)
+    as_if_others = judge_ranking(np.tile(churned, 5), np.tile(probability, 5), np.arange(5 * len(churned)).astype(str))
+    assert as_if_others.standard_error == pytest.approx(once.standard_error / np.sqrt(5), rel=0.01)
+
+
+def test_a_ranking_of_one_kind_one_account_or_a_constant_is_no_proof():
+    four = np.array(["a", "b", "c", "d"], dtype=object)
+    assert judge_ranking(np.zeros(4, int), np.full(4, 0.1), four) == Ranking(None, None, 1.0)
+    assert judge_ranking(np.array([1, 0, 0, 0]), np.array([0.9, 0.1, 0.2, 0.3]), four) == Ranking(1.0, None, 1.0)
+    assert judge_ranking(np.array([1, 1, 0, 0]), np.full(4, 0.1), four) == Ranking(0.5, 0.0, 1.0)
+    assert judge_ranking(np.array([1, 1, 0, 0]), np.array([0.9, 0.8, 0.1, 0.2]), four) == Ranking(1.0, 0.0, 0.0)
 
 
 def test_bins_are_tenths_that_hold_all_rows(predicted):

@@ -11,7 +11,7 @@ from ml.churn.rolling import rolling_origin
 
 PARAMETERS = {
     "kind": "logistic",
-    "l2": 10.0,
+    "l2": 100.0,
     "label_window_days": 30,
     "minimum_churns": 20,
     "intervention": Intervention(cost_usd=5.0, success_rate=0.5),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ml.churn.evaluation import Calibration, judge_calibration, log_losses
+from ml.churn.evaluation import Calibration, Ranking, judge_calibration, judge_ranking, log_losses
 from ml.churn.features import FeatureError
 from ml.churn.model import ChurnModel
 from ml.churn.slices import NotEnoughHistory, rows
@@ -84,12 +84,33 @@ def test_a_champion_must_be_beaten_too(small, short_history):
     assert train(short_history, minimum_churns=20, origins=0, champion=poor).decision.accepted
 
 
+CALIBRATED = Calibration(intercept=0.0, slope=1.0, p_value=1.0)
+RANKED = Ranking(auc=0.8, standard_error=0.05, p_value=1e-9)
+
+
 def test_a_tie_or_no_figure_is_refused():
-    sound = Calibration(intercept=0.0, slope=1.0, p_value=1.0)
-    assert decide(0.1, {"base_rate": 0.2}, sound).accepted
-    assert not decide(0.2, {"base_rate": 0.2}, sound).accepted
-    assert not decide(float("nan"), {"base_rate": 0.2}, sound).accepted
-    assert not decide(0.1, {"base_rate": 0.2, "champion": 0.05}, sound).accepted
+    assert decide(0.1, {"base_rate": 0.2}, CALIBRATED, RANKED).accepted
+    assert not decide(0.2, {"base_rate": 0.2}, CALIBRATED, RANKED).accepted
+    assert not decide(float("nan"), {"base_rate": 0.2}, CALIBRATED, RANKED).accepted
+    assert not decide(0.1, {"base_rate": 0.2, "champion": 0.05}, CALIBRATED, RANKED).accepted
+
+
+@pytest.mark.parametrize(("p_value", "is_accepted"), [(0.0099, True), (0.01, False), (float("nan"), False)])
+def test_a_ranking_that_chance_explains_is_refused(p_value, is_accepted):
+    found = Ranking(0.61, 0.05, p_value)
+    decision = decide(0.1, {"base_rate": 0.2}, CALIBRATED, found)
+    assert decision.accepted == is_accepted
+    assert decision.reason.startswith("refused: churns are not ranked beyond chance; ") != is_accepted
+    assert "AUC 0.610, p " in decision.reason
+    assert decision.ranking == found
+
+
+def test_chance_that_has_the_lower_log_loss_is_refused(short_history):
+    """Churns that nothing foretells, drawn so that the model has the lower log-loss: it tells nobody apart for that."""
+    luck = short_history.assign(churned=np.random.default_rng(2).binomial(1, 0.08, len(short_history)))
+    decision = train(luck, minimum_churns=20, origins=0).decision
+    assert all(decision.log_loss < theirs for theirs in decision.rivals.values())
+    assert decision.reason.startswith("refused: churns are not ranked beyond chance; ")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +132,7 @@ def test_a_tie_or_no_figure_is_refused():
 )
 def test_a_calibration_that_is_off_beyond_chance_and_by_much_is_refused(intercept, slope, p_value, is_accepted):
     found = Calibration(intercept, slope, p_value)
-    decision = decide(0.1, {"base_rate": 0.2}, found)
+    decision = decide(0.1, {"base_rate": 0.2}, found, RANKED)
     assert decision.accepted == is_accepted
     assert ("refused: calibration is off" in decision.reason) != is_accepted
     assert f"calibration intercept {intercept:.3f}" in decision.reason
@@ -124,10 +145,13 @@ def test_probabilities_that_are_doubled_are_refused_by_name_of_calibration(train
     accounts, churned = test["account_id"].to_numpy(dtype=object), test["churned"].to_numpy()
     predicted = trained.model.predict_proba(test)[:, 1]
     doubled = np.minimum(2 * predicted, 1)
-    decision = decide(log_losses(churned, doubled).mean(), trained.decision.rivals, judge_calibration(churned, doubled, accounts))
+    ranking = judge_ranking(churned, predicted, accounts)
+    calibration = judge_calibration(churned, doubled, accounts)
+    decision = decide(log_losses(churned, doubled).mean(), trained.decision.rivals, calibration, ranking)
     assert not decision.accepted
     assert "calibration is off" in decision.reason
-    assert decide(trained.metrics.log_loss, trained.decision.rivals, judge_calibration(churned, predicted, accounts)).accepted
+    calibration = judge_calibration(churned, predicted, accounts)
+    assert decide(trained.metrics.log_loss, trained.decision.rivals, calibration, ranking).accepted
 
 
 def test_a_model_of_a_rate_that_holds_no_more_is_refused_though_its_log_loss_is_lower(short_history, small):
@@ -138,7 +162,7 @@ def test_a_model_of_a_rate_that_holds_no_more_is_refused_though_its_log_loss_is_
     fewer = short_history.assign(churned=short_history["churned"].where(~stayed, 0))
     result = train(fewer, minimum_churns=5, origins=0)
     assert all(result.metrics.log_loss < theirs for theirs in result.decision.rivals.values())
-    assert result.decision.reason.startswith("refused: calibration is off; ")
+    assert "calibration is off; " in result.decision.reason
     assert result.decision.calibration.intercept < -0.7
 
 
