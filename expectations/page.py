@@ -8,7 +8,7 @@ from collections import Counter
 
 import jinja2
 
-from expectations.report import GateReport
+from expectations.report import CheckResult, GateReport
 
 _TEMPLATE = """\
 <!doctype html>
@@ -41,6 +41,7 @@ th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0; b
 th { font-weight: 600; color: var(--quiet); }
 td.number { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; min-width: 7rem; max-width: 18rem; }
 code { font: 13px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
+td code { white-space: nowrap; }
 .passed { color: var(--passed); } .failed, .error { color: var(--failed); font-weight: 600; }
 .warning { color: var(--warning); font-weight: 600; }
 </style>
@@ -54,7 +55,7 @@ code { font: 13px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 <dt>Checks</dt><dd>{{ report.marts | sum(attribute="evaluated") }} of {{ report.marts | sum(attribute="declared") }} evaluated
 {%- for status, count in totals %}, {{ count }} {{ status }}{% endfor %}</dd>
 </dl>
-{% for mart in report.marts %}
+{% for mart in marts %}
 <h2><span class="{{ verdict(mart.passed) }}">{{ "✓" if mart.passed else "✗" }}</span> {{ mart.mart }}
 <small>{{ mart.evaluated }} of {{ mart.declared }} checks evaluated</small></h2>
 <div class="scroll"><table>
@@ -62,9 +63,9 @@ code { font: 13px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 <tbody>
 {# error, failed, passed: the alphabet has them in order of urgency #}
 {% for check in mart.checks | sort(attribute="status") %}
-{% set label = "warning" if check.status == "failed" and check.severity == "warning" else check.status %}
+{% set label = label_of(check) %}
 <tr><td class="{{ label }}">{{ label }}</td><td><code>{{ check.name }}</code></td><td>{{ check.explanation }}</td>
-<td class="number">{{ check.observed }}</td><td class="number">{{ check.expected }}</td></tr>
+<td class="number">{{ check.observed or "–" }}</td><td class="number">{{ check.expected or "–" }}</td></tr>
 {% endfor %}
 </tbody>
 </table></div>
@@ -75,10 +76,16 @@ code { font: 13px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 
 
 def render(report: GateReport) -> str:
-    """Return the report as one self-contained HTML page; in each mart, what did not pass comes first. Everything is escaped."""
+    """Return the report as one self-contained HTML page; what did not pass comes first, in each mart too. All is escaped."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_TEMPLATE).render(
         report=report,
-        totals=sorted(Counter(check.status for check in report.checks).items()),
+        marts=sorted(report.marts, key=lambda mart: all(check.status == "passed" for check in mart.checks)),
+        totals=sorted(Counter(map(_label, report.checks)).items()),
+        label_of=_label,
         verdict=lambda passed: "passed" if passed else "failed",
     )
+
+
+def _label(check: CheckResult) -> str:
+    return "warning" if check.status == "failed" and check.severity == "warning" else check.status

@@ -16,12 +16,22 @@ if TYPE_CHECKING:
 
 Format = Literal["png", "svg"]
 
+_RIVALS = (
+    "Rivals: base_rate is the fit slice's rate of churn for everyone, recent_rate the calibration slice's, "
+    "usage_rule the fit slice's rates where usage is down and where it is not."
+)
+
 _INK, _MODEL, _ALARM = "#555555", "#1f5fa8", "#c0392b"
 _SALT = "northstar"
 
 
-def markdown(card: Mapping[str, Any], drift: "Drift | None" = None) -> str:
-    """Describe a model by its card (see `artifact.card`), and what it scores by a comparison of drift, in Markdown."""
+def markdown(card: Mapping[str, Any], drift: "Drift | None" = None, pictures: Mapping[str, str] | None = None) -> str:
+    """Describe a model by its card (see `artifact.card`), and what it scores by a comparison of drift, in Markdown.
+
+    pictures: addresses of `reliability`, `lift` and `drift`; those that are given stand beside their figures, with a text for who
+    does not see them.
+    """
+    pictures = pictures or {}
     choice, label, window = card["choice"], card["label"], card["data_window"]
     gain, (low, high) = card["log_loss_gain"]["mean"], card["log_loss_gain"]["interval_90"]
     parts = [
@@ -36,13 +46,18 @@ def markdown(card: Mapping[str, Any], drift: "Drift | None" = None) -> str:
         *([_figures(choice["figures"])] if choice["figures"] else []),
         "## On the newest closed dates",
         _figures({card["model_id"]: card["metrics"], **card["baselines"]}),
+        _RIVALS,
         f"Log-loss gained on the base rate: {_number(gain)}, 90 % interval {_number(low)} to {_number(high)}.",
+        *_picture(pictures, "reliability", _reliability_in_words(card)),
+        "Tenths of the rows by predicted probability:",
         _calibration(card["metrics"]["bins"]),
+        *_picture(pictures, "lift", _lift_in_words(card)),
         "## At earlier origins",
         *_rolling(card),
     ]
     if drift is not None:
-        parts += ["## Drift", *_drift(drift)]
+        verdict, *rest = _drift(drift)
+        parts += ["## Drift", verdict, *_picture(pictures, "drift", f"Stability index of each column. {verdict}"), *rest]
     return "\n\n".join(parts) + "\n"
 
 
@@ -79,7 +94,29 @@ def drift_plot(drift: "Drift", *, image: Format = "png") -> bytes:
     colours = [_ALARM if drift.drifted is not None and column.name in drift.drifted else _MODEL for column in columns]
     axes.barh([column.name for column in columns], [column.psi for column in columns], color=colours)
     axes.axvline(drift.threshold, color=_INK, linewidth=1, linestyle="--")
+    axes.text(drift.threshold, 0, f" {_number(drift.threshold)} or more: drifted", color=_INK, va="center")
+    axes.margins(y=0.01)
     return _bytes(figure, image)
+
+
+def _picture(pictures: Mapping[str, str], name: str, words: str) -> list[str]:
+    # Brackets end Markdown's alternative text; no name of a column has them.
+    return [f"![{words}]({pictures[name]})"] if name in pictures else []
+
+
+def _reliability_in_words(card: Mapping[str, Any]) -> str:
+    low, high = card["metrics"]["bins"][0], card["metrics"]["bins"][-1]
+    return (
+        "Reliability, churn rate over predicted probability: "
+        f"{_number(low['churn_rate'])} at {_number(low['probability_mean'])} in the lowest group of rows, "
+        f"{_number(high['churn_rate'])} at {_number(high['probability_mean'])} in the highest."
+    )
+
+
+def _lift_in_words(card: Mapping[str, Any]) -> str:
+    found = {each["share"]: each["found"] for each in card["metrics"]["lift"]}
+    shares = ", ".join(f"{found[share]:.0%} in the first {share:.0%}" for share in (0.1, 0.2, 0.5) if share in found)
+    return f"Churns found, highest prediction first: {shares or 'nobody churned'}."
 
 
 def _slices(slices: Mapping[str, Mapping[str, Any]]) -> str:
@@ -148,7 +185,7 @@ def _drift(drift: "Drift") -> list[str]:
         verdict,
         *(f"Off the schema: {message}." for message in drift.off_schema.values()),
         _table(
-            ("column", "stability index", "NULL", "NULL then", "rows out of range"),
+            ("column", "stability index", "share NULL", "share NULL then", "rows out of range"),
             [
                 (column.name, column.psi, column.null_share, column.reference_null_share, column.out_of_range)
                 for column in sorted(drift.columns, key=lambda column: (-column.psi, column.name))
@@ -158,7 +195,9 @@ def _drift(drift: "Drift") -> list[str]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *([_number(cell) for cell in row] for row in rows)]
+    # Names stand on the left, figures on the right, with as many decimals in each row.
+    rules = ["---", *["---:"] * (len(head) - 1)]
+    lines = [head, rules, *([f"{cell:.4f}" if isinstance(cell, float) else _number(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -105,7 +105,9 @@ def test_the_release_shows_the_champion(company_home):
     pointer = json.loads((company_home / "published" / "current.json").read_text())
     page = (company_home / "published" / pointer["path"] / "data_docs" / "churn_model.html").read_text()
     assert f"<h1>Churn model {current(company_home)['model_version']}</h1>" in page
-    assert page.count('<img alt="') == page.count("data:image/png;base64,") == 3
+    described = re.findall(r'<img src="data:image/png;base64,[^"]+" alt="([^"]+)" />', page)
+    assert len(described) == page.count("<img") == 3
+    assert [words.split(",")[0] for words in described[:2]] == ["Reliability", "Churns found"]
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
 

@@ -34,7 +34,17 @@ def test_the_page_says_what_the_report_says_worst_first() -> None:
     passing = render(report(check("a", "passed"), check("b", "failed", "warning")))
     assert '<h1>Gate: <span class="passed">passed</span></h1>' in passing
     assert '<td class="warning">warning</td>' in passing
+    assert "2 of 2 evaluated, 1 passed, 1 warning" in passing
     refused = render(report(check("fine", "passed"), check("wrong", "failed"), check("unclear", "error")))
     assert '<h1>Gate: <span class="failed">refused</span></h1>' in refused
     assert re.findall(r"<td><code>(\w+)</code>", refused) == ["unclear", "wrong", "fine"]
     assert "2 of 3 checks evaluated" in refused
+
+
+def test_marts_in_which_something_did_not_pass_come_first() -> None:
+    marts = [
+        MartReport(f"mart_{name}", 1, 1, (check("a", status, "warning"),)) for name, status in (("x", "passed"), ("y", "failed"))
+    ]
+    html = render(GateReport("r", "ab" * 32, date(2026, 3, 31), tuple(marts)))
+    assert re.findall(r"</span> (mart_\w)", html) == ["mart_y", "mart_x"]
+    assert "–" in render(report(CheckResult("mart_x", "types", "types", "critical", "passed", "", "", "All have.")))
