@@ -98,6 +98,70 @@ def test_a_feature_of_what_had_only_happened_is_found_out(
         assert_later_facts_change_nothing(shanghai, facts)
 
 
+# Model → what it says, and what it would say if it looked a day ahead: at facts that had arrived, dated on the day after.
+AHEAD = {
+    "int_churn__subscriptions": ("subscriptions.changed_date <= dates.as_of_date", "true"),
+    "int_churn__rates": ("fx.rate_date <= dates.as_of_date", "true"),
+    "int_churn__days": ("and dates.as_of_date", "and dates.as_of_date + 1"),
+    "int_churn__tickets": ("> days.as_of_date, true) as is_unsolved", "> days.as_of_date + 1, true) as is_unsolved"),
+}
+
+
+def test_what_is_dated_after_the_day_is_not_in_its_features(shanghai: DbtProject) -> None:
+    assert_facts_of_tomorrow_change_nothing(shanghai)
+
+
+@pytest.mark.parametrize("leak", AHEAD)
+def test_a_feature_of_tomorrow_is_found_out(shanghai: DbtProject, leak: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = f"model.northstar.{leak}"
+    node, (condition, leaking) = shanghai._nodes[model], AHEAD[leak]
+    assert node.code.count(condition) == 1
+    monkeypatch.setitem(shanghai._nodes, model, replace(node, code=node.code.replace(condition, leaking)))
+    with pytest.raises(AssertionError):
+        assert_facts_of_tomorrow_change_nothing(shanghai)
+
+
+def assert_facts_of_tomorrow_change_nothing(project: DbtProject) -> None:
+    """What is said of a Sunday is said of it too when facts of each kind, dated on the Monday, had arrived on that Sunday."""
+    monday = datetime(2024, 4, 1, 4)
+    early = SUNDAY - timedelta(days=9)
+    ticket = {"ticket_id": "t1", "account_id": "c1", "opened_at": datetime(2024, 3, 27, 4)}
+    rate = {"currency": "CNY", "usd_rate": Decimal("0.14")}
+    facts = {
+        "subscriptions": [pays(currency="CNY")],
+        "fx_rates": [landed({**rate, "rate_date": date(2023, 7, 1)}, 1, early)],
+        "events": [
+            event(1, "feature_used", datetime(2024, 3, 22, 4), user_id="u1", account_id="c1", feature="chat", arrived_date=early)
+        ],
+        "payments": [],
+        "tickets": [landed(ticket, 1, SUNDAY)],
+    }
+    failed = {
+        "payment_id": "p1",
+        "account_id": "c1",
+        "paid_at": monday,
+        "amount": Decimal(1),
+        "currency": "USD",
+        "status": "failed",
+    }
+    tomorrow = {
+        "subscriptions": [landed({**pays(), "changed_at": monday, "status": "past_due", "mrr": Decimal(7)}, 2, SUNDAY)],
+        "fx_rates": [landed({**rate, "rate_date": monday.date(), "usd_rate": Decimal("0.15")}, 2, SUNDAY)],
+        "events": [event(2, "feature_used", monday, user_id="u1", account_id="c1", feature="board", arrived_date=SUNDAY)],
+        "payments": [landed(failed, 1, SUNDAY)],
+        "tickets": [landed({**ticket, "ticket_id": "t2", "opened_at": monday}, 2, SUNDAY)],
+    }
+    ahead = {source: rows + tomorrow[source] for source, rows in facts.items()}
+    # The ticket that was open on the Sunday will be solved on the Monday, as its row already says.
+    ahead["tickets"][0] = landed({**ticket, "resolved_at": monday}, 1, SUNDAY)
+    [known], [foretold] = (
+        [row for row in run(project, given, LAST_DAY) if row["as_of_date"] == SUNDAY] for given in (facts, ahead)
+    )
+    assert known == foretold
+    assert known["events_7d"] == 0
+    assert known["unsolved_tickets"] == 1
+
+
 def late_facts(project: DbtProject) -> dict[str, Rows]:
     """An account that pays, with a fact of each kind of the last days before the Sunday that arrived after it."""
     happened, late = datetime(2024, 3, 27, 4), SUNDAY + timedelta(days=3)
