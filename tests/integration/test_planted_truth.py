@@ -18,10 +18,10 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
-import duckdb
 import pytest
 
 from tests.integration.conftest import ask, look
+from tests.integration.hazards import build_file, plant
 
 SIGMAS = 3
 # The company begins late in March 2026; its first whole month is April, its last October.
@@ -271,95 +271,30 @@ def _mature_share_of_experiment(home, truth) -> float:
 
 def _hazards(home, truth) -> list[tuple[str, float, float, int]]:
     """Accounts that opened a month from June to October: plan, expected churn, hazard on the first day, whether it churned."""
-    given = truth["parameters"]
-    logit = given["churn_logit"]
-    local = "at time zone 'UTC' at time zone 'Asia/Shanghai'"
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute(f"attach '{home}/warehouse.duckdb' as warehouse (read_only)")
-        connection.execute("use warehouse")
-        connection.execute("create temp table features (feature varchar, place integer)")
-        connection.executemany("insert into features values (?, ?)", [(name, n) for n, name in enumerate(given["features"], 1)])
-        connection.execute("create temp table severities (severity varchar, weight double)")
-        connection.executemany("insert into severities values (?, ?)", [(k, v[1]) for k, v in given["ticket_severities"].items()])
+    with build_file(home) as connection:
+        plant(
+            connection,
+            truth,
+            # As it was when the day began: renewals of the day itself are not refused by leaving.
+            """
+            with states as (
+              select *, lead(changed_date) over (partition by account_id order by changed_at) as next_date
+              from staging.stg_subscriptions
+            )
+            select days.day::date as day, states.account_id, states.plan, states.seats, states.renews_at
+            from unnest(generate_series(date '2026-06-01', date '2026-10-31', interval 1 day)) as days (day)
+            inner join states on states.changed_date < days.day and coalesce(states.next_date >= days.day, true)
+            where states.status in ('active', 'past_due') and states.mrr > 0
+            """,
+        )
         return connection.execute(
-            f"""
-            with
-              days as (select unnest(generate_series(date '2026-06-01', date '2026-10-31', interval 1 day))::date as day),
-              states as (
-                select *, lead(changed_date) over (partition by account_id order by changed_at) as next_date
-                from staging.stg_subscriptions
-              ),
-              -- As it was when the day began: renewals of the day itself are not refused by leaving.
-              paying as (
-                select days.day, states.account_id, states.plan, states.seats, states.renews_at
-                from days
-                inner join states on states.changed_date < days.day and coalesce(states.next_date >= days.day, true)
-                where states.status in ('active', 'past_due') and states.mrr > 0
-              ),
-              persons as (
-                select account_id, event_date, count(distinct user_id) as count
-                from core.fct_events where account_id is not null and user_id is not null group by all
-              ),
-              uses as (
-                select
-                  paying.day, paying.account_id,
-                  coalesce(sum(persons.count) filter (persons.event_date > paying.day - 14), 0) as recent,
-                  coalesce(sum(persons.count) filter (persons.event_date <= paying.day - 14), 0) / 2 as before
-                from paying
-                left join persons
-                  on paying.account_id = persons.account_id and persons.event_date between paying.day - 41 and paying.day
-                group by all
-              ),
-              -- Features are used from the most liked one on, so the last one used says how many are known.
-              known as (
-                select account_id, max(place) as count
-                from core.fct_events inner join features using (feature) group by account_id
-              ),
-              failures as (
-                select distinct paying.day, paying.account_id
-                from paying
-                inner join staging.stg_payments as payments
-                  on paying.account_id = payments.account_id and payments.status = 'failed'
-                  and (payments.paid_at {local})::date between paying.day - 29 and paying.day
-              ),
-              troubles as (
-                select
-                  paying.day, paying.account_id,
-                  sum(severities.weight) as weight, max((tickets.resolved_at is null)::integer) as unsolved
-                from paying
-                inner join staging.stg_tickets as tickets
-                  on paying.account_id = tickets.account_id and tickets.arrived_date <= paying.day
-                  and (tickets.opened_at {local})::date between paying.day - 29 and paying.day
-                inner join severities using (severity)
-                group by all
-              ),
-              hazards as (
-                select
-                  paying.account_id, paying.day, date_trunc('month', paying.day)::date as month,
-                  1 / (1 + exp(-(
-                    {logit["intercept"]}
-                    + {logit["usage_decline"]} * greatest(0, 1 - (uses.recent + 1) / (uses.before + 1))
-                    + {logit["engagement"]} * least(1, uses.recent / (5 * paying.seats))
-                    + {logit["failed_payment"]} * (failures.day is not null)::integer
-                    + {logit["contract_proximity"]}
-                      * greatest(0, 1 - greatest(0, (paying.renews_at {local})::date - paying.day) / 30)
-                    + {logit["feature_adoption"]} * coalesce(known.count, 1) / {len(given["features"])}
-                    + {logit["enterprise"]} * (paying.plan in ('enterprise', 'custom'))::integer
-                    + {logit["tickets"]} * least(1, coalesce(troubles.weight, 0))
-                    + {logit["unsolved"]} * coalesce(troubles.unsolved, 0)
-                  ))) as hazard_30d
-                from paying
-                inner join uses using (day, account_id)
-                left join known using (account_id)
-                left join failures using (day, account_id)
-                left join troubles using (day, account_id)
-              ),
-              expected as (
-                select
-                  account_id, month, sum(1 - (1 - hazard_30d) ** (1 / 30)) as churn, min_by(hazard_30d, day) as opening_hazard
-                from hazards group by account_id, month
-              )
+            """
+            with expected as (
+              select
+                account_id, date_trunc('month', day)::date as month,
+                sum(1 - (1 - hazard_30d) ** (1 / 30)) as churn, min_by(hazard_30d, day) as opening_hazard
+              from hazards group by all
+            )
             select movements.opening_plan, expected.churn, expected.opening_hazard, (movements.movement = 'churned')::integer
             from intermediate.int_revenue__mrr_movements as movements
             inner join expected using (account_id, month)
