@@ -4,6 +4,7 @@ Belongs here: arguments, progress, tables, exit codes (0 done, 1 the night faile
 here: any work. Everything heavy is imported inside the command that needs it: `northstar --help` answers at once.
 """
 
+import errno
 import logging
 import sys
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,8 @@ _out = Console(highlight=False, soft_wrap=True)
 _wide = Console(highlight=False, width=max(_out.width, 400))
 # Refused challengers that `northstar models` shows.
 _LAST_REFUSALS = 10
+# A full disk, a quota, a limit of the process.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -331,12 +334,13 @@ def _run_night(tags: Mapping[str, str]) -> None:
     started = datetime.now(UTC)
     settings = load()
     parsed = _prepare(settings)
-    before = _store(settings).current()
     with _progress():
         try:
             _execute(settings, tags, parsed)
         except NorthstarError as error:
-            stands = f"release {before.release_id} stands" if before else "there is no release"
+            # Asked again: a night may fail after its release is out.
+            current = _store(settings).current()
+            stands = f"release {current.release_id} stands" if current else "there is no release"
             kind = UserError if isinstance(error, UserError) else NorthstarError
             raise kind(f"the night failed, {stands}:\n{error}") from error
     current = _store(settings).current()
@@ -366,16 +370,19 @@ def _execute(settings: Settings, tags: Mapping[str, str], parsed: "DbtManifest |
 
 
 def _cause(error: Exception) -> Exception:
-    """The failure that Northstar described, wherever Dagster wrapped it; else the error itself."""
+    """The failure that Northstar described, wherever Dagster wrapped it; a full disk, in words; else the error itself."""
     found: BaseException | None = error
+    full: NorthstarError | None = None
     # Dagster's chains may lead back to where they began.
     seen: set[int] = set()
     while found is not None and id(found) not in seen:
         if isinstance(found, NorthstarError):
             return found
+        if isinstance(found, OSError) and found.errno in _NO_ROOM:
+            full = NorthstarError(f"{found.filename or 'the disk'}: {found.strerror}; free some space")
         seen.add(id(found))
         found = found.__cause__ or found.__context__
-    return error
+    return full or error
 
 
 @contextmanager

@@ -33,12 +33,3 @@ def replace_text(path: Path, text: str) -> None:
     sync_path(draft)
     draft.replace(path)
     sync_path(path.parent)
-
-
-def replace_link(path: Path, target: str) -> None:
-    """Point a symbolic link elsewhere at once; `target` is relative to the link's folder."""
-    draft = path.with_name(f".{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    draft.symlink_to(target)
-    draft.replace(path)
-    sync_path(path.parent)

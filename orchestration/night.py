@@ -505,6 +505,8 @@ class Night:
                 comments={name: _comments(node) for name, node in self._marts.items()},
                 pseudonyms=pseudonyms(self._marts),
                 key=lambda: self.key,
+                versions=versions(self._marts),
+                published_until=published_until(self._marts),
             )
             stage.rows = sum(record.rows for record in self._candidate.marts.values())
             stage.detail = f"{len(marts)} marts"
@@ -574,6 +576,7 @@ class Night:
                 timings=self.timings,
                 previous_key=None if current is None else current.manifest.key_fingerprint,
                 erasure=ErasureRecord(erased.persons, erased.partitions, tuple(holding)) if erased.persons or holding else None,
+                schema_changes=self.releases.schema_changes(candidate, self.left_out),
             )
             if manifest.pseudonyms is not None and manifest.pseudonyms.previous_key is not None:
                 _logger.warning("the pseudonym key is another one: ids cannot be joined with those of earlier releases")
@@ -581,9 +584,21 @@ class Night:
             release = self.releases.promote(candidate, verdict, manifest, self.lock)
             pruned = self.releases.remove(holding, self.lock)
             self.ledger.mark_published()
-            pruned += self.releases.prune(self.settings.config.keep_releases, self.lock)
+            config = self.settings.config
+            pruned += self.releases.prune(
+                config.keep_releases, self.lock, months=config.keep_monthly_releases, timezone=self.settings.timezone
+            )
+            self._announce(release)
             stage.detail = release.release_id + (f", {len(pruned)} old ones pruned" if pruned else "")
         return release
+
+    def _announce(self, release: Release) -> None:
+        """Tell whoever watches what readers will find changed, and which marts are going."""
+        for change in release.manifest.schema_changes:
+            _logger.info("schema: %s", change.detail)
+        for mart, record in release.manifest.marts.items():
+            if record.published_until is not None:
+                _logger.info("schema: %s is published until %s", mart, record.published_until)
 
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
@@ -606,9 +621,12 @@ class Night:
         """Marts that this release does not have, each with the reason."""
         landed = self.warehouse.landed_sources()
         is_scored = any(self.warehouse.row_counts([SCORES]).values())
+        ends, today = published_until(self._marts), datetime.now(self.settings.timezone).date()
         reasons = {}
         for name, node in self._marts.items():
-            if landed.isdisjoint(node["config"]["meta"]["requires"]):
+            if name in ends and ends[name] < today:
+                reasons[name] = f"it was published until {ends[name]}"
+            elif landed.isdisjoint(node["config"]["meta"]["requires"]):
                 reasons[name] = f"none of {', '.join(node['config']['meta']['requires'])} has landed"
             elif not is_scored and reads_scores(node):
                 reasons[name] = "no account is scored" if self.models.champion() else "no churn model has earned its place yet"
@@ -713,6 +731,21 @@ def pseudonyms(marts: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return {name: columns for name, columns in found.items() if columns}
 
 
+def versions(marts: Mapping[str, Any]) -> dict[str, int]:
+    """Version of each mart's columns, its `meta: {version: 2}`; 1 where it says nothing. NorthstarError for no whole number."""
+    found = {name: node["config"]["meta"].get("version", 1) for name, node in marts.items()}
+    for name, number in found.items():
+        if type(number) is not int or number < 1:
+            raise NorthstarError(f"{name}: its meta.version is {number!r}, and must be a whole number from 1 on")
+    return found
+
+
+def published_until(marts: Mapping[str, Any]) -> dict[str, date]:
+    """The last day of marts that are going, by mart: dbt's `deprecation_date`, a day as it is written there."""
+    return {name: date.fromisoformat(node["deprecation_date"][:10]) for name, node in marts.items() if node["deprecation_date"]}
+
+
 def _comments(node: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
     columns = {name: " ".join(column["description"].split()) for name, column in node["columns"].items()}
-    return " ".join(node["description"].split()), columns
+    until = "".join(f" Published until {day}." for day in published_until({"": node}).values())
+    return " ".join(node["description"].split()) + until, columns

@@ -152,7 +152,10 @@ class Config(_Frozen):
     intervention_success_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         0.2, description="share of the accounts about to leave that stay when somebody takes care of them"
     )
-    keep_releases: Annotated[int, Field(ge=1, strict=True)] = Field(14, description="releases kept besides the current one")
+    keep_releases: Annotated[int, Field(ge=1, strict=True)] = Field(14, description="newest releases kept")
+    keep_monthly_releases: Annotated[int, Field(ge=0, strict=True)] = Field(
+        12, description="months, back from the newest release's own, of which the first release is kept as well"
+    )
     max_release_age: str = Field("36h", description="age above which `northstar status` complains")
     memory_limit: Annotated[str, Field(pattern=r"^[1-9]\d*(MB|GB|TB)$")] = Field(
         "8GB", description="memory of DuckDB; beyond it spills"

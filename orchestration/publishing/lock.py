@@ -43,12 +43,17 @@ class WriterLock:
         self._lock = FileLock(self._folder / "writer", thread_local=False, fallback_to_soft=False)
 
     def acquire(self) -> None:
-        """Take the lock at once, or raise `LockTaken` with who holds it."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Take the lock at once, or raise `LockTaken` with who holds it; `NorthstarError` where nothing can be written."""
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
+            self.token = self._sign_in()
         except Timeout:
             raise LockTaken(f"{self.home} is being written to by {self._holder()}; nothing was changed") from None
+        except OSError as error:
+            raise NorthstarError(f"{error.filename or self._folder}: {error.strerror}; nothing was changed") from error
+
+    def _sign_in(self) -> int:
         try:
             token = (self._stored_token() or 0) + 1
             replace_text(self._folder / "fence", f"{token}\n")
@@ -56,7 +61,7 @@ class WriterLock:
         except BaseException:
             self._lock.release()
             raise
-        self.token = token
+        return token
 
     def release(self) -> None:
         """Give the lock back; `check` fails from here on."""

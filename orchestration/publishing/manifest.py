@@ -6,11 +6,11 @@ Belongs here: the record kept as `manifest.json` and the digest of a table. Does
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import duckdb
 from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
@@ -34,13 +34,36 @@ class Column:
 
 @dataclass(frozen=True)
 class MartRecord:
-    """A published mart: its rows, their digest (`table_digest`), its columns in order, and the size of its Parquet file."""
+    """A published mart: its rows, their digest (`table_digest`), its columns in order, and the size of its Parquet file.
+
+    version: of its columns, raised by whoever removes or retypes one. published_until: the last day of a mart that is going.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     rows: int
     digest: str
     columns: tuple[Column, ...]
     bytes: int
+    version: int = 1
+    published_until: date | None = None
+
+
+@dataclass(frozen=True)
+class SchemaChange:
+    """One difference between two releases' schemas; `name` is `mart` or `mart.column`.
+
+    kind: a mart or column is added, removed or retyped; a mart's version is raised or lowered.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    name: str
+    kind: Literal["added", "removed", "retyped", "raised", "lowered"]
+    detail: str
+
+    @property
+    def mart(self) -> str:
+        """The mart that it is about."""
+        return self.name.split(".")[0]
 
 
 @dataclass(frozen=True)
@@ -97,6 +120,7 @@ class Manifest:
     created_at: when its build began; published_at: the instant that the release carries in `marts._publication`, fixed when its
     bytes were made, since bytes that were validated do not change any more. left_out: mart → why it is not in this release.
     timings: stage → seconds. marts_sha256: of the bytes of `marts.duckdb`. pseudonyms and erasure: None where there are none.
+    schema_changes: against the previous release, marts that are left out apart.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -117,6 +141,7 @@ class Manifest:
     marts_sha256: str
     pseudonyms: PseudonymRecord | None = None
     erasure: ErasureRecord | None = None
+    schema_changes: tuple[SchemaChange, ...] = ()
 
     @property
     def key_fingerprint(self) -> str | None:
@@ -183,15 +208,6 @@ def _text(column: Column) -> str:
     return f"CAST(to_json({name}) AS VARCHAR)" if nested else f"CAST({name} AS VARCHAR)"
 
 
-@dataclass(frozen=True)
-class SchemaChange:
-    """One difference between two releases' schemas; `name` is `mart` or `mart.column`."""
-
-    name: str
-    kind: str  # added, removed or retyped
-    detail: str
-
-
 def schema_changes(before: Mapping[str, MartRecord], after: Mapping[str, MartRecord]) -> list[SchemaChange]:
     """Compare the marts and columns of two releases, by name; the order of columns does not matter."""
     changes = [SchemaChange(mart, "removed", f"{mart} is gone") for mart in before if mart not in after]
@@ -199,6 +215,10 @@ def schema_changes(before: Mapping[str, MartRecord], after: Mapping[str, MartRec
         if mart not in before:
             changes.append(SchemaChange(mart, "added", f"{mart} is new"))
             continue
+        was = before[mart].version
+        if record.version != was:
+            kind: Literal["raised", "lowered"] = "raised" if record.version > was else "lowered"
+            changes.append(SchemaChange(mart, kind, f"{mart} is version {record.version}, was {was}"))
         old = {column.name: column.type for column in before[mart].columns}
         new = {column.name: column.type for column in record.columns}
         for name in {**old, **new}:
@@ -210,3 +230,13 @@ def schema_changes(before: Mapping[str, MartRecord], after: Mapping[str, MartRec
             elif old[name] != new[name]:
                 changes.append(SchemaChange(key, "retyped", f"{key} was {old[name]} and is {new[name]}"))
     return changes
+
+
+def breaking(changes: Iterable[SchemaChange]) -> list[SchemaChange]:
+    """Those of the changes that readers of the older release would stumble over without having been told.
+
+    A raised version tells them; an addition harms nobody; a version never falls.
+    """
+    changes = list(changes)
+    told = {change.mart for change in changes if change.kind == "raised"}
+    return [change for change in changes if change.kind not in {"added", "raised"} and change.mart not in told]

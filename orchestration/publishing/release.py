@@ -7,8 +7,12 @@ in) or what a manifest holds (`manifest`).
     published/releases/<id>/      a release; its files are read-only and never change
     published/marts.duckdb        link to the current release's file. Replacing it is the moment of commit, and it alone decides
                                   which release is current
-    published/current.json        the same in words, for readers of the Parquet files; written right after the link
-    published/promoting.json      exists while a promotion is under way, so that `recover` can finish what was cut off
+    published/current.json        the same in words, for readers of the Parquet files; replaced right after the link
+    published/promoting.json      exists while a promotion is under way, so that `recover` finds what was cut off
+
+Link and `current.json` are drafted under the writer's token before the lock is checked for the last time, and every writer begins
+by removing all drafts. So a writer that stops between that check and the commit, and wakes after another one has taken over,
+finds nothing to commit; and what needs room on the disk is written before anything that readers see.
 """
 
 import difflib
@@ -18,15 +22,16 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from orchestration import digests
-from orchestration.durable import replace_link, replace_text, sync_path, sync_tree
+from orchestration.durable import replace_text, sync_path, sync_tree
 from orchestration.errors import NorthstarError, UserError
 from orchestration.pseudonyms import PUBLISHED, Key, pseudonym_sql
 from orchestration.publishing.lock import StaleToken, WriterLock
@@ -38,10 +43,12 @@ from orchestration.publishing.manifest import (
     PseudonymRecord,
     SchemaChange,
     SourceRecord,
+    breaking,
     read_columns,
     schema_changes,
     table_digest,
 )
+from orchestration.publishing.retention import kept
 from orchestration.sql import identifier, literal
 
 DATABASE = "marts.duckdb"
@@ -101,6 +108,7 @@ class Candidate:
         timings: Mapping[str, float],
         previous_key: str | None = None,
         erasure: ErasureRecord | None = None,
+        schema_changes: Sequence[SchemaChange] = (),
     ) -> Manifest:
         """Complete what the build knows with what the night knows; previous_key: fingerprint of the last release's key."""
         pseudonyms = self.pseudonyms
@@ -124,6 +132,7 @@ class Candidate:
             marts_sha256=self.marts_sha256,
             pseudonyms=pseudonyms,
             erasure=erasure,
+            schema_changes=tuple(schema_changes),
         )
 
 
@@ -182,6 +191,8 @@ class ReleaseStore:
         comments: Comments | None = None,
         pseudonyms: Pseudonyms | None = None,
         key: Callable[[], Key] | None = None,
+        versions: Mapping[str, int] | None = None,
+        published_until: Mapping[str, date] | None = None,
         release_id: str | None = None,
     ) -> Candidate:
         """Copy the warehouse's tables `marts.<mart>` into a fresh candidate folder, as one DuckDB file and a Parquet file each.
@@ -189,7 +200,8 @@ class ReleaseStore:
         warehouse: the build file, or an open connection to it with no transaction under way. order_by: mart → its grain, by
         which its rows are stored. comments: mart → (comment, {column: comment}). pseudonyms: mart → {column: domain}, columns of
         ids that are replaced by keyed pseudonyms before the rows are ordered; `key` gives their key, and is called if there are
-        any. All three may name marts that are left out.
+        any. versions: mart → version of its columns, 1 where it is not named. published_until: mart → its last day, where it is
+        going. All of them may name marts that are left out.
         Raises `NorthstarError` when a mart or a named column is missing, or when the disk is too full; then no candidate is left.
         """
         if not marts or len(set(marts)) != len(marts) or not all(_MART.fullmatch(mart) for mart in marts):
@@ -214,8 +226,8 @@ class ReleaseStore:
             if secret is not None:
                 secret.bind(connection)
             self._check_space(connection, catalog, marts)
-            (path / "parquet").mkdir(parents=True)
             try:
+                (path / "parquet").mkdir(parents=True)
                 with _attached(connection, path / DATABASE) as target:
                     counts = _copy_marts(connection, catalog, target, marts, order_by, comments, replaced)
                     published_at = datetime.now(UTC)
@@ -224,12 +236,14 @@ class ReleaseStore:
                         target,
                         [release_id, data_through, published_at.replace(tzinfo=None), code_version, model_version, counts],
                     )
-                records = self._measure(path, marts)
+                records = self._measure(path, marts, versions or {}, published_until or {})
                 sync_tree(path)
+                sha256 = digests.of_file(path / DATABASE)
             except BaseException as error:
-                shutil.rmtree(path)
-                if isinstance(error, duckdb.Error):
-                    raise NorthstarError(f"release {release_id} could not be built, nothing was published: {error}") from error
+                shutil.rmtree(path, ignore_errors=True)
+                if isinstance(error, duckdb.Error | OSError):
+                    reason = _in_words(error) if isinstance(error, OSError) else error
+                    raise NorthstarError(f"release {release_id} could not be built, nothing was published: {reason}") from error
                 raise
         return Candidate(
             release_id=release_id,
@@ -240,7 +254,7 @@ class ReleaseStore:
             code_version=code_version,
             model_version=model_version,
             marts=records,
-            marts_sha256=digests.of_file(path / DATABASE),
+            marts_sha256=sha256,
             pseudonyms=None if secret is None else PseudonymRecord(secret.fingerprint, replaced),
         )
 
@@ -314,7 +328,9 @@ class ReleaseStore:
                 f" {needed / 1024**2:,.0f} MB: free some space or keep fewer releases; nothing was published"
             )
 
-    def _measure(self, path: Path, marts: Sequence[str]) -> dict[str, MartRecord]:
+    def _measure(
+        self, path: Path, marts: Sequence[str], versions: Mapping[str, int], published_until: Mapping[str, date]
+    ) -> dict[str, MartRecord]:
         """Write the Parquet files and count and hash the rows, all from the finished file as a reader will see it."""
         records = {}
         with self._open({"candidate": path / DATABASE}) as connection:
@@ -327,44 +343,65 @@ class ReleaseStore:
                     digest=table_digest(connection, table),
                     columns=read_columns(connection, table),
                     bytes=file.stat().st_size,
+                    version=versions.get(mart, 1),
+                    published_until=published_until.get(mart),
                 )
         return records
 
     # Becoming and staying current
 
-    def promote(
-        self,
-        candidate: Candidate,
-        verdict: Verdict,
-        manifest: Manifest,
-        lock: WriterLock,
-        *,
-        allowed_schema_changes: Collection[str] = (),
-    ) -> Release:
+    def schema_changes(self, candidate: Candidate, left_out: Collection[str] = ()) -> list[SchemaChange]:
+        """What the candidate's marts have otherwise than those of the current release, marts that are left out apart."""
+        current = self.current()
+        changes = schema_changes(current.manifest.marts, candidate.marts) if current else []
+        return [change for change in changes if change.mart not in left_out]
+
+    def promote(self, candidate: Candidate, verdict: Verdict, manifest: Manifest, lock: WriterLock) -> Release:
         """Make a candidate the current release; or raise `PublishRefused`, and the current release stands.
 
         Refused: a failed verdict, or one on other bytes than are there now; a manifest of something else; a lock that is not held
-        or was taken over; a mart or column that the current release has and the candidate lacks or types differently, unless
-        the manifest leaves the mart out or `allowed_schema_changes` names it (`mart` or `mart.column`).
+        or was taken over; a disk that fails or is full; a mart or column that the current release has and the candidate lacks or
+        types differently, unless the manifest leaves the mart out or its version was raised.
         """
         name = f"release {candidate.release_id}"
-        self._check_lock_to_publish(name, lock)
-        self._settle()
+        try:
+            return self._promote(candidate, verdict, manifest, lock)
+        except (OSError, StaleToken) as error:
+            if self._linked_id() == candidate.release_id:
+                raise
+            self._withdraw(candidate)
+            raise PublishRefused(f"{name} is refused: {_in_words(error, lock)}. The current release stands") from error
+
+    def _promote(self, candidate: Candidate, verdict: Verdict, manifest: Manifest, lock: WriterLock) -> Release:
+        self._check_lock(lock)
+        self._settle(lock)
         current = self.current()
-        if reasons := self._refusals(candidate, verdict, manifest, current, allowed_schema_changes):
-            raise PublishRefused(f"{name} is refused: {'; '.join(reasons)}. The current release stands")
+        changes = self.schema_changes(candidate, manifest.left_out)
+        if reasons := self._refusals(candidate, verdict, manifest, current, changes):
+            raise PublishRefused(f"release {candidate.release_id} is refused: {'; '.join(reasons)}. The current release stands")
+        if broken := breaking(changes):
+            raise PublishRefused(_refusal_of_schema(candidate, broken))
 
         replace_text(candidate.path / "manifest.json", manifest.to_json())
         sync_tree(candidate.path)
         self._folder.mkdir(exist_ok=True)
-        self._check_lock_to_publish(name, lock)
-        replace_text(self._intent, json.dumps({"release_id": candidate.release_id}))
+        lock.check()
+        replace_text(self._intent, json.dumps({"release_id": candidate.release_id, "token": lock.token}))
         path = candidate.path.rename(self._folder / candidate.release_id)
         sync_path(self._folder)
         sync_path(self.published)
-        self._point_to(candidate.release_id, manifest)
-        self._forget_intent()
+        self._point_to(candidate.release_id, manifest, lock)
+        self._forget_intent(candidate.release_id)
         return Release(candidate.release_id, path, manifest, is_current=True)
+
+    def _withdraw(self, candidate: Candidate) -> None:
+        """Take back what a promotion put in place before its commit; what fails of that, `recover` does."""
+        intent, folder = self._intended(), self._folder / candidate.release_id
+        if intent is not None and intent["release_id"] == candidate.release_id:
+            with suppress(OSError):
+                if folder.is_dir():
+                    folder.rename(candidate.path)
+                self._forget_intent(candidate.release_id)
 
     @staticmethod
     def _refusals(
@@ -372,7 +409,7 @@ class ReleaseStore:
         verdict: Verdict,
         manifest: Manifest,
         current: Release | None,
-        allowed: Collection[str],
+        changes: Sequence[SchemaChange],
     ) -> list[str]:
         reasons = []
         if not verdict.passed:
@@ -390,37 +427,38 @@ class ReleaseStore:
             ("marts_sha256", manifest.marts_sha256, sha256),
             ("pseudonyms", manifest.key_fingerprint, candidate.pseudonyms and candidate.pseudonyms.key),
             ("gate.passed", manifest.gate.passed, verdict.passed),
+            ("schema_changes", manifest.schema_changes, tuple(changes)),
         ):
             if told != known:
+                is_long = field in {"marts", "schema_changes"}
                 reasons.append(
-                    f"its manifest's {field} is {told}, not {known}" if field != "marts" else "its manifest lists other marts"
+                    f"its manifest lists other {field.replace('_', ' ')}"
+                    if is_long
+                    else f"its manifest's {field} is {told}, not {known}"
                 )
-        changes = schema_changes(current.manifest.marts, candidate.marts) if current else []
-        reasons += [
-            f"{change.detail}, and no such schema change is declared"
-            for change in changes
-            if change.kind != "added" and change.name not in allowed and change.name not in manifest.left_out
-        ]
         return reasons
 
     def recover(self, lock: WriterLock) -> list[str]:
-        """Finish or clear away what a killed run left; returns what was done, in words. To be called first in a night.
+        """Clear away what a killed run left; returns what was done, in words. To be called first in a night.
 
-        Raises `NorthstarError` when the current release is missing or damaged, which only `rollback` can mend.
+        Which release is current does not change by it. Raises `NorthstarError` when that one is missing or damaged, which only
+        `rollback` can mend.
         """
         self._check_lock(lock)
-        done = self._settle()
+        done = self._settle(lock)
         told, current = self._told_id(), self.current()
         if current is None and told and (self._folder / told).is_dir():
-            self._point_to(told, self._load(told, told).manifest)
+            self._point_to(told, self._load(told, told).manifest, lock)
             done.append(f"restored the link to release {told}")
         elif current and current.release_id != told:
-            self._point_to(current.release_id, current.manifest)
+            self._point_to(current.release_id, current.manifest, lock)
             done.append(f"corrected current.json to release {current.release_id}")
         if self.published.is_dir():
             for path in sorted(self.published.iterdir()):
                 if path.name.startswith((".candidate-", ".removed-")):
-                    shutil.rmtree(path)
+                    lock.check()
+                    # A writer that was taken over may still be writing there: what it leaves goes next time.
+                    shutil.rmtree(path, ignore_errors=True)
                     done.append(f"removed the leftover {path.name}")
                 elif path.name.endswith(".draft"):
                     path.unlink()
@@ -429,31 +467,45 @@ class ReleaseStore:
     def rollback(self, release_id: str, lock: WriterLock) -> Release:
         """Make an older (or newer) release the current one, after checking its bytes against its manifest.
 
-        Raises `UserError` for an unknown or already current release, `PublishRefused` when its file was changed or damaged.
+        Raises `UserError` for an unknown or already current release, `PublishRefused` when its file was changed or damaged, or
+        the disk fails or is full.
         """
         self._check_lock(lock)
-        self._settle()
+        self._settle(lock)
         release = self.release(release_id)
         if release.is_current:
             raise UserError(f"release {release_id} is the current one already")
         if not release.database.is_file() or digests.of_file(release.database) != release.manifest.marts_sha256:
             raise PublishRefused(f"{release.database} is not the file that was published; the current release stands")
-        lock.check()
-        self._point_to(release_id, release.manifest)
+        try:
+            self._point_to(release_id, release.manifest, lock)
+        except OSError as error:
+            if self._linked_id() == release_id:
+                raise
+            raise PublishRefused(f"the rollback failed: {_in_words(error, lock)}; the current release stands") from error
         return self._load(release_id, release_id)
 
-    def prune(self, keep: int, lock: WriterLock) -> list[str]:
-        """Remove all but the newest `keep` releases, and never the current one; returns the removed ids, newest first."""
+    def prune(self, keep: int, lock: WriterLock, *, months: int = 12, timezone: tzinfo = UTC) -> list[str]:
+        """Remove all releases but those that `retention.kept` names; returns the removed ids, newest first.
+
+        Never the current one, nor the one that it replaced, so that there is one to go back to. Months are those of `timezone`.
+        """
         if keep < 1:
             raise UserError(f"at least 1 release must be kept, not {keep}")
         self._check_lock(lock)
-        self._settle()
-        return self._remove([release for release in self.releases()[keep:] if not release.is_current], lock)
+        self._settle(lock)
+        releases = self.releases()
+        published = {release.release_id: release.manifest.published_at for release in releases}
+        staying = kept(published, newest=keep, months=months, timezone=timezone)
+        for release in releases:
+            if release.is_current:
+                staying |= {release.release_id, release.manifest.previous_release_id or ""}
+        return self._remove([release for release in releases if release.release_id not in staying], lock)
 
     def remove(self, release_ids: Collection[str], lock: WriterLock) -> list[str]:
         """Remove these releases; returns the removed ids, newest first. Raises `UserError` for the current one."""
         self._check_lock(lock)
-        self._settle()
+        self._settle(lock)
         chosen = [release for release in self.releases() if release.release_id in release_ids]
         if current := [release.release_id for release in chosen if release.is_current]:
             raise UserError(f"release {current[0]} is the current one and cannot be removed")
@@ -498,38 +550,57 @@ class ReleaseStore:
             raise StaleToken(f"the lock is on {lock.home}, not on {self.home}")
         lock.check()
 
-    def _check_lock_to_publish(self, name: str, lock: WriterLock) -> None:
-        try:
-            self._check_lock(lock)
-        except StaleToken as error:
-            raise PublishRefused(f"{name} is refused: {error}. The current release stands") from error
-
-    def _point_to(self, release_id: str, manifest: Manifest) -> None:
-        replace_link(self._link, f"releases/{release_id}/{DATABASE}")
-        pointer = {
+    def _point_to(self, release_id: str, manifest: Manifest, lock: WriterLock) -> None:
+        link, pointer = (path.with_name(f".{path.name}.{lock.token}.draft") for path in (self._link, self._pointer))
+        told = {
             "release_id": release_id,
             "path": f"releases/{release_id}",
             "data_through": manifest.data_through.isoformat(),
             "published_at": manifest.published_at.isoformat(),
         }
-        replace_text(self._pointer, json.dumps(pointer, indent=2) + "\n")
+        pointer.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        sync_path(pointer)
+        link.symlink_to(f"releases/{release_id}/{DATABASE}")
+        lock.check()
+        link.replace(self._link)
+        with suppress(FileNotFoundError):  # a later writer has taken over, and tells readers what is current
+            pointer.replace(self._pointer)
+        sync_path(self.published)
 
-    def _settle(self) -> list[str]:
-        """Finish a promotion that was cut off after its folder was in place; before that, it never happened."""
-        try:
-            release_id = json.loads(self._intent.read_text(encoding="utf-8"))["release_id"]
-        except FileNotFoundError:
+    def _settle(self, lock: WriterLock) -> list[str]:
+        """Clear away what earlier writers drafted, and a promotion that was cut off: finished if its link was in place."""
+        token = lock.token or 0
+        for path in (self._link, self._pointer):
+            for draft in self.published.glob(f".{path.name}.*.draft"):
+                if int(draft.name.split(".")[-2]) <= token:
+                    draft.unlink(missing_ok=True)
+        intent = self._intended()
+        if intent is None:
             return []
-        done = []
-        if (self._folder / release_id).is_dir():
-            self._point_to(release_id, self._load(release_id, None).manifest)
+        if intent["token"] > token:
+            lock.check()
+        done, release_id = [], intent["release_id"]
+        folder = self._folder / release_id
+        if self._linked_id() == release_id:
+            self._point_to(release_id, self._load(release_id, release_id).manifest, lock)
             done.append(f"finished the promotion of release {release_id}")
-        self._forget_intent()
+        elif folder.is_dir():
+            shutil.rmtree(folder.rename(self.published / f".removed-{release_id}"))
+            done.append(f"removed release {release_id}, whose promotion was cut off")
+        self._forget_intent(release_id)
         return done
 
-    def _forget_intent(self) -> None:
-        self._intent.unlink()
-        sync_path(self.published)
+    def _intended(self) -> dict[str, Any] | None:
+        try:
+            return {"token": 0, **json.loads(self._intent.read_text(encoding="utf-8"))}
+        except FileNotFoundError:
+            return None
+
+    def _forget_intent(self, release_id: str) -> None:
+        intent = self._intended()
+        if intent is not None and intent["release_id"] == release_id:  # else it is a later writer's
+            self._intent.unlink(missing_ok=True)
+            sync_path(self.published)
 
     # Looking
 
@@ -636,6 +707,37 @@ class ReleaseStore:
     def _load(self, release_id: str, current_id: str | None) -> Release:
         path = self._folder / release_id
         return Release(release_id, path, Manifest.read(path / "manifest.json"), is_current=release_id == current_id)
+
+
+def _in_words(error: OSError | StaleToken, lock: WriterLock | None = None) -> str:
+    """Why a step failed: because the lock was taken over, if it was, whatever that made fail; else what the system says."""
+    if isinstance(error, StaleToken):
+        return str(error)
+    try:
+        if lock is not None:
+            lock.check()
+    except StaleToken as stale:
+        return str(stale)
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+
+
+def _refusal_of_schema(candidate: Candidate, broken: Sequence[SchemaChange]) -> str:
+    """One line for each change that would break readers, and for each mart what to do about it."""
+    lines = [f"release {candidate.release_id} is refused: it breaks what readers rely on. The current release stands"]
+    for mart in dict.fromkeys(change.mart for change in broken):
+        lines += [f"  {change.detail}" for change in broken if change.mart == mart]
+        record = candidate.marts.get(mart)
+        if record is None:
+            advice = f"bring the model back with a `deprecation_date`: until that day {mart} is published, and then it may go"
+        elif any(change.mart == mart and change.kind == "lowered" for change in broken):
+            advice = "a version never falls: put the one that was published, or a higher one, into the model's `meta`"
+        else:
+            advice = (
+                f"undo this, or give the model `meta: {{version: {record.version + 1}}}`; the old form may stay beside it for a"
+                f" time, as a model {mart}_v{record.version} with a `deprecation_date`"
+            )
+        lines.append(f"    {advice}")
+    return "\n".join(lines)
 
 
 @contextmanager

@@ -40,6 +40,8 @@ def build(marts: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
     def release(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[dg.MaterializeResult[None]]:
         published = night.publish()
         context.log.info(f"published release {published.release_id}")
+        for change in published.manifest.schema_changes:
+            context.log.info(f"schema: {change.detail}")
         for mart, record in published.manifest.marts.items():
             yield dg.MaterializeResult(
                 asset_key=dg.AssetKey(["published", mart]),
@@ -48,6 +50,7 @@ def build(marts: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
                     "release": published.release_id,
                     "data through": published.manifest.data_through.isoformat(),
                     "digest": record.digest,
+                    "version": record.version,
                 },
             )
 

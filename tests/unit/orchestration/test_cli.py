@@ -1,5 +1,6 @@
 """The command line: exit codes and one clear line, never a stack trace, for what a user gets wrong."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -363,3 +364,14 @@ def test_a_chain_of_failures_that_leads_back_to_its_beginning_ends():
     described = NorthstarError("what happened")
     second.__cause__ = described
     assert cli._cause(first) is described
+
+
+def test_a_full_disk_is_said_in_words_and_not_by_a_stack_trace():
+    wrapped = RuntimeError("a step failed")
+    wrapped.__cause__ = OSError(errno.ENOSPC, "No space left on device", "/data/gate.json")
+    assert str(cli._cause(wrapped)) == "/data/gate.json: No space left on device; free some space"
+    wrapped.__cause__ = other = OSError(errno.EIO, "Input/output error")
+    assert cli._cause(wrapped) is wrapped
+    described = NorthstarError("release 7 is refused")
+    described.__cause__, wrapped.__cause__ = other, described
+    assert cli._cause(wrapped) is described

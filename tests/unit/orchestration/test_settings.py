@@ -30,6 +30,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert (config.reporting_timezone, config.reporting_currency, config.week_start) == ("Asia/Shanghai", "USD", "monday")
     assert (config.gross_margin, config.partition_start, config.required_sources) == (Decimal("0.8"), date(2010, 1, 1), ())
     assert (config.max_quarantine_ratio, config.bot_events_per_day, config.keep_releases) == (0.01, 3000, 14)
+    assert config.keep_monthly_releases == 12
     assert (config.max_release_age, config.memory_limit) == ("36h", "8GB")
     assert (config.event_names, config.funnels) == ({}, ())
     assert found.config_file is None
@@ -55,6 +56,7 @@ def test_defaults(tmp_path: Path) -> None:
         ("max_quarantine_ratio = 0", 0.0),
         ("bot_events_per_day = 1", 1),
         ("keep_releases = 1", 1),
+        ("keep_monthly_releases = 0", 0),
         ('max_release_age = "2w"', "2w"),
         ('memory_limit = "512MB"', "512MB"),
         ('event_names = { product_view = "product_viewed" }', {"product_view": "product_viewed"}),
@@ -95,6 +97,7 @@ def test_a_good_value(tmp_path: Path, text: str, expected: object) -> None:
         ("bot_events_per_day = 2.5", "bot_events_per_day: Input should be a valid integer"),
         ("keep_releases = 0", "keep_releases: Input should be greater than or equal to 1"),
         ("keep_releases = true", "keep_releases: "),
+        ("keep_monthly_releases = -1", "keep_monthly_releases: Input should be greater than or equal to 0"),
         ('max_release_age = "1y"', "max_release_age: '1y' is no duration; write a number and one of s, m, h, d, w"),
         ('max_release_age = "99999999999w"', "max_release_age: "),
         ('memory_limit = "8G"', "memory_limit: String should match pattern"),
@@ -275,6 +278,7 @@ CHANGES: dict[str, Any] = {
     "intervention_cost": 10,
     "intervention_success_rate": 0.5,
     "keep_releases": 3,
+    "keep_monthly_releases": 3,
     "max_release_age": "1h",
     "memory_limit": "1GB",
     "event_names": {"a": "b"},

@@ -1,5 +1,6 @@
 """A home with a warehouse to publish from, and one call that publishes it."""
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -8,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration import digests
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord, Manifest, SourceRecord
 from orchestration.publishing.release import Candidate, Release, ReleaseStore, Verdict
@@ -43,6 +45,7 @@ class Home:
 
     def manifest(self, candidate: Candidate, **fields) -> Manifest:
         current = self.store.current()
+        left_out = fields.get("left_out", {})
         known = {
             "previous_release_id": current.release_id if current else None,
             "config_digest": "c" * 64,
@@ -51,22 +54,38 @@ class Home:
             "left_out": {},
             "gate": GateRecord(passed=True, declared=9, evaluated=9, failed=0, warnings=0),
             "timings": {"ingest": 1.5},
+            "schema_changes": self.store.schema_changes(candidate, left_out),
         }
         return candidate.manifest(**{**known, **fields})
 
-    def promote(self, candidate: Candidate, lock: WriterLock, **options) -> Release:
+    def promote(self, candidate: Candidate, lock: WriterLock, **fields) -> Release:
         verdict = Verdict(passed=True, marts_sha256=candidate.marts_sha256, reason="all passed")
-        return self.store.promote(candidate, verdict, self.manifest(candidate), lock, **options)
+        return self.store.promote(candidate, verdict, self.manifest(candidate, **fields), lock)
 
-    def publish(self, version: int = 1, rows: int = 50) -> Release:
+    def publish(self, version: int = 1, rows: int = 50, **options) -> Release:
         self.fill(version, rows)
         with WriterLock(self.path) as lock:
-            return self.promote(self.build(), lock)
+            return self.promote(self.build(**options), lock)
 
     def answer(self) -> int:
         """Which version the file that outside readers open holds."""
         with duckdb.connect(str(self.path / "published" / "marts.duckdb"), read_only=True) as connection:
             return connection.execute("SELECT max(version) FROM marts.mart_metric__daily").fetchone()[0]
+
+
+def is_whole(home: Home, expected_versions: set[int]) -> int:
+    """Every way to ask for the current release gives the same whole one, all others are whole, and nothing else lies about."""
+    current = home.store.current()
+    pointer = json.loads((home.path / "published" / "current.json").read_text())
+    assert pointer["release_id"] == current.release_id
+    assert pointer["path"] == f"releases/{current.release_id}"
+    for release in home.store.releases():
+        assert digests.of_file(release.database) == release.manifest.marts_sha256
+    version = home.answer()
+    assert version in expected_versions
+    leftovers = [path.name for path in (home.path / "published").iterdir() if path.name.startswith((".", "promoting"))]
+    assert leftovers == []
+    return version
 
 
 @pytest.fixture

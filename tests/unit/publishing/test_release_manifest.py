@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.errors import NorthstarError
-from orchestration.publishing.manifest import Column, Manifest, MartRecord, schema_changes, table_digest
+from orchestration.publishing.manifest import Column, Manifest, MartRecord, breaking, schema_changes, table_digest
 
 CELL = st.one_of(st.none(), st.sampled_from(["", "-", "a", "b", "1:a", "a1:b", "NULL", "中"]), st.text(max_size=4))
 ROWS = st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6)
@@ -125,3 +125,33 @@ def test_schema_changes_name_what_was_added_removed_and_retyped():
         ("m.d", "added"),
     }
     assert schema_changes(before, before) == []
+
+
+def test_what_breaks_readers_is_what_no_raised_version_told_them_of():
+    def record(version, **columns):
+        return MartRecord(1, "x", tuple(Column(name, type_) for name, type_ in columns.items()), 1, version)
+
+    before = {"m": record(2, a="DATE", b="BIGINT"), "gone": record(1, a="DATE")}
+    same = {"gone": before["gone"]}
+
+    def broken(after):
+        return [(change.name, change.kind) for change in breaking(schema_changes(before, after))]
+
+    assert broken({**same, "m": record(2, a="DATE", b="BIGINT", c="DATE")}) == []
+    assert broken({**same, "m": record(2, b="DOUBLE")}) == [("m.a", "removed"), ("m.b", "retyped")]
+    assert broken({**same, "m": record(3, b="DOUBLE")}) == []
+    assert broken({**same, "m": record(1, a="DATE", b="BIGINT")}) == [("m", "lowered")]
+    # Nobody is told of one mart's end by another one's version.
+    assert broken({"m": record(3, b="DOUBLE")}) == [("gone", "removed")]
+
+
+def test_a_manifest_from_before_versions_is_read_as_version_1(published, tmp_path: Path):
+    fields = json.loads(published.store.current().manifest.to_json())
+    del fields["schema_changes"]
+    for mart in fields["marts"].values():
+        del mart["version"], mart["published_until"]
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps({**fields, "schema_version": 2}))
+    manifest = Manifest.read(file)
+    assert manifest == published.store.current().manifest
+    assert {mart.version for mart in manifest.marts.values()} == {1}

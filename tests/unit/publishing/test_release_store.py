@@ -2,14 +2,11 @@
 
 import dataclasses
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections import namedtuple
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -17,7 +14,9 @@ import pytest
 from orchestration.errors import NorthstarError, UserError
 from orchestration.publishing import release as release_module
 from orchestration.publishing.lock import StaleToken, WriterLock
+from orchestration.publishing.manifest import Manifest, SchemaChange
 from orchestration.publishing.release import PublishRefused, ReleaseStore, Verdict
+from tests.unit.publishing.conftest import MARTS, is_whole
 
 # Building
 
@@ -169,11 +168,11 @@ def test_a_full_disk_is_noticed_before_anything_is_written(published, monkeypatc
 # Refusals: each leaves the old release answering
 
 
-def refused(published, candidate, lock, message, *, verdict=None, manifest=None, **options):
+def refused(published, candidate, lock, message, *, verdict=None, manifest=None):
     verdict = verdict or Verdict(passed=True, marts_sha256=candidate.marts_sha256, reason="all passed")
     before = published.store.current()
     with pytest.raises(PublishRefused, match=message) as error:
-        published.store.promote(candidate, verdict, manifest or published.manifest(candidate), lock, **options)
+        published.store.promote(candidate, verdict, manifest or published.manifest(candidate), lock)
     assert "current release stands" in str(error.value)
     assert published.store.current() == before
     assert published.answer() == 1
@@ -225,35 +224,93 @@ def test_a_take_over_while_the_candidate_is_checked_is_refused(published, monkey
         refused(published, candidate, lock, "the latest is 99")
 
 
-@pytest.mark.parametrize(
-    ("change", "message", "name"),
-    [
-        ("ALTER TABLE marts.mart_metric__daily DROP COLUMN segments", "segments .* is gone", "mart_metric__daily.segments"),
-        ("ALTER TABLE marts.mart_metric__daily ALTER value TYPE DOUBLE", "was BIGINT and is DOUBLE", "mart_metric__daily.value"),
-        ("DROP TABLE marts.mart_mrr__month", "mart_mrr__month is gone", "mart_mrr__month"),
-    ],
-)
-def test_an_undeclared_schema_change_is_refused_and_a_declared_one_is_not(published, change, message, name):
+BREAKING = {
+    "removed": (
+        "ALTER TABLE marts.mart_metric__daily DROP COLUMN segments",
+        r"  mart_metric__daily\.segments \(VARCHAR\[\]\) is gone\n    undo this, or .* a model mart_metric__daily_v1 with",
+    ),
+    "retyped": (
+        "ALTER TABLE marts.mart_metric__daily ALTER value TYPE DOUBLE",
+        r"  mart_metric__daily\.value was BIGINT and is DOUBLE\n    undo this, or give the model `meta: {version: 2}`",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BREAKING.values(), ids=BREAKING)
+def test_a_removed_or_retyped_column_is_refused_until_the_version_is_raised(published, change, message):
     published.fill(version=2)
     with duckdb.connect(str(published.warehouse)) as connection:
         connection.execute(change)
-        marts = [row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
-    candidate = published.build(marts)
     with WriterLock(published.path) as lock:
-        refused(published, candidate, lock, message)
-        published.promote(candidate, lock, allowed_schema_changes={name})
+        refused(published, published.build(), lock, message)
+        refused(published, published.build(versions={"mart_mrr__month": 2}), lock, message)
+        release = published.promote(published.build(versions={"mart_metric__daily": 2}), lock)
     assert published.answer() == 2
+    assert release.manifest.marts["mart_metric__daily"].version == 2
+    told = [entry.detail for entry in release.manifest.schema_changes]
+    assert told[0] == "mart_metric__daily is version 2, was 1"
+    assert len(told) == 2
+    assert Manifest.read(release.path / "manifest.json") == release.manifest
 
 
-def test_an_added_column_and_a_mart_left_out_with_its_reason_are_fine(published):
+def test_a_version_never_falls(published):
+    published.fill(version=2)
+    with WriterLock(published.path) as lock:
+        published.promote(published.build(versions={"mart_metric__daily": 3}), lock)
+        current = published.store.current()
+        candidate = published.build(versions={"mart_metric__daily": 2})
+        with pytest.raises(PublishRefused, match="mart_metric__daily is version 2, was 3\n    a version never falls"):
+            published.promote(candidate, lock)
+    assert published.store.current() == current
+
+
+def test_a_mart_that_is_gone_is_refused_unless_it_is_left_out(published):
+    published.fill(version=2)
+    candidate = published.build(["mart_metric__daily"])
+    with WriterLock(published.path) as lock:
+        refused(published, candidate, lock, "  mart_mrr__month is gone\n    bring the model back with a `deprecation_date`")
+        published.promote(candidate, lock, left_out={"mart_mrr__month": "it was published until 2026-11-20"})
+    assert published.answer() == 2
+    assert published.store.current().manifest.schema_changes == ()
+
+
+def test_two_versions_of_a_mart_are_published_side_by_side_until_the_older_one_goes(published):
+    """The old columns under a name of their own, from the night on which the version is raised."""
+    published.fill(version=2)
+    with duckdb.connect(str(published.warehouse)) as connection:
+        connection.execute("CREATE TABLE marts.mart_metric__daily_v1 AS FROM marts.mart_metric__daily")
+        connection.execute("ALTER TABLE marts.mart_metric__daily RENAME value TO amount")
+    both = ["mart_metric__daily", "mart_metric__daily_v1", "mart_mrr__month"]
+    until = {"mart_metric__daily_v1": date(2026, 12, 31)}
+    with WriterLock(published.path) as lock:
+        release = published.promote(published.build(both, versions={"mart_metric__daily": 2}, published_until=until), lock)
+        assert {
+            mart: record.published_until for mart, record in release.manifest.marts.items() if record.published_until
+        } == until
+        assert [change.detail for change in release.manifest.schema_changes] == [
+            "mart_metric__daily is version 2, was 1",
+            "mart_metric__daily.value (BIGINT) is gone",
+            "mart_metric__daily.amount (BIGINT) is new",
+            "mart_metric__daily_v1 is new",
+        ]
+        with duckdb.connect(str(release.database), read_only=True) as reader:
+            assert reader.execute(
+                "SELECT count(*) FROM mart_metric__daily JOIN mart_metric__daily_v1 v1 ON amount = v1.value"
+            ).fetchone() == (50,)
+        gone = {"mart_metric__daily_v1": "it was published until 2026-12-31"}
+        alone = published.build(MARTS, versions={"mart_metric__daily": 2})
+        assert published.promote(alone, lock, left_out=gone).manifest.schema_changes == ()
+
+
+def test_an_added_column_is_announced(published):
     published.fill(version=2)
     with duckdb.connect(str(published.warehouse)) as connection:
         connection.execute("ALTER TABLE marts.mart_metric__daily ADD COLUMN target DOUBLE")
-    candidate = published.build(["mart_metric__daily"])
-    manifest = published.manifest(candidate, left_out={"mart_mrr__month": "source subscriptions is absent"})
     with WriterLock(published.path) as lock:
-        published.store.promote(candidate, Verdict(True, candidate.marts_sha256, "passed"), manifest, lock)
-    assert published.answer() == 2
+        release = published.promote(published.build(), lock)
+    assert release.manifest.schema_changes == (
+        SchemaChange("mart_metric__daily.target", "added", "mart_metric__daily.target (DOUBLE) is new"),
+    )
 
 
 def test_a_manifest_of_something_else_is_refused(published):
@@ -268,132 +325,11 @@ def test_a_manifest_of_something_else_is_refused(published):
             ("marts", {}),
             ("marts_sha256", "0" * 64),
             ("gate", dataclasses.replace(manifest.gate, passed=False)),
+            ("schema_changes", (SchemaChange("mart_mrr__month", "added", "mart_mrr__month is new"),)),
         ):
-            refused(published, candidate, lock, field, manifest=dataclasses.replace(manifest, **{field: value}))
-
-
-# Crashes
-
-
-CALLS = ("replace", "rename", "fsync", "symlink", "unlink")
-
-
-def killed_at(step: int, action) -> bool:
-    """Run an action in a child that is killed right before its nth change of the disk; tell whether it was."""
-    child = os.fork()
-    if child == 0:
-        try:
-            count = 0
-
-            def wrap(real):
-                def call(*args, **kwargs):
-                    nonlocal count
-                    count += 1
-                    if count == step:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                    return real(*args, **kwargs)
-
-                return call
-
-            action(lambda: [setattr(os, name, wrap(getattr(os, name))) for name in CALLS])
-        except BaseException:  # noqa: BLE001 - a child of pytest must never return into it
-            os._exit(3)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
-def is_whole(home, expected_versions) -> int:
-    """Every way to ask for the current release gives the same whole one."""
-    current = home.store.current()
-    pointer = json.loads((home.path / "published" / "current.json").read_text())
-    assert pointer["release_id"] == current.release_id
-    assert pointer["path"] == f"releases/{current.release_id}"
-    assert release_module.digests.of_file(current.database) == current.manifest.marts_sha256
-    version = home.answer()
-    assert version in expected_versions
-    leftovers = [path.name for path in (home.path / "published").iterdir() if path.name.startswith((".", "promoting"))]
-    assert leftovers == []
-    return version
-
-
-def test_a_promotion_killed_at_any_step_leaves_the_old_or_the_new_release_whole(make_home):
-    template = make_home("template")
-    template.publish(version=1)
-    template.fill(version=2)
-    candidate = template.build()
-    outcomes = []
-    for step in range(1, 100):
-        home = make_home(f"step-{step}")
-        shutil.rmtree(home.path)
-        shutil.copytree(template.path, home.path, symlinks=True)
-        moved = dataclasses.replace(candidate, path=home.path / "published" / candidate.path.name)
-
-        def action(arm, home=home, moved=moved):
-            with WriterLock(home.path) as lock:
-                arm()
-                home.promote(moved, lock)
-
-        killed = killed_at(step, action)
-        before = home.answer()  # readers are served between the crash and the next night as well
-        with WriterLock(home.path) as lock:
-            home.store.recover(lock)
-            assert home.store.recover(lock) == []
-        outcome = (before, is_whole(home, {1, 2}))
-        if outcome not in outcomes:  # the next night goes on from each kind of wreck
-            home.publish(version=3)
-            assert home.answer() == 3
-        outcomes.append(outcome)
-        shutil.rmtree(home.path)
-        if not killed:
-            break
-    assert not killed
-    assert {(1, 1), (1, 2), (2, 2)} == set(outcomes)
-    assert outcomes == sorted(outcomes)
-
-
-def test_a_rollback_killed_at_any_step_leaves_one_release_whole(make_home):
-    template = make_home("template")
-    old = template.publish(version=1)
-    template.publish(version=2)
-    outcomes = []
-    for step in range(1, 50):
-        home = make_home(f"step-{step}")
-        shutil.rmtree(home.path)
-        shutil.copytree(template.path, home.path, symlinks=True)
-
-        def action(arm, home=home):
-            with WriterLock(home.path) as lock:
-                arm()
-                home.store.rollback(old.release_id, lock)
-
-        killed = killed_at(step, action)
-        with WriterLock(home.path) as lock:
-            home.store.recover(lock)
-        outcomes.append(is_whole(home, {1, 2}))
-        if not killed:
-            break
-    assert not killed
-    assert set(outcomes) == {1, 2}
-
-
-def test_a_rollback_after_a_crash_is_not_undone_by_the_recovery(published, monkeypatch):
-    old = published.store.current()
-    published.fill(version=2)
-    candidate = published.build()
-    with monkeypatch.context() as patch, WriterLock(published.path) as lock:
-
-        def fail(*_):
-            raise OSError("killed")
-
-        patch.setattr(release_module.ReleaseStore, "_forget_intent", fail)
-        with pytest.raises(OSError, match="killed"):
-            published.promote(candidate, lock)
-    with WriterLock(published.path) as lock:
-        published.store.rollback(old.release_id, lock)
-        assert published.store.recover(lock) == []
-    assert published.answer() == 1
+            refused(
+                published, candidate, lock, field.replace("_c", " c"), manifest=dataclasses.replace(manifest, **{field: value})
+            )
 
 
 def test_recovery_says_what_it_did(published):
@@ -429,49 +365,6 @@ def test_a_new_connection_sees_the_new_release_and_an_open_one_keeps_the_old(pub
         with duckdb.connect(str(link), read_only=True) as new:
             assert new.execute(question).fetchone() == (2,)
         assert old.execute(question).fetchone() == (1,)
-
-
-READ = """
-import json, sys, duckdb
-from pathlib import Path
-published = Path(sys.argv[1])
-question = '''SELECT (SELECT max(version) FROM {m}), (SELECT count(*) FROM {m}),
-  (SELECT list_filter(marts, m -> m.mart = 'mart_metric__daily')[1].row_count FROM {p})'''
-seen, reads = set(), 0
-print("ready", flush=True)
-last = False
-while not last:
-    last = (published / "stop").exists()  # asked first, so that the last read comes after the last promotion
-    with duckdb.connect(str(published / "marts.duckdb"), read_only=True) as c:
-        sql = question.format(m="marts.mart_metric__daily", p="marts._publication")
-        version, rows, told = c.execute(sql).fetchone()
-    assert rows == told == 100 + version, (version, rows, told)
-    folder = published / json.loads((published / "current.json").read_text())["path"]
-    version, rows = duckdb.sql(f"SELECT max(version), count(*) FROM '{folder}/parquet/mart_metric__daily.parquet'").fetchone()
-    assert rows == 100 + version, (version, rows)
-    seen.add(version)
-    reads += 1
-print(reads, max(seen), len(seen))
-"""
-
-
-def test_readers_see_whole_releases_and_no_error_during_ten_promotions(home):
-    home.path.mkdir()
-    home.publish(version=0, rows=100)
-    published = home.path / "published"
-    reader = subprocess.Popen(
-        [sys.executable, "-c", READ, str(published)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert reader.stdout.readline() == "ready\n"
-    for version in range(1, 11):
-        home.publish(version=version, rows=100 + version)
-    (published / "stop").touch()
-    out, err = reader.communicate(timeout=30)
-    assert reader.returncode == 0, err
-    reads, newest, distinct = map(int, out.split())
-    assert newest == 10
-    assert distinct > 2
-    assert reads >= distinct
 
 
 # Looking, going back, throwing away
@@ -511,23 +404,34 @@ def test_a_rollback_refuses_what_is_unknown_current_stale_or_damaged(published):
     assert published.answer() == 2
 
 
-def test_pruning_keeps_the_newest_and_the_current_one(published):
+def test_pruning_keeps_the_newest_the_current_one_and_the_one_before_it(published):
     first = published.store.current()
-    others = [published.publish(version=version) for version in (2, 3, 4)]
+    others = [published.publish(version=version) for version in (2, 3, 4, 5)]
     with WriterLock(published.path) as lock:
-        published.store.rollback(first.release_id, lock)
-        assert published.store.prune(2, lock) == [others[0].release_id]
-        assert published.store.prune(2, lock) == []
+        published.store.rollback(others[1].release_id, lock)
+        assert published.store.prune(1, lock, months=0) == [others[2].release_id, first.release_id]
+        assert published.store.prune(1, lock, months=0) == []
         with pytest.raises(UserError, match="at least 1"):
             published.store.prune(0, lock)
-    assert [release.release_id for release in published.store.releases()] == [
-        others[2].release_id,
-        others[1].release_id,
-        first.release_id,
-    ]
+    assert [release.release_id for release in published.store.releases()] == [others[index].release_id for index in (3, 1, 0)]
     with pytest.raises(StaleToken):
         published.store.prune(1, lock)
-    is_whole(published, {1})
+    is_whole(published, {3})
+
+
+def test_pruning_keeps_the_first_of_each_month_in_the_zone_of_the_reports(published):
+    releases = [published.store.current(), *(published.publish(version=version) for version in (2, 3, 4))]
+    # The second was made on the first of November in Shanghai, and on the last of October in Greenwich.
+    made = ["2026-10-31T01:00:00Z", "2026-10-31T19:30:00Z", "2026-11-01T19:30:00Z", "2026-11-02T19:30:00Z"]
+    for release, instant in zip(releases, made, strict=True):
+        record = release.path / "manifest.json"
+        text = json.dumps({**json.loads(record.read_text()), "published_at": instant, "previous_release_id": None})
+        record.unlink()
+        record.write_text(text)
+    with WriterLock(published.path) as lock:
+        assert published.store.prune(2, lock, months=2, timezone=ZoneInfo("Asia/Shanghai")) == []
+        assert published.store.prune(1, lock, months=2, timezone=UTC) == [releases[1].release_id]
+        assert published.store.prune(1, lock, months=1, timezone=UTC) == [releases[0].release_id]
 
 
 def test_diff_counts_rows_with_duplicates_and_names_schema_changes(published):
