@@ -208,13 +208,35 @@ def releases() -> None:
 @cli.command()
 @click.argument("release_id")
 def rollback(release_id: str) -> None:
-    """Make an older release the current one."""
+    """Make an older release the current one, in PostgreSQL too where it is published to."""
     from orchestration.publishing.lock import WriterLock
 
     settings = load()
     with WriterLock(settings.home, "rollback") as lock:
-        release = _store(settings).rollback(release_id, lock)
-    _out.print(f"current is {release.release_id}, data through {release.manifest.data_through}", markup=False)
+        store = _store(settings)
+        release = store.rollback(release_id, lock)
+        _out.print(f"current is {release.release_id}, data through {release.manifest.data_through}", markup=False)
+        if settings.postgres_url is not None:
+            from orchestration.night import publish_to_postgres
+
+            _prepare(settings)
+            published = publish_to_postgres(settings, store, release)
+            _out.print(f"PostgreSQL: {published.release_id} {published.action}", markup=False)
+            for note in published.notes:
+                _out.print(f"  {note}", markup=False)
+
+
+@cli.command()
+def publish() -> None:
+    """Bring PostgreSQL to the current release, where a night could not."""
+    from orchestration.night import Night
+
+    settings = load()
+    if settings.postgres_url is None:
+        raise UserError("no PostgreSQL database is configured; set NORTHSTAR_POSTGRES_URL or publish.postgres_url")
+    _prepare(settings)
+    with _progress(), Night(settings, purpose="publish") as night:
+        night.publish_to_postgres()
 
 
 @cli.group(invoke_without_command=True)
@@ -268,7 +290,7 @@ def diff(before: str, after: str) -> None:
 
 @cli.command()
 def status() -> int:
-    """Say how old the current release is; exit 1 when it is too old."""
+    """Say how old the current release is; exit 1 when it is too old, or is not what PostgreSQL has."""
     settings = load()
     store = _store(settings)
     age = store.age(datetime.now(UTC))
@@ -280,7 +302,25 @@ def status() -> int:
         f" (limit {settings.config.max_release_age})",
         markup=False,
     )
-    return 1 if age > limit else 0
+    is_elsewhere = True
+    if settings.postgres_url is not None:
+        is_elsewhere = _postgres_status(settings, current)
+    return 1 if age > limit or not is_elsewhere else 0
+
+
+def _postgres_status(settings: Settings, current: "Release") -> bool:
+    """Say which release PostgreSQL has; whether it is the current one."""
+    from orchestration.night import postgres
+
+    target = postgres(settings)
+    assert target is not None  # noqa: S101  (a URL is configured)
+    published = target.published()
+    if published == current.release_id:
+        _out.print(f"{target.place} has it too", markup=False)
+        return True
+    had = f"release {published}" if published else "no release"
+    _out.print(f"{target.place} has {had}; `northstar publish` brings it to the current one", markup=False)
+    return False
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-"""The stages of a night, in plain Python: ingest, plan, build, model, candidate, gate, release.
+"""The stages of a night, in plain Python: ingest, plan, build, model, candidate, gate, release, PostgreSQL.
 
 Belongs here: the order of work within each stage, and what it tells whoever watches. Does not belong here: Dagster (`defs` makes
 each stage an asset), and the work itself (`landing`, `transform`, `ml`, `expectations`, `publishing`).
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ml.churn.drift import Drift
     from ml.churn.model import ChurnModel
     from ml.clv.cohorts import Valued
+    from orchestration.publishing.postgres import Postgres, Published
 
 _logger = logging.getLogger("northstar.night")
 
@@ -600,6 +601,21 @@ class Night:
             if record.published_until is not None:
                 _logger.info("schema: %s is published until %s", mart, record.published_until)
 
+    def publish_to_postgres(self) -> "Published | None":
+        """Bring PostgreSQL to the release that stands; None when none is configured. Raises as `publish_to_postgres` does."""
+        if self.settings.postgres_url is None:
+            return None
+        release = self.releases.current()
+        if release is None:
+            raise UserError("there is no release yet; run `northstar nightly`")
+        with self.stage("postgres") as stage:
+            published = publish_to_postgres(self.settings, self.releases, release)
+            stage.rows = published.rows
+            stage.detail = f"{published.release_id} {published.action}"
+        for note in published.notes:
+            _logger.warning("PostgreSQL: %s", note)
+        return published
+
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
         """The dbt manifest of this run."""
@@ -702,6 +718,37 @@ def load_model(stored: StoredModel) -> "ChurnModel":
     except artifact.ArtifactError as error:
         raise NorthstarError(str(error)) from error
     return model
+
+
+def postgres(settings: Settings) -> "Postgres | None":
+    """The configured database; None when there is none. NorthstarError when what it takes is not installed."""
+    if settings.postgres_url is None:
+        return None
+    try:
+        from orchestration.publishing.postgres import Postgres
+    except ImportError as error:
+        raise NorthstarError(
+            f"publishing to PostgreSQL needs the extra postgres, and {error.name or 'a library of it'} is missing: run"
+            " `pip install 'northstar[postgres]'`"
+        ) from error
+    return Postgres(settings.postgres_url, scratch=settings.home / "tmp", memory_limit=settings.config.memory_limit)
+
+
+def publish_to_postgres(settings: Settings, releases: ReleaseStore, release: Release) -> "Published":
+    """Bring the configured PostgreSQL to a release of this home; the caller holds the writer's lock.
+
+    Raises NorthstarError that says which release readers get there, and how to try again. The files are not touched.
+    """
+    try:
+        target = postgres(settings)
+        if target is None:
+            raise UserError("no PostgreSQL database is configured; set NORTHSTAR_POSTGRES_URL or publish.postgres_url")
+        grains = {name: node["config"]["meta"]["grain"] for name, node in marts(transform.read_manifest(settings)).items()}
+        return target.publish(release, keys=grains, kept=[kept.release_id for kept in releases.releases()])
+    except UserError:
+        raise
+    except NorthstarError as error:
+        raise NorthstarError(f"{error}. `northstar publish` tries to bring it to release {release.release_id} again") from None
 
 
 def marts(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import BaseModel
 
 from orchestration import night, settings, transform
 from orchestration.errors import NorthstarError, UserError
@@ -33,6 +34,10 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "NORTHSTAR_PSEUDONYM_KEY": (
         "generated in `<home>/pseudonym.key`",
         "key of published pseudonyms and of the ledger of erasures, 16 characters or more; set it in production",
+    ),
+    "NORTHSTAR_POSTGRES_URL": (
+        "`publish.postgres_url`",
+        "the PostgreSQL database that releases are loaded into too; the place for a URL with a password",
     ),
 }
 """What the environment configures: variable → (default, meaning)."""
@@ -334,6 +339,8 @@ def _toml(value: Any) -> str:
 
     if isinstance(value, Decimal | date):
         return str(value)
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_none=True)
     if value == {}:
         return "{}"
     return str(tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string())

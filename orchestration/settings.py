@@ -18,6 +18,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -39,6 +40,8 @@ _TELEMETRY_OFF = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
 }
 
+_POSTGRES_VARIABLE = "NORTHSTAR_POSTGRES_URL"
+
 _DURATION = re.compile(r"(?P<count>[1-9]\d{0,8})(?P<unit>[smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LONGEST_DURATION = timedelta(days=36_525)  # a century: what is longer is a slip of the pen
@@ -54,7 +57,8 @@ class SettingsError(UserError):
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What was written may be a password: pydantic's own words about a fault must not repeat it.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class FunnelStep(_Frozen):
@@ -105,6 +109,19 @@ class Funnel(_Frozen):
     def window_seconds(self) -> int | None:
         """Length of the window in seconds; None means no limit."""
         return None if self.window is None else int(_duration(self.window).total_seconds())
+
+
+class Publish(_Frozen):
+    """Where releases go besides the files of the home."""
+
+    postgres_url: SecretStr | None = None
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _is_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_postgres_url(value.get_secret_value())
+        return value
 
 
 class Config(_Frozen):
@@ -167,6 +184,10 @@ class Config(_Frozen):
 
     targets: Mapping[str, Annotated[Decimal, Field(allow_inf_nan=False, max_digits=18, decimal_places=6)]] = Field(
         {}, description="metric → its target, instead of the shipped one and in the same unit"
+    )
+    publish: Publish = Field(
+        Publish(),
+        description="`postgres_url`: a PostgreSQL database (`postgresql://user@host:5432/name`) that releases are loaded into",
     )
 
     @field_validator("reporting_timezone")
@@ -248,6 +269,8 @@ class Settings(_Frozen):
     config: Config
     # None: the home's own, which is made when it is first needed. No part of any digest.
     pseudonym_key: SecretStr | None = None
+    # That of the environment, else that of the file. No part of any digest either: where a release goes does not change it.
+    postgres_url: SecretStr | None = None
 
     @property
     def warehouse(self) -> Path:
@@ -276,8 +299,9 @@ class Settings(_Frozen):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the effective configuration."""
-        return hashlib.sha256(json.dumps(self.config.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of the effective configuration, as far as releases depend on it."""
+        values = self.config.model_dump(mode="json", exclude={"publish"})
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def folding_digest(self) -> str:
@@ -322,10 +346,11 @@ class Settings(_Frozen):
         )
         # Empty means no file: a process that is started elsewhere must not find another one there.
         os.environ["NORTHSTAR_CONFIG"] = "" if self.config_file is None else str(self.config_file)
-        if self.pseudonym_key is None:
-            os.environ.pop(VARIABLE, None)
-        else:
-            os.environ[VARIABLE] = self.pseudonym_key.get_secret_value()
+        for variable, secret in ((VARIABLE, self.pseudonym_key), (_POSTGRES_VARIABLE, self.postgres_url)):
+            if secret is None:
+                os.environ.pop(variable, None)
+            else:
+                os.environ[variable] = secret.get_secret_value()
 
 
 def load(environment: Mapping[str, str] | None = None, *, directory: Path | None = None) -> Settings:
@@ -333,7 +358,7 @@ def load(environment: Mapping[str, str] | None = None, *, directory: Path | None
 
     NORTHSTAR_HOME (default `.northstar` beside the project), NORTHSTAR_LANDING (default `<home>/landing`), NORTHSTAR_CONFIG
     (default `northstar.toml` in the directory, else in the home; empty: none), NORTHSTAR_PSEUDONYM_KEY (at least 16 characters;
-    default: one that the home keeps).
+    default: one that the home keeps), NORTHSTAR_POSTGRES_URL (default: publish.postgres_url of the file).
     Raises SettingsError for a file, key or value that it does not understand.
     """
     environment = os.environ if environment is None else environment
@@ -341,8 +366,14 @@ def load(environment: Mapping[str, str] | None = None, *, directory: Path | None
     home = _folder(environment, "NORTHSTAR_HOME", PROJECT / ".northstar", directory)
     landing = _folder(environment, "NORTHSTAR_LANDING", home / "landing", directory)
     config_file = _config_file(environment, home, directory)
+    config = _read(config_file)
     return Settings(
-        home=home, landing=landing, config_file=config_file, config=_read(config_file), pseudonym_key=_key(environment)
+        home=home,
+        landing=landing,
+        config_file=config_file,
+        config=config,
+        pseudonym_key=_key(environment),
+        postgres_url=_postgres_url(environment) or config.publish.postgres_url,
     )
 
 
@@ -395,6 +426,30 @@ def _key(environment: Mapping[str, str]) -> SecretStr | None:
     if len(key) < MINIMUM_LENGTH:
         raise SettingsError(f"{VARIABLE} has fewer than {MINIMUM_LENGTH} characters; unset it to use the key that the home keeps")
     return SecretStr(key)
+
+
+def _postgres_url(environment: Mapping[str, str]) -> SecretStr | None:
+    url = environment.get(_POSTGRES_VARIABLE)
+    if not url:
+        return None
+    try:
+        _check_postgres_url(url)
+    except ValueError as error:
+        raise SettingsError(f"{_POSTGRES_VARIABLE}: {error}") from None
+    return SecretStr(url)
+
+
+def _check_postgres_url(url: str) -> None:
+    """Raise ValueError, without the URL, when it is none of a PostgreSQL database."""
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in {"postgresql", "postgres"} and len(parts.path) > 1 and (parts.port or 1) > 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise ValueError(
+            "write postgresql://user:password@host:5432/database, and special characters of the password as %40 (@), %2F (/), …"
+        )
 
 
 def _config_file(environment: Mapping[str, str], home: Path, directory: Path) -> Path | None:
@@ -450,7 +505,12 @@ def _explain(error: Any) -> str:
 
 def _known_keys(parents: list[Any]) -> list[str]:
     names = [part for part in parents if isinstance(part, str)]
-    models: dict[tuple[str, ...], type[BaseModel]] = {(): Config, ("funnels",): Funnel, ("funnels", "steps"): FunnelStep}
+    models: dict[tuple[str, ...], type[BaseModel]] = {
+        (): Config,
+        ("funnels",): Funnel,
+        ("funnels", "steps"): FunnelStep,
+        ("publish",): Publish,
+    }
     return list(models[tuple(names)].model_fields)
 
 

@@ -1,4 +1,4 @@
-"""What all tests share: where the real data lies, the command line, and the home that every other one begins from."""
+"""What all tests share: where real data and PostgreSQL lie, the command line, and the home that every other one begins from."""
 
 import io
 import os
@@ -18,32 +18,49 @@ PROJECT = Path(__file__).resolve().parents[1]
 REAL_DATA = (PROJECT / os.environ.get("NORTHSTAR_TEST_DATA", "../shared/data")).resolve()
 
 
+def _postgres() -> Path | None:
+    """Folder of initdb and pg_ctl; Debian keeps one per version and none of them on the path."""
+    found = shutil.which("initdb")
+    if found is not None:
+        return Path(found).resolve().parent
+    versions = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    return max(versions, key=lambda path: int(path.parent.name), default=None)
+
+
+POSTGRES = _postgres()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_data: needs the real data of NORTHSTAR_TEST_DATA (default ../shared/data)")
+    config.addinivalue_line("markers", "postgres: needs the programs of a PostgreSQL server, initdb and pg_ctl")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order the tests, and deselect those of real data where there is none; in CI its absence is a failure.
+    """Order the tests, and deselect those that need what is not there: real data, PostgreSQL; in CI its absence is a failure.
 
     Files with whole nights take minutes each: begun last, one of them would run on while the other worker has nothing left to do.
     """
     items.sort(key=lambda item: PROJECT / "tests" / "integration" not in item.path.parents)
-    needing = [item for item in items if item.get_closest_marker("real_data")]
-    if REAL_DATA.is_dir() or not needing:
-        return
-    if os.environ.get("CI") == "true":
-        raise pytest.UsageError(f"{REAL_DATA} does not exist, and {len(needing)} tests need it; set NORTHSTAR_TEST_DATA")
-    config.hook.pytest_deselected(items=needing)
-    items[:] = [item for item in items if item not in needing]
-    config.stash[_DESELECTED] = len(needing)
+    for marker, is_there, missing, remedy in (
+        ("real_data", REAL_DATA.is_dir(), f"{REAL_DATA} does not exist", "set NORTHSTAR_TEST_DATA"),
+        ("postgres", POSTGRES is not None, "PostgreSQL is not installed", "apt-get install postgresql"),
+    ):
+        needing = [item for item in items if item.get_closest_marker(marker)]
+        if is_there or not needing:
+            continue
+        if os.environ.get("CI") == "true":
+            raise pytest.UsageError(f"{missing}, and {len(needing)} tests need it; {remedy}")
+        config.hook.pytest_deselected(items=needing)
+        items[:] = [item for item in items if item not in needing]
+        config.stash.setdefault(_DESELECTED, []).append(f"{len(needing)} tests deselected: {missing} ({remedy})")
 
 
-_DESELECTED = pytest.StashKey[int]()
+_DESELECTED = pytest.StashKey[list[str]]()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if count := config.stash.get(_DESELECTED, 0):
-        terminalreporter.write_line(f"{count} tests of real data deselected: {REAL_DATA} does not exist (NORTHSTAR_TEST_DATA)")
+    for line in config.stash.get(_DESELECTED, []):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

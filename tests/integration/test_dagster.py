@@ -23,6 +23,7 @@ from orchestration.settings import load
 from tests.conftest import environment_of
 from tests.integration.conftest import ask, copy_home, current
 
+CURRENT = dg.AssetKey(["release", "current"])
 SNAPSHOT = Path(__file__).with_name("assets.txt")
 
 
@@ -156,7 +157,9 @@ def test_publishing_alone_publishes_nothing(small_home, tmp_path):
         job = build(settings).resolve_job_def("nightly")
         published = [*before["marts"], *before["left_out"]]
         with pytest.raises(NorthstarError, match="no candidate was built in this run"):
-            job.execute_in_process(instance=instance, asset_selection=[dg.AssetKey(["published", mart]) for mart in published])
+            job.execute_in_process(
+                instance=instance, asset_selection=[*(dg.AssetKey(["published", mart]) for mart in published), CURRENT]
+            )
     assert current(home) == before
 
 

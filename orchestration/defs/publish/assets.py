@@ -1,4 +1,4 @@
-"""The candidate release and the published marts as assets."""
+"""The candidate release, the published marts, and what becomes of them in PostgreSQL as assets."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,6 +11,7 @@ from orchestration.night import Night
 from orchestration.resources import WAREHOUSE_POOL
 
 CANDIDATE = dg.AssetKey(["release", "candidate"])
+CURRENT = dg.AssetKey(["release", "current"])
 
 
 def build(marts: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
@@ -34,7 +35,18 @@ def build(marts: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
 
     @dg.multi_asset(
         name="release",
-        specs=[_published_spec(name, node) for name, node in marts.items()],
+        specs=[
+            *(_published_spec(name, node) for name, node in marts.items()),
+            # What follows a release waits for this one: a mart that is left out is skipped, and all that waits for it as well.
+            dg.AssetSpec(
+                CURRENT,
+                deps=[CANDIDATE],
+                description="Which release readers get: the link `marts.duckdb` and `current.json`.",
+                group_name="release",
+                kinds={"duckdb"},
+                owners=[Owner.PLATFORM],
+            ),
+        ],
         pool=WAREHOUSE_POOL,
     )
     def release(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[dg.MaterializeResult[None]]:
@@ -53,8 +65,34 @@ def build(marts: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
                     "version": record.version,
                 },
             )
+        yield dg.MaterializeResult(
+            asset_key=CURRENT,
+            metadata={"release": published.release_id, "data through": published.manifest.data_through.isoformat()},
+        )
 
-    return [candidate, release]
+    @dg.asset(
+        key=dg.AssetKey(["release", "postgres"]),
+        deps=[CURRENT],
+        description="The release that stands, loaded into the configured PostgreSQL database and exchanged whole.",
+        group_name="release",
+        kinds={"postgres"},
+        owners=[Owner.PLATFORM],
+        pool=WAREHOUSE_POOL,
+    )
+    def postgres(night: dg.ResourceParam[Night]) -> dg.MaterializeResult[None]:
+        done = night.publish_to_postgres()
+        if done is None:
+            return dg.MaterializeResult(metadata={"postgres": "not configured"})
+        return dg.MaterializeResult(
+            metadata={
+                "release": done.release_id,
+                "postgres": done.action,
+                "dagster/row_count": done.rows,
+                "notes": list(done.notes),
+            }
+        )
+
+    return [candidate, release, postgres]
 
 
 def _published_spec(name: str, node: Mapping[str, Any]) -> dg.AssetSpec:

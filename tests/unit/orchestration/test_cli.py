@@ -95,6 +95,7 @@ def test_help_answers_at_once_and_imports_nothing_heavy() -> None:
         "import",
         "releases",
         "rollback",
+        "publish",
         "models",
         "diff",
         "status",
@@ -375,3 +376,35 @@ def test_a_full_disk_is_said_in_words_and_not_by_a_stack_trace():
     described = NorthstarError("release 7 is refused")
     described.__cause__, wrapped.__cause__ = other, described
     assert cli._cause(wrapped) is described
+
+
+def test_a_night_that_fails_after_its_release_says_which_one_stands(run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def execute(*_: Any) -> None:
+        publish(home, "select 2 as two", published_at=datetime.now(UTC))
+        raise NorthstarError("PostgreSQL db.example:5432/bi: connection refused; what it had before stands there")
+
+    monkeypatch.setattr(cli, "_prepare", lambda _: None)
+    monkeypatch.setattr(cli, "_execute", execute)
+    code, out, err = run("nightly")
+    [release] = ReleaseStore(home).releases()
+    assert (code, out) == (1, "")
+    assert err.splitlines() == [
+        f"the night failed, release {release.release_id} stands:",
+        "PostgreSQL db.example:5432/bi: connection refused; what it had before stands there",
+    ]
+
+
+def test_publish_without_a_database(run) -> None:
+    code, out, err = run("publish")
+    assert (code, out) == (2, "")
+    assert one_line(err) == "no PostgreSQL database is configured; set NORTHSTAR_POSTGRES_URL or publish.postgres_url"
+
+
+def test_a_missing_extra_is_one_line(run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(home, "select 1 as one", published_at=datetime.now(UTC))
+    monkeypatch.setenv("NORTHSTAR_POSTGRES_URL", "postgresql://northstar@db.example/bi")
+    monkeypatch.delitem(sys.modules, "orchestration.publishing.postgres", raising=False)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    code, _, err = run("status")
+    assert code == 1
+    assert one_line(err).startswith("publishing to PostgreSQL needs the extra postgres, and psycopg is missing: run `pip install")

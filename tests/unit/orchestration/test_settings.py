@@ -1,6 +1,7 @@
 """Settings: every default, what a bad value is told, where the file is found, what is exported, adopted and digested."""
 
 import os
+import traceback
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -288,7 +289,7 @@ CHANGES: dict[str, Any] = {
 
 
 def test_every_key_is_covered_here() -> None:
-    assert set(CHANGES) == set(Config.model_fields)
+    assert {*CHANGES, "publish"} == set(Config.model_fields)
 
 
 @pytest.mark.parametrize("key", CHANGES)
@@ -300,6 +301,55 @@ def test_the_digest_follows_the_values(tmp_path: Path, key: str) -> None:
     assert changed.digest != default.digest == spelled_out.digest
     assert (changed.folding_digest != default.folding_digest) == folds
     assert spelled_out.folding_digest == default.folding_digest
+
+
+URL = "postgresql://northstar:s%40cret-word@db.example:5432/bi"
+
+
+def test_where_releases_go_changes_no_digest(tmp_path: Path) -> None:
+    found = read(tmp_path, f'[publish]\npostgres_url = "{URL}"')
+    default = load({}, directory=tmp_path / "elsewhere")
+    assert (found.digest, found.folding_digest, found.dbt_vars()) == (default.digest, default.folding_digest, default.dbt_vars())
+
+
+def test_the_postgres_url_of_the_environment_comes_first(tmp_path: Path) -> None:
+    assert load({}, directory=tmp_path).postgres_url is None
+    found = read(tmp_path, '[publish]\npostgres_url = "postgres:///bi"')
+    assert found.postgres_url.get_secret_value() == "postgres:///bi"
+    assert load({"NORTHSTAR_POSTGRES_URL": ""}, directory=tmp_path).postgres_url == found.postgres_url
+    assert load({"NORTHSTAR_POSTGRES_URL": URL}, directory=tmp_path).postgres_url.get_secret_value() == URL
+
+
+def test_the_postgres_url_is_exported_and_never_shown(tmp_path: Path) -> None:
+    found = load({"NORTHSTAR_POSTGRES_URL": URL, "NORTHSTAR_HOME": "home"}, directory=tmp_path)
+    in_file = read(tmp_path, f'[publish]\npostgres_url = "{URL}"')
+    for shown in (repr(found), str(found), found.model_dump_json(), repr(in_file), in_file.model_dump_json()):
+        assert "cret-word" not in shown
+    found.export()
+    assert os.environ["NORTHSTAR_POSTGRES_URL"] == URL
+    load({"NORTHSTAR_HOME": "home"}, directory=tmp_path / "elsewhere").export()
+    assert "NORTHSTAR_POSTGRES_URL" not in os.environ
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://northstar:cret-word@db.example/bi",
+        "host=db.example password=cret-word",
+        "postgresql://northstar:cret-word@db.example",
+        "postgresql://northstar:cret-word@db.example:port/bi",
+        "postgresql://northstar:cret-word/x@db.example/bi",
+    ],
+)
+def test_a_postgres_url_that_is_none_is_not_repeated(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^NORTHSTAR_POSTGRES_URL: write postgresql://user:password@host") as in_environment:
+        load({"NORTHSTAR_POSTGRES_URL": url}, directory=tmp_path)
+    with pytest.raises(SettingsError, match=r"northstar.toml: publish.postgres_url: write postgresql://user:") as in_file:
+        read(tmp_path, f'[publish]\npostgres_url = "{url}"')
+    for refused in (in_environment, in_file):
+        assert "cret-word" not in "".join(traceback.format_exception(refused.value))
+    with pytest.raises(SettingsError, match=r"unknown key 'publish.postgres_uri'; did you mean 'postgres_url'"):
+        read(tmp_path, '[publish]\npostgres_uri = "x"')
 
 
 def test_an_equal_value_written_otherwise_is_no_change(tmp_path: Path) -> None:
