@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: install nightly test ui lint docs bench lock
+.PHONY: install nightly test ui lint docs bench nights lock
 
 install: $(STAMP)
 
@@ -48,6 +48,10 @@ docs: $(STAMP)
 # A year of ten million events, built and folded; some ten minutes.
 bench: $(STAMP)
 	$(BIN)/python tests/benchmarks/folding.py
+
+# Two small companies for thirty nights each, none of which the gate may refuse; half an hour.
+nights: $(STAMP)
+	$(BIN)/python tests/benchmarks/nights.py
 
 # Every version with hashes and no host; needs uv.
 lock:

@@ -6,9 +6,10 @@ or the evaluation of a check (`engine`, `gate`).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from typing import Literal, NamedTuple
 
 Severity = Literal["critical", "warning"]
@@ -19,6 +20,21 @@ DATABASE = "marts"
 
 # The breakdowns a mart may carry; ('all', 'all') is always among them.
 DIMENSIONS = ("all", "channel", "device", "country", "plan", "role", "city_tier", "industry")
+
+# A day is compared with this many of the same weekday before it, when at least half of them are there.
+_WEEKS = 8
+# Persons or rows that a usual day needs: of 200, chance alone moves a day by a seventh.
+_LEAST_VOLUME = 200
+# Clean days of a simulated company lie between 0.5 and 2.3 times the median of their weekdays (campaigns make the most), and a
+# holiday may fall to a tenth: the one is worth a word, beyond the other something is lost or counted in another unit.
+_UNUSUAL, _IMPOSSIBLE = 2, 20
+
+# Filled rows that a column needs to have had before its emptiness says something, and rows for its share to.
+_LEAST_FILLED = 20
+_LEAST_SHARED = 200
+_NULLS_MORE = 0.25
+# Below this many units of money a few customers more are a multiple.
+_LEAST_MONEY = 1_000
 
 # A mart of a few dozen rows triples when a month turns; below this many new rows a growth says nothing.
 _GROWTH_SLACK = 1_000
@@ -32,14 +48,22 @@ class Arrived(NamedTuple):
     quarantined: int
 
 
+class Before(NamedTuple):
+    """A column in the last release: rows in which it is not NULL, and its sum when it is money."""
+
+    filled: int
+    total: Decimal | None = None
+
+
 @dataclass(frozen=True)
 class Context:
     """What the gate knows beside the candidate: its last complete arrival day, the night's date and the last release's rows.
 
     `arrived` holds, by source, what the night read of the lake, counted without looking at any mart. `previous_row_counts` holds
-    rows per mart of the release that is current now. A mart absent from it is new in this release and gets the absolute minimum
-    only. Raises ValueError when the dates or the two statements about the last release disagree, since a bound that nothing is
-    compared with would pass for ever.
+    rows per mart of the release that is current now, `previous_columns` what its columns held. A mart
+    absent from them is new in this release and gets the absolute minimum only. `unchanged` names marts that are to the last row
+    what that release has, though the data reach a later day. Raises ValueError when the dates or the two statements about the
+    last release disagree, since a bound that nothing is compared with would pass for ever.
     """
 
     data_through: date
@@ -47,6 +71,8 @@ class Context:
     is_first_release: bool
     previous_row_counts: Mapping[str, int] = field(default_factory=dict)
     arrived: Mapping[str, Arrived] = field(default_factory=dict)
+    previous_columns: Mapping[str, Mapping[str, Before]] = field(default_factory=dict)
+    unchanged: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.data_through > self.as_of:
@@ -87,6 +113,25 @@ class Query:
 
 
 Check = Expectation | Query
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """Leave to publish, until a day and that day included, though one named critical check fails; who gives it, and why."""
+
+    mart: str
+    check: str
+    until: date
+    reason: str
+    by: str
+
+    @property
+    def qualified_name(self) -> str:
+        """The name of the check in the report, `<mart>.<check>`."""
+        return f"{self.mart}.{self.check}"
+
+    def __str__(self) -> str:
+        return f"until {self.until} by {self.by}: {self.reason}"
 
 
 class Verdict(NamedTuple):
@@ -314,3 +359,141 @@ def calendar(mart: str, start: str, grain: str, latest: date, *, severity: Sever
             rows=aligned,
         ),
     ]
+
+
+def usual_volume(
+    context: Context,
+    mart: str,
+    day: str,
+    measure: str,
+    *,
+    keys: Sequence[str] = (),
+    where: str = "true",
+    may_be_absent: bool = False,
+) -> list[Check]:
+    """Return checks that the newest day has as much of `measure` as the last 8 same weekdays had, per `keys`, of rows `where`.
+
+    The tested day is not among them, nor is one without anything or 20 times off their median, on which something failed. With
+    fewer than four of them left, or less than a minimum of volume, nothing is said. A day without a row has nothing, unless
+    `may_be_absent`: then nothing is said. Beyond twice or half their median, and four
+    deviations (1.4826 × MAD, that of a normal distribution), the day is a warning; beyond 20 times it refuses.
+    """
+    names = [identifier(key) for key in keys]
+    listed = "".join(f"{name}, " for name in names)
+    # The keys of a day that is not there are those of the days before.
+    join = f"USING ({', '.join(names)})" if keys else "ON true"
+    over = f"PARTITION BY {', '.join(names)}" if keys else ""
+    through = literal(context.data_through)
+    shown = f"concat_ws(' ', {listed}%s)"
+    checks: list[Check] = []
+    bounds: tuple[tuple[str, Severity, str, str, str], ...] = (
+        (
+            "usual",
+            "warning",
+            f"least(middle / {_UNUSUAL}, middle - 4 * 1.4826 * deviation)",
+            f"greatest(middle * {_UNUSUAL}, middle + 4 * 1.4826 * deviation)",
+            f"The newest day has as much {measure} as its weekday usually has.",
+        ),
+        (
+            "plausible",
+            "critical",
+            f"middle / {_IMPOSSIBLE}",
+            f"middle * {_IMPOSSIBLE}",
+            f"The newest day has neither lost nor multiplied its {measure}: it is less than {_IMPOSSIBLE} times off its weekday.",
+        ),
+    )
+    for name, severity, low, high, explanation in bounds:
+        sql = f"""
+            WITH volumes AS (
+                SELECT {listed}{identifier(day)} AS day, sum({identifier(measure)}) AS volume FROM {table(mart)}
+                WHERE ({where}) AND {identifier(day)} <= {through} AND {identifier(day)} >= {through} - {7 * _WEEKS}
+                    AND ({through} - {identifier(day)}) % 7 = 0
+                GROUP BY ALL
+            ),
+            before AS (
+                SELECT *, median(volume) OVER ({over}) AS center FROM volumes WHERE day < {through} AND volume > 0
+            ),
+            usual AS (
+                SELECT {listed}median(volume) AS middle, mad(volume) AS deviation, count(*) AS days FROM before
+                WHERE volume BETWEEN center / {_IMPOSSIBLE} AND center * {_IMPOSSIBLE} GROUP BY ALL
+            ),
+            tested AS (
+                SELECT * REPLACE (coalesce(volume, 0) AS volume), {low} AS low, {high} AS high,
+                    coalesce(volume, 0) NOT BETWEEN low AND high AS is_off
+                FROM usual {"" if may_be_absent else "LEFT "}JOIN (SELECT * FROM volumes WHERE day = {through}) {join}
+                WHERE days >= {_WEEKS // 2} AND middle >= {_LEAST_VOLUME}
+            )
+            SELECT count(*) FILTER (WHERE is_off),
+                coalesce(
+                    string_agg({shown % "volume::BIGINT"}, ', ' ORDER BY {listed}volume) FILTER (WHERE is_off),
+                    string_agg({shown % "volume::BIGINT"}, ', ' ORDER BY {listed}volume), 'too little to compare'
+                ),
+                coalesce(
+                    string_agg({shown % "ceil(low)::BIGINT || ' to ' || floor(high)::BIGINT"}, ', ' ORDER BY {listed}volume)
+                        FILTER (WHERE is_off),
+                    string_agg({shown % "ceil(low)::BIGINT || ' to ' || floor(high)::BIGINT"}, ', ' ORDER BY {listed}volume), ''
+                )
+            FROM tested"""
+        checks.append(Query(f"{measure}.{name}_on_newest_day", sql, explanation, severity))
+    return checks
+
+
+def as_before(context: Context, mart: str, columns: Iterable[str]) -> list[Check]:
+    """Return checks of columns against the last release: what was filled is not all NULL, and money is of the same order.
+
+    As a warning, no column is NULL in a quarter of the rows more than before. Money may grow or shrink up to 20 times in total,
+    which a night does not do and another unit does.
+    """
+    before, rows = context.previous_columns.get(mart, {}), context.previous_row_counts.get(mart, 0)
+    known = [column for column in columns if column in before] if rows else []
+    money = {column: total for column in known if (total := before[column].total) is not None and abs(total) >= _LEAST_MONEY}
+    wanted = ", ".join(f"({literal(column)}, {before[column].filled})" for column in known) or "(NULL::VARCHAR, NULL::BIGINT)"
+    counted = ", ".join(f"count({identifier(column)})" for column in known) or "NULL"
+    names = ", ".join(literal(column) for column in known) or "NULL"
+    amounts = ", ".join(f"({literal(column)}, {total:f})" for column, total in money.items()) or "(NULL::VARCHAR, 0)"
+    sums = ", ".join(f"sum({identifier(column)})::DOUBLE" for column in money) or "NULL::DOUBLE"
+    summed = ", ".join(literal(column) for column in money) or "NULL"
+    is_off = f"abs(total) NOT BETWEEN abs(amount) / {_IMPOSSIBLE} AND abs(amount) * {_IMPOSSIBLE}"
+    order = f"""
+        WITH wanted(name, amount) AS (VALUES {amounts}),
+        found AS (SELECT unnest([{summed}]) AS name, unnest([{sums}]) AS total FROM {table(mart)})
+        SELECT count(*) FILTER (WHERE {is_off}),
+            coalesce(string_agg(name || ' ' || round(total, 2), ', ' ORDER BY name) FILTER (WHERE {is_off}), count(*) || ' sums'),
+            coalesce(string_agg('about ' || amount, ', ' ORDER BY name) FILTER (WHERE {is_off}), '')
+        FROM found JOIN wanted USING (name)"""
+    checks: list[Check] = [
+        Query(
+            "money.as_before",
+            order,
+            f"No sum of money is {_IMPOSSIBLE} times that of the last release, or a part of it so small.",
+        )
+    ]
+    rules: tuple[tuple[str, Severity, str, str], ...] = (
+        ("none_lost", "critical", f"filled = 0 AND wanted.before >= {_LEAST_FILLED}", "No column has become NULL throughout."),
+        (
+            "as_before",
+            "warning",
+            f"least(total, {rows}) >= {_LEAST_SHARED} AND filled / total < wanted.before / {max(rows, 1)} - {_NULLS_MORE}",
+            f"No column is NULL more often than in the last release, by {_NULLS_MORE:.0%} of the rows.",
+        ),
+    )
+    for name, severity, rule, explanation in rules:
+        sql = f"""
+            WITH wanted(name, before) AS (VALUES {wanted}),
+            found AS (SELECT unnest([{names}]) AS name, unnest([{counted}]) AS filled, count(*) AS total FROM {table(mart)})
+            SELECT count(*) FILTER (WHERE {rule}),
+                coalesce(string_agg(name || ' ' || filled, ', ' ORDER BY name) FILTER (WHERE {rule}), count(*) || ' columns'),
+                coalesce(string_agg(name || ' ' || wanted.before, ', ' ORDER BY name) FILTER (WHERE {rule}), '')
+            FROM found JOIN wanted USING (name)"""
+        checks.append(Query(f"nulls.{name}", sql, explanation, severity))
+    return checks
+
+
+def renewed(context: Context, mart: str, *, severity: Severity) -> Query:
+    """Return the check that the mart is not what the last release has, to the last row, when the data reach a later day.
+
+    `severity`: "critical" where a further day cannot leave a mart as it was.
+    """
+    same = mart in context.unchanged
+    sql = f"SELECT {int(same)}, '{'the same rows' if same else 'other rows'}', 'other rows'"
+    return Query("rows.renewed", sql, "With a further day of data the mart is no longer that of the last release.", severity)

@@ -4,21 +4,35 @@ Belongs here: opening the candidate, running every mart's suite, and putting the
 rules (`suites`), Great Expectations (`engine`), or what is done with a refused candidate.
 """
 
+import difflib
 import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import duckdb
 
-from expectations.checks import DATABASE, Arrived, Check, Context, Expectation, Query, Verdict, literal
+from expectations.checks import DATABASE, Arrived, Before, Check, Context, Expectation, Query, Verdict, Waiver, literal
 from expectations.registry import suite_for
 from expectations.report import CheckResult, GateReport, MartReport, summary_lines
 from expectations.suites import publication
 
-__all__ = ["Arrived", "CandidateError", "CheckResult", "Context", "GateReport", "MartReport", "summary_lines", "validate"]
+__all__ = [
+    "Arrived",
+    "Before",
+    "CandidateError",
+    "CheckResult",
+    "Context",
+    "GateReport",
+    "MartReport",
+    "Waiver",
+    "summary_lines",
+    "validate",
+]
 
 # Errors DuckDB raises before it has read a row: their first line names tables and columns, never values.
 _BINDING_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
@@ -30,12 +44,15 @@ class CandidateError(ValueError):
     """The candidate is no closed DuckDB file, or changed while it was looked at, so no verdict can be about it."""
 
 
-def validate(candidate: Path, marts: Sequence[str], context: Context) -> GateReport:
+def validate(candidate: Path, marts: Sequence[str], context: Context, waivers: Sequence[Waiver] = ()) -> GateReport:
     """Run every check of `marts` and of `_publication` on the DuckDB file `candidate`, which is opened read-only.
 
-    The report covers exactly the bytes its SHA-256 names. A check that cannot be evaluated is an error in the report, not an
-    exception. Raises CandidateError when the file cannot be opened, has a write-ahead log beside it or changes meanwhile,
-    UnknownMartError for a mart without suite, and ValueError when `marts` is empty or names one twice.
+    The report covers exactly the bytes its SHA-256 names. A waiver lets the critical failure of the check that it names through
+    until it expires, and nothing else: neither a check without verdict nor a suite that is not complete.
+
+    A check that cannot be evaluated is an error in the report, not an exception. Raises CandidateError when the file cannot be
+    opened, has a write-ahead log beside it or changes meanwhile, UnknownMartError for a mart without suite, and ValueError when
+    `marts` is empty or names one twice.
     """
     if not marts:
         raise ValueError("the gate was given no marts: an empty release has nothing to stand for")
@@ -50,7 +67,30 @@ def validate(candidate: Path, marts: Sequence[str], context: Context) -> GateRep
         release_id = _release_id(connection)
     if _sha256(candidate) != digest:
         raise CandidateError(f"candidate {candidate} changed while the gate was reading it")
-    return GateReport(release_id, digest, context.data_through, reports)
+    valid = {waiver.qualified_name: waiver for waiver in waivers if waiver.until >= context.as_of}
+    waived = tuple(replace(report, checks=tuple(_waived(check, valid) for check in report.checks)) for report in reports)
+    return GateReport(release_id, digest, context.data_through, waived, tuple(_idle(waivers, waived, context.as_of)))
+
+
+def _waived(check: CheckResult, waivers: Mapping[str, Waiver]) -> CheckResult:
+    if check.qualified_name in waivers and check.status == "failed" and check.severity == "critical":
+        return replace(check, waived=str(waivers[check.qualified_name]))
+    return check
+
+
+def _idle(waivers: Sequence[Waiver], reports: Sequence[MartReport], as_of: date) -> Iterator[str]:
+    """Say of each waiver that lets nothing through why it does not."""
+    found = {check.qualified_name: check for report in reports for check in report.checks}
+    for waiver in waivers:
+        name = waiver.qualified_name
+        if name not in found:
+            nearest = difflib.get_close_matches(name, found, n=1)
+            meant = f"; did you mean {nearest[0]}?" if nearest else ""
+            yield f"the waiver of {name} names no check of this release{meant}"
+        elif waiver.until < as_of:
+            yield f"the waiver of {name} expired on {waiver.until} and lets nothing through"
+        elif not found[name].waived:
+            yield f"the waiver of {name} lets nothing through: the check is {found[name].label}"
 
 
 def _named_once(mart: str, checks: list[Check]) -> list[Check]:

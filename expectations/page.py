@@ -8,7 +8,7 @@ from collections import Counter
 
 import jinja2
 
-from expectations.report import CheckResult, GateReport
+from expectations.report import GateReport
 
 _TEMPLATE = """\
 <!doctype html>
@@ -43,7 +43,7 @@ td.number { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; min-wid
 code { font: 13px/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 td code { white-space: nowrap; }
 .passed { color: var(--passed); } .failed, .error { color: var(--failed); font-weight: 600; }
-.warning { color: var(--warning); font-weight: 600; }
+.warning, .waived { color: var(--warning); font-weight: 600; }
 </style>
 </head>
 <body>
@@ -54,6 +54,8 @@ td code { white-space: nowrap; }
 <dt>SHA-256</dt><dd><code>{{ report.candidate_sha256 }}</code></dd>
 <dt>Checks</dt><dd>{{ report.marts | sum(attribute="evaluated") }} of {{ report.marts | sum(attribute="declared") }} evaluated
 {%- for status, count in totals %}, {{ count }} {{ status }}{% endfor %}</dd>
+{% for note in report.notes %}<dt>Note</dt><dd>{{ note }}</dd>
+{% endfor %}
 </dl>
 {% for mart in marts %}
 <h2><span class="{{ verdict(mart.passed) }}">{{ "✓" if mart.passed else "✗" }}</span> {{ mart.mart }}
@@ -63,8 +65,8 @@ td code { white-space: nowrap; }
 <tbody>
 {# error, failed, passed: the alphabet has them in order of urgency #}
 {% for check in mart.checks | sort(attribute="status") %}
-{% set label = label_of(check) %}
-<tr><td class="{{ label }}">{{ label }}</td><td><code>{{ check.name }}</code></td><td>{{ check.explanation }}</td>
+<tr><td class="{{ check.label }}">{{ check.label }}</td><td><code>{{ check.name }}</code></td><td>{{ check.explanation }}
+{%- if check.waived %} Waived {{ check.waived }}{% endif %}</td>
 <td class="number">{{ check.observed or "–" }}</td><td class="number">{{ check.expected or "–" }}</td></tr>
 {% endfor %}
 </tbody>
@@ -81,11 +83,6 @@ def render(report: GateReport) -> str:
     return environment.from_string(_TEMPLATE).render(
         report=report,
         marts=sorted(report.marts, key=lambda mart: all(check.status == "passed" for check in mart.checks)),
-        totals=sorted(Counter(map(_label, report.checks)).items()),
-        label_of=_label,
+        totals=sorted(Counter(check.label for check in report.checks).items()),
         verdict=lambda passed: "passed" if passed else "failed",
     )
-
-
-def _label(check: CheckResult) -> str:
-    return "warning" if check.status == "failed" and check.severity == "warning" else check.status

@@ -19,7 +19,10 @@ _ERRORS_SHOWN = 3
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of one check; `observed` and `expected` are counts, sums, days or types, never a value of a row."""
+    """What came of one check; `observed` and `expected` are counts, sums, days or types, never a value of a row.
+
+    `waived` says until when, by whom and why a critical failure is let through; empty where nothing is.
+    """
 
     mart: str
     name: str
@@ -29,10 +32,13 @@ class CheckResult:
     observed: str
     expected: str
     explanation: str
+    waived: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in get_args(Status) or self.severity not in get_args(Severity):
             raise ValueError(f"check {self.mart}.{self.name}: unknown status {self.status!r} or severity {self.severity!r}")
+        if self.waived and (self.status, self.severity) != ("failed", "critical"):
+            raise ValueError(f"check {self.mart}.{self.name}: only a critical failure can be waived")
 
     @property
     def qualified_name(self) -> str:
@@ -41,8 +47,15 @@ class CheckResult:
 
     @property
     def refuses(self) -> bool:
-        """Whether this check alone refuses the release: a critical failure, or any check that could not be evaluated."""
-        return self.status == "error" or (self.status == "failed" and self.severity == "critical")
+        """Whether this check alone refuses the release: a critical failure not waived, or a check that could not be evaluated."""
+        return self.status == "error" or (self.status == "failed" and self.severity == "critical" and not self.waived)
+
+    @property
+    def label(self) -> str:
+        """Its status in a word for people: a failure may be a warning or waived."""
+        if self.status != "failed":
+            return self.status
+        return "waived" if self.waived else "warning" if self.severity == "warning" else "failed"
 
 
 @dataclass(frozen=True)
@@ -64,12 +77,16 @@ class MartReport:
 
 @dataclass(frozen=True)
 class GateReport:
-    """What the gate says of one candidate file, known by its SHA-256; `release_id` is None where the file names no single one."""
+    """What the gate says of one candidate file, known by its SHA-256; `release_id` is None where the file names no single one.
+
+    `notes` are about waivers that let nothing through: expired, not needed, or of checks that there are not.
+    """
 
     release_id: str | None
     candidate_sha256: str
     data_through: date
     marts: tuple[MartReport, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -102,6 +119,7 @@ class GateReport:
                     )
                     for mart in data["marts"]
                 ),
+                tuple(data.get("notes", ())),
             )
             stated = data["passed"]
         except (KeyError, TypeError) as error:
@@ -124,10 +142,10 @@ def summary_lines(report: GateReport) -> list[str]:
         errors = [check for check in mart.checks if check.status == "error"]
         for check in mart.checks:
             if check.status == "failed":
-                label = "warning" if check.severity == "warning" else "failed"
                 numbers = f"Observed {check.observed or 'nothing'}, expected {check.expected}."
-                lines.append(f"         {label}: {check.qualified_name}. {check.explanation} {numbers}")
+                waiver = f" Waived {check.waived}" if check.waived else ""
+                lines.append(f"         {check.label}: {check.qualified_name}. {check.explanation} {numbers}{waiver}")
         lines += [f"         error: {check.qualified_name}. {check.explanation}" for check in errors[:_ERRORS_SHOWN]]
         if len(errors) > _ERRORS_SHOWN:
             lines.append(f"         error: {len(errors) - _ERRORS_SHOWN} more checks cannot be evaluated")
-    return lines
+    return lines + [f"  note: {note}" for note in report.notes]

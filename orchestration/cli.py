@@ -460,6 +460,10 @@ def _report(release: "Release", took: timedelta) -> None:
         table.add_row(mart, f"left out: {reason}")
     warnings = f", {manifest.gate.warnings} warnings" if manifest.gate.warnings else ""
     table.add_row("gate", f"passed, {manifest.gate.evaluated} of {manifest.gate.declared} checks{warnings}")
+    for name in manifest.gate.warned:
+        table.add_row("", f"warning: {name}")
+    for name, waiver in manifest.gate.waived.items():
+        table.add_row("", Text(f"waived: {name}, {waiver}"))
     table.add_row("model", manifest.model_version or "none")
     table.add_row("time", f"{took.total_seconds():.1f} s")
     _out.print(table)

@@ -515,7 +515,7 @@ class Night:
 
     def validate(self) -> "GateReport":
         """Run the gate on the candidate's bytes and lay its report and page beside them; the report says whether it passed."""
-        from expectations.gate import Arrived, Context, validate
+        from expectations.gate import Arrived, Before, Context, Waiver, validate
         from expectations.page import render
 
         candidate = self._built
@@ -527,8 +527,18 @@ class Night:
                 is_first_release=current is None,
                 previous_row_counts={} if current is None else {name: mart.rows for name, mart in current.manifest.marts.items()},
                 arrived={source: Arrived(*counts) for source, counts in self._arrived().items()},
+                previous_columns={}
+                if current is None
+                else {
+                    mart: {name: Before(*cell) for name, cell in columns.items()}
+                    for mart, columns in self.releases.columns(current).items()
+                },
+                unchanged=_unchanged(candidate, current),
             )
-            report = validate(candidate.database, list(candidate.marts), context)
+            waivers = [Waiver(**waiver.model_dump()) for waiver in self.settings.waivers]
+            report = validate(candidate.database, list(candidate.marts), context, waivers)
+            for note in report.notes:
+                _logger.warning("%s", note)
             documents = candidate.path / "data_docs"
             documents.mkdir(exist_ok=True)
             (documents / "index.html").write_text(render(report), encoding="utf-8")
@@ -572,7 +582,9 @@ class Night:
                     declared=sum(mart.declared for mart in report.marts),
                     evaluated=sum(mart.evaluated for mart in report.marts),
                     failed=sum(check.refuses for check in checks),
-                    warnings=sum(check.status == "failed" and not check.refuses for check in checks),
+                    warnings=sum(check.label == "warning" for check in checks),
+                    warned=tuple(check.qualified_name for check in checks if check.label == "warning"),
+                    waived={check.qualified_name: check.waived for check in checks if check.waived},
                 ),
                 timings=self.timings,
                 previous_key=None if current is None else current.manifest.key_fingerprint,
@@ -790,6 +802,14 @@ def versions(marts: Mapping[str, Any]) -> dict[str, int]:
 def published_until(marts: Mapping[str, Any]) -> dict[str, date]:
     """The last day of marts that are going, by mart: dbt's `deprecation_date`, a day as it is written there."""
     return {name: date.fromisoformat(node["deprecation_date"][:10]) for name, node in marts.items() if node["deprecation_date"]}
+
+
+def _unchanged(candidate: Candidate, current: Release | None) -> frozenset[str]:
+    """Marts whose rows are those of the current release, when that one's data end earlier."""
+    if current is None or current.manifest.data_through >= candidate.data_through:
+        return frozenset()
+    before = current.manifest.marts
+    return frozenset(name for name, record in candidate.marts.items() if name in before and before[name].digest == record.digest)
 
 
 def _comments(node: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:

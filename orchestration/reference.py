@@ -1,8 +1,8 @@
 """The parts of the README that are made, not written: tables and the picture of the lineage, each from the one place that knows.
 
 Belongs here: their Markdown, and its place between `<!-- generated: NAME -->` and `<!-- /generated -->`, also in the one page of
-dbt's documentation that shows the metrics. Does not belong here: any fact about sources, marts, metrics, settings or commands; a
-wrong sentence is mended where the fact is stated.
+dbt's documentation that shows the metrics; and the page of what the gate refuses. Does not belong here: any fact about sources,
+marts, metrics, settings or commands; a wrong sentence is mended where the fact is stated.
 
     python -m orchestration.reference [--check] [README]
 """
@@ -20,6 +20,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
+from expectations import corruptions
 from orchestration import night, settings, transform
 from orchestration.errors import NorthstarError, UserError
 from orchestration.landing.contract import CONTRACT, Column, Source
@@ -50,6 +51,9 @@ _GROUPS = ("ingest", "staging", "intermediate", "core", "marts", "ml", "release"
 # Every table of these groups is drawn by itself; elsewhere those with the same neighbours share a node.
 _ALWAYS_DRAWN = ("core", "marts")
 
+
+CORRUPTIONS_PAGE = settings.PROJECT / "expectations" / "corruptions.md"
+"""The page that says which check refuses which corruption; all of it is made."""
 
 METRICS_PAGE = settings.DBT_PROJECT / "models" / "marts" / "metrics" / "metrics.md"
 """The page of dbt's documentation with the table of metrics."""
@@ -413,6 +417,12 @@ def main(readme: Path, *, check: bool) -> None:
                 click.echo(f"{path}: {'written' if write(path, wanted) else 'is current'}")
             elif names := stale(_read(path), wanted):
                 outdated.append(f"{path}: stale are {', '.join(names)}; run `make docs`")
+        if not check:
+            changed = not CORRUPTIONS_PAGE.exists() or _read(CORRUPTIONS_PAGE) != corruptions.page()
+            CORRUPTIONS_PAGE.write_text(corruptions.page(), encoding="utf-8")
+            click.echo(f"{CORRUPTIONS_PAGE}: {'written' if changed else 'is current'}")
+        elif _read(CORRUPTIONS_PAGE) != corruptions.page():
+            outdated.append(f"{CORRUPTIONS_PAGE}: stale; run `make docs`")
         if outdated:
             click.echo("\n".join(outdated), err=True)
             sys.exit(1)

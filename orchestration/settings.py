@@ -13,11 +13,11 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -122,6 +122,42 @@ class Publish(_Frozen):
         if value is not None:
             _check_postgres_url(value.get_secret_value())
         return value
+
+
+class Waiver(_Frozen):
+    """Leave to publish though one named critical check fails: one `[[waivers]]` of waivers.toml."""
+
+    mart: Annotated[str, Field(min_length=1)]
+    check: Annotated[str, Field(min_length=1)]
+    until: date
+    reason: Annotated[str, Field(min_length=1)]
+    by: Annotated[str, Field(min_length=1)]
+
+    @field_validator("until", mode="before")
+    @classmethod
+    def _is_day(cls, value: object) -> object:
+        if isinstance(value, datetime) or not isinstance(value, date | str):
+            raise ValueError("write the last day on which it holds, such as 2026-12-01")
+        return value
+
+    @field_validator("reason", "by", mode="before")
+    @classmethod
+    def _says_something(cls, value: object) -> object:
+        return value.strip() if isinstance(value, str) else value
+
+
+class _Waivers(_Frozen):
+    waivers: tuple[Waiver, ...] = ()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "_Waivers":
+        names = [f"{waiver.mart}.{waiver.check}" for waiver in self.waivers]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"waived twice: {', '.join(sorted(twice))}")
+        return self
+
+
+_File = TypeVar("_File", bound=_Frozen)
 
 
 class Config(_Frozen):
@@ -267,6 +303,7 @@ class Settings(_Frozen):
     landing: Path
     config_file: Path | None
     config: Config
+    waivers: tuple[Waiver, ...] = ()
     # None: the home's own, which is made when it is first needed. No part of any digest.
     pseudonym_key: SecretStr | None = None
     # That of the environment, else that of the file. No part of any digest either: where a release goes does not change it.
@@ -358,7 +395,8 @@ def load(environment: Mapping[str, str] | None = None, *, directory: Path | None
 
     NORTHSTAR_HOME (default `.northstar` beside the project), NORTHSTAR_LANDING (default `<home>/landing`), NORTHSTAR_CONFIG
     (default `northstar.toml` in the directory, else in the home; empty: none), NORTHSTAR_PSEUDONYM_KEY (at least 16 characters;
-    default: one that the home keeps), NORTHSTAR_POSTGRES_URL (default: publish.postgres_url of the file).
+    default: one that the home keeps), NORTHSTAR_POSTGRES_URL (default: publish.postgres_url of the file). Waivers of the gate
+    stand in `waivers.toml` beside the configuration file.
     Raises SettingsError for a file, key or value that it does not understand.
     """
     environment = os.environ if environment is None else environment
@@ -366,12 +404,13 @@ def load(environment: Mapping[str, str] | None = None, *, directory: Path | None
     home = _folder(environment, "NORTHSTAR_HOME", PROJECT / ".northstar", directory)
     landing = _folder(environment, "NORTHSTAR_LANDING", home / "landing", directory)
     config_file = _config_file(environment, home, directory)
-    config = _read(config_file)
+    config = _read(config_file, Config)
     return Settings(
         home=home,
         landing=landing,
         config_file=config_file,
         config=config,
+        waivers=_read(_waivers_file(environment, config_file, home, directory), _Waivers).waivers,
         pseudonym_key=_key(environment),
         postgres_url=_postgres_url(environment) or config.publish.postgres_url,
     )
@@ -463,15 +502,21 @@ def _config_file(environment: Mapping[str, str], home: Path, directory: Path) ->
     return next((path for path in (directory / "northstar.toml", home / "northstar.toml") if path.is_file()), None)
 
 
-def _read(path: Path | None) -> Config:
+def _waivers_file(environment: Mapping[str, str], config_file: Path | None, home: Path, directory: Path) -> Path | None:
+    """`waivers.toml` beside the configuration file; without one, where that would be looked for."""
+    places = [config_file.parent] if config_file else [home] if environment.get("NORTHSTAR_CONFIG") == "" else [directory, home]
+    return next((path for place in places if (path := place / "waivers.toml").is_file()), None)
+
+
+def _read(path: Path | None, model: type[_File]) -> _File:
     if path is None:
-        return Config()
+        return model()
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     try:
-        return Config.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
         found = error.errors(include_url=False)
         deepest = [
@@ -481,7 +526,7 @@ def _read(path: Path | None) -> Config:
             if item["type"] != "too_short"
             or not any(other["loc"][: len(item["loc"])] == item["loc"] for other in found if other is not item)
         ]
-        raise SettingsError("\n".join(f"{path}: {_explain(item)}" for item in deepest)) from error
+        raise SettingsError("\n".join(f"{path}: {_explain(item, model)}" for item in deepest)) from error
 
 
 def _duration(text: str) -> timedelta:
@@ -493,23 +538,24 @@ def _duration(text: str) -> timedelta:
     return duration
 
 
-def _explain(error: Any) -> str:
+def _explain(error: Any, model: type[BaseModel]) -> str:
     location = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         *parents, key = error["loc"]
-        known = _known_keys(parents)
+        known = _known_keys(parents, model)
         return f"unknown key {location!r}{_nearest(str(key), known)}"
     message = error["msg"].removeprefix("Value error, ")
     return f"{location}: {message}" if location else message
 
 
-def _known_keys(parents: list[Any]) -> list[str]:
+def _known_keys(parents: list[Any], model: type[BaseModel]) -> list[str]:
     names = [part for part in parents if isinstance(part, str)]
     models: dict[tuple[str, ...], type[BaseModel]] = {
-        (): Config,
+        (): model,
         ("funnels",): Funnel,
         ("funnels", "steps"): FunnelStep,
         ("publish",): Publish,
+        ("waivers",): Waiver,
     }
     return list(models[tuple(names)].model_fields)
 

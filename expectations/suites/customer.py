@@ -7,6 +7,7 @@ scores foretell who leaves, which needs who left (`int_health__backtest`, and th
 from expectations.checks import (
     Check,
     Context,
+    as_before,
     between,
     holds,
     in_set,
@@ -14,6 +15,7 @@ from expectations.checks import (
     not_null,
     published,
     ratio,
+    renewed,
     row_count,
     schema,
     table,
@@ -111,6 +113,8 @@ def health(context: Context) -> list[Check]:
                 FROM {table(mart)} AS later""",
         ),
         *_as_of(context, mart),
+        *as_before(context, mart, HEALTH_COLUMNS),
+        renewed(context, mart, severity="critical"),
         *published(context, mart),
     ]
 
@@ -213,6 +217,8 @@ def churn(context: Context) -> list[Check]:
             "One model scored all accounts.",
             rows=f"SELECT count(DISTINCT model_version) AS versions FROM {table(mart)}",
         ),
+        *as_before(context, mart, CHURN_COLUMNS),
+        renewed(context, mart, severity="critical"),
         *published(context, mart),
     ]
 

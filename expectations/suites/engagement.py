@@ -8,6 +8,7 @@ from expectations.checks import (
     DIMENSIONS,
     Check,
     Context,
+    as_before,
     between,
     breakdown,
     holds,
@@ -16,10 +17,12 @@ from expectations.checks import (
     not_null,
     published,
     ratio,
+    renewed,
     row_count,
     schema,
     table,
     unique,
+    usual_volume,
 )
 
 DAILY = "mart_engagement__daily"
@@ -143,5 +146,9 @@ def daily(context: Context) -> list[Check]:
             rows=along,
         ),
         holds(mart, "date.not_in_future", f"date <= {through}", "No day lies after the last complete one."),
+        *usual_volume(context, mart, "date", "active_count", where="dimension = 'all'"),
+        *usual_volume(context, mart, "date", "session_count", where="dimension = 'all'"),
+        *as_before(context, mart, DAILY_COLUMNS),
+        renewed(context, mart, severity="critical"),
         *published(context, mart),
     ]

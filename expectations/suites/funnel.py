@@ -10,6 +10,7 @@ from expectations.checks import (
     DIMENSIONS,
     Check,
     Context,
+    as_before,
     between,
     breakdown,
     calendar,
@@ -19,10 +20,12 @@ from expectations.checks import (
     not_null,
     published,
     ratio,
+    renewed,
     row_count,
     schema,
     table,
     unique,
+    usual_volume,
 )
 
 MART = "mart_funnel__entry"
@@ -95,6 +98,13 @@ def entry(context: Context) -> list[Check]:
         SELECT
             max(entry_start) FILTER (WHERE is_mature) AS last_mature, min(entry_start) FILTER (WHERE NOT is_mature) AS first_open
         FROM {table(MART)} GROUP BY funnel, entry_grain"""
+    days = f"""
+        WITH entered AS (SELECT * FROM {table(MART)} WHERE dimension = 'all' AND step_number = 1)
+        SELECT whole.entrant_count AS entrants, max(part.entrant_count) AS most, sum(part.entrant_count) AS together
+        FROM entered AS whole LEFT JOIN entered AS part
+            ON part.funnel = whole.funnel AND part.entry_grain = 'day' AND part.entry_start >= whole.entry_start
+            AND part.entry_start <= if(whole.entry_grain = 'week', whole.entry_start + 6, last_day(whole.entry_start))
+        WHERE whole.entry_grain IN ('week', 'month') GROUP BY whole.funnel, whole.entry_grain, whole.entry_start, entrants"""
     newest = f"SELECT max(entry_start) AS day FROM {table(MART)} WHERE entry_grain = 'day'"
     times = ("average_seconds_from_previous", "median_seconds_from_previous", "p90_seconds_from_previous")
     is_timed = "(step_number > 1 AND person_count > 0)"
@@ -191,6 +201,23 @@ def entry(context: Context) -> list[Check]:
             rows=newest,
             severity="warning",
         ),
+        holds(
+            MART,
+            "entrant_count.within_days",
+            "entrants BETWEEN coalesce(most, 0) AND coalesce(together, 0)",
+            "Who entered in a week or month entered on one of its days: no day had more of them, and all together not fewer.",
+            rows=days,
+        ),
+        *usual_volume(
+            context,
+            MART,
+            "entry_start",
+            "person_count",
+            keys=("funnel",),
+            where="entry_grain = 'day' AND dimension = 'all' AND step_number = 1",
+        ),
+        *as_before(context, MART, COLUMNS),
+        renewed(context, MART, severity="critical"),
         *published(context, MART),
     ]
 
@@ -268,6 +295,8 @@ def exits(context: Context) -> list[Check]:
             f"NOT is_mature OR week + 6 <= {literal(context.data_through)}",
             "A mature week is over.",
         ),
+        *as_before(context, EXITS, EXITS_COLUMNS),
+        renewed(context, EXITS, severity="warning"),
         *published(context, EXITS),
     ]
 
@@ -346,5 +375,7 @@ def opportunities(context: Context) -> list[Check]:
             f"(opportunity_rank IS NOT NULL) = {is_opportunity} AND (suggested_experiment IS NOT NULL) = {is_opportunity}",
             "Opportunities, and no other steps, have a rank and an experiment.",
         ),
+        *as_before(context, OPPORTUNITIES, OPPORTUNITIES_COLUMNS),
+        renewed(context, OPPORTUNITIES, severity="warning"),
         *published(context, OPPORTUNITIES),
     ]

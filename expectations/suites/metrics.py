@@ -8,15 +8,18 @@ from expectations.checks import (
     DIMENSIONS,
     Check,
     Context,
+    as_before,
     calendar,
     holds,
     in_set,
     not_null,
     published,
+    renewed,
     row_count,
     schema,
     table,
     unique,
+    usual_volume,
 )
 
 DAILY = "mart_metric__daily"
@@ -148,6 +151,16 @@ def daily(context: Context) -> list[Check]:
             )
             for metric, (factor, rate) in _PRODUCTS.items()
         ),
+        *usual_volume(
+            context,
+            mart,
+            "period_start",
+            "denominator",
+            keys=("metric",),
+            where=f"period = 'day' AND dimension = 'all' AND metric IN (SELECT metric FROM {table(TREE)} WHERE kind = 'ratio')",
+        ),
+        *as_before(context, mart, DAILY_COLUMNS),
+        renewed(context, mart, severity="warning"),
         *published(context, mart),
     ]
 
@@ -182,5 +195,7 @@ def tree(context: Context) -> list[Check]:
             "A metric has rows, or the reason why it has none.",
             rows=computed,
         ),
+        *as_before(context, mart, TREE_COLUMNS),
+        renewed(context, mart, severity="warning"),
         *published(context, mart),
     ]

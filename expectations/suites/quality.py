@@ -8,16 +8,19 @@ from expectations.checks import (
     Check,
     Context,
     Query,
+    as_before,
     between,
     holds,
     in_set,
     literal,
     not_null,
     published,
+    renewed,
     row_count,
     schema,
     table,
     unique,
+    usual_volume,
 )
 
 DAILY = "mart_data_quality__daily"
@@ -92,6 +95,9 @@ def daily(context: Context) -> list[Check]:
             "Nothing arrived after today.",
         ),
         *(_reconciled(context, column, position) for position, column in enumerate(("landed", "accepted", "quarantined"))),
+        *usual_volume(context, mart, "date", "landed_count", keys=("source",), may_be_absent=True),
+        *as_before(context, mart, DAILY_COLUMNS),
+        renewed(context, mart, severity="critical"),
         *published(context, mart),
     ]
 

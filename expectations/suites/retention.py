@@ -8,6 +8,7 @@ from expectations.checks import (
     DIMENSIONS,
     Check,
     Context,
+    as_before,
     between,
     breakdown,
     calendar,
@@ -16,10 +17,12 @@ from expectations.checks import (
     literal,
     not_null,
     published,
+    renewed,
     row_count,
     schema,
     table,
     unique,
+    usual_volume,
 )
 
 MART = "mart_retention__cohort"
@@ -57,6 +60,18 @@ def cohort(context: Context) -> list[Check]:
             PARTITION BY cohort_event, rule, cohort_grain, cohort_start, dimension, segment ORDER BY period_index
         ) AS retained_before
         FROM {table(MART)} WHERE rule = 'on_or_after' AND is_mature"""
+    days = f"""
+        WITH cohorts AS (
+            SELECT DISTINCT cohort_event, cohort_grain, cohort_start, dimension, segment, cohort_count FROM {table(MART)}
+            WHERE rule = 'exact' AND period_index = 0
+        )
+        SELECT whole.cohort_event, whole.cohort_grain, whole.cohort_start, whole.dimension, whole.segment, whole.cohort_count,
+            sum(part.cohort_count) AS of_days
+        FROM cohorts AS whole LEFT JOIN cohorts AS part
+            ON (part.cohort_event, part.dimension, part.segment) = (whole.cohort_event, whole.dimension, whole.segment)
+            AND part.cohort_grain = 'day' AND part.cohort_start >= whole.cohort_start
+            AND part.cohort_start <= if(whole.cohort_grain = 'week', whole.cohort_start + 6, last_day(whole.cohort_start))
+        WHERE whole.cohort_grain <> 'day' GROUP BY ALL"""
     rows_of_cohort = f"""
         SELECT min(cohort_count) AS lowest, max(cohort_count) AS highest
         FROM {table(MART)} GROUP BY cohort_event, cohort_grain, cohort_start, dimension, segment"""
@@ -124,5 +139,22 @@ def cohort(context: Context) -> list[Check]:
             f"is_mature = ({last_day} <= {literal(context.data_through)})",
             "A cell is mature exactly when the last day of its last period is over.",
         ),
+        holds(
+            MART,
+            "cohort_count.days_add_up",
+            "cohort_count IS NOT DISTINCT FROM of_days",
+            "A week's or month's cohort is that of its days together.",
+            rows=days,
+        ),
+        *usual_volume(
+            context,
+            MART,
+            "cohort_start",
+            "cohort_count",
+            keys=("cohort_event",),
+            where="rule = 'exact' AND cohort_grain = 'day' AND period_index = 0 AND dimension = 'all'",
+        ),
+        *as_before(context, MART, COLUMNS),
+        renewed(context, MART, severity="critical"),
         *published(context, MART),
     ]

@@ -10,6 +10,7 @@ from expectations.checks import (
     DIMENSIONS,
     Check,
     Context,
+    as_before,
     between,
     breakdown,
     holds,
@@ -17,6 +18,7 @@ from expectations.checks import (
     literal,
     not_null,
     published,
+    renewed,
     row_count,
     schema,
     table,
@@ -122,6 +124,9 @@ def ltv_cohort(context: Context) -> list[Check]:
             )
             for horizon in _HORIZONS
         ),
+        # Without a model there are no predictions, which `method` says.
+        *as_before(context, mart, LTV_COHORT_COLUMNS.keys() - {*_COHORT_PREDICTIONS}),
+        renewed(context, mart, severity="warning"),
         *published(context, mart),
     ]
 
@@ -180,6 +185,8 @@ def ltv_customer(context: Context) -> list[Check]:
                 AND (frequency > 0 OR p_alive = 1))""",
             "A year expects no fewer orders than a quarter and at most one a day; who never came back counts as alive.",
         ),
+        *as_before(context, mart, LTV_CUSTOMER_COLUMNS.keys() - {*_CUSTOMER_EXPECTED, *_CUSTOMER_MONEY}),
+        renewed(context, mart, severity="critical"),
         *published(context, mart),
     ]
 
@@ -299,6 +306,8 @@ def mrr_month(context: Context) -> list[Check]:
             f"is_complete = (last_day(month) <= {through})",
             "A row is complete exactly when its month is over.",
         ),
+        *as_before(context, mart, MRR_MONTH_COLUMNS),
+        renewed(context, mart, severity="warning"),
         *published(context, mart),
     ]
 
@@ -447,5 +456,7 @@ def ltv_cac(context: Context) -> list[Check]:
             f"is_complete = (last_day(month) <= {through})",
             "A row is complete exactly when its month is over.",
         ),
+        *as_before(context, mart, LTV_CAC_COLUMNS.keys() - {"ltv_predicted", "ltv_to_cac", "is_review_triggered"}),
+        renewed(context, mart, severity="warning"),
         *published(context, mart),
     ]

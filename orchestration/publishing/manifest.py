@@ -7,7 +7,7 @@ Belongs here: the record kept as `manifest.json` and the digest of a table. Does
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -80,7 +80,11 @@ class SourceRecord:
 
 @dataclass(frozen=True)
 class GateRecord:
-    """The gate's outcome: how many checks were declared, evaluated, failed, and failed without blocking."""
+    """The gate's outcome: how many checks were declared, evaluated, failed, and failed without blocking.
+
+    warned: names (`<mart>.<check>`) of those that failed as warnings. waived: critical ones that failed and were let through,
+    each with until when, by whom and why.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     passed: bool
@@ -88,6 +92,8 @@ class GateRecord:
     evaluated: int
     failed: int
     warnings: int
+    warned: tuple[str, ...] = ()
+    waived: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ SPACE_MARGIN = 64 * 1024**2  # bytes left free beside a release
 _CELL_BYTES = 16  # a cell before compression: generous for numbers and dates, fair for ids
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _MART = re.compile(r"[a-z][a-z0-9_]*")
+_MONEY = ("DECIMAL(18,2)", "DECIMAL(18,4)")
 _OF_PERSONS = frozenset({"person", "user"})
 
 Comments = Mapping[str, tuple[str, Mapping[str, str]]]
@@ -347,6 +349,20 @@ class ReleaseStore:
                     published_until=published_until.get(mart),
                 )
         return records
+
+    def columns(self, release: Release) -> dict[str, dict[str, tuple[int, Decimal | None]]]:
+        """Of each mart and column of a release the rows in which it is not NULL, and the sum of one that is money."""
+        found = {}
+        with self._open({"release": release.database}) as connection:
+            for mart, record in release.manifest.marts.items():
+                asked = ", ".join(
+                    f"(count({name}), {f'sum({name})' if column.type in _MONEY else 'NULL'})"
+                    for column in record.columns
+                    for name in (identifier(column.name),)
+                )
+                [row] = connection.execute(f"SELECT {asked} FROM release.{identifier(mart)}").fetchall()
+                found[mart] = {column.name: cell for column, cell in zip(record.columns, row, strict=True)}
+        return found
 
     # Becoming and staying current
 

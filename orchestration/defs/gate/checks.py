@@ -45,7 +45,10 @@ def build(marts: Sequence[str]) -> dg.AssetChecksDefinition:
                     metadata={
                         "declared": judged[mart].declared,
                         "evaluated": judged[mart].evaluated,
-                        "not passed": [f"{check.name}: {check.observed} (expected {check.expected})" for check in failed],
+                        "not passed": [
+                            f"{check.label}: {check.name}: {check.observed} (expected {check.expected}) {check.waived}".rstrip()
+                            for check in failed
+                        ],
                     },
                 )
             else:
