@@ -196,6 +196,5 @@ def tree(context: Context) -> list[Check]:
             rows=computed,
         ),
         *as_before(context, mart, TREE_COLUMNS),
-        renewed(context, mart, severity="warning"),
         *published(context, mart),
     ]

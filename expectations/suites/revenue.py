@@ -126,7 +126,6 @@ def ltv_cohort(context: Context) -> list[Check]:
         ),
         # Without a model there are no predictions, which `method` says.
         *as_before(context, mart, LTV_COHORT_COLUMNS.keys() - {*_COHORT_PREDICTIONS}),
-        renewed(context, mart, severity="warning"),
         *published(context, mart),
     ]
 
@@ -307,7 +306,6 @@ def mrr_month(context: Context) -> list[Check]:
             "A row is complete exactly when its month is over.",
         ),
         *as_before(context, mart, MRR_MONTH_COLUMNS),
-        renewed(context, mart, severity="warning"),
         *published(context, mart),
     ]
 
@@ -457,6 +455,5 @@ def ltv_cac(context: Context) -> list[Check]:
             "A row is complete exactly when its month is over.",
         ),
         *as_before(context, mart, LTV_CAC_COLUMNS.keys() - {"ltv_predicted", "ltv_to_cac", "is_review_triggered"}),
-        renewed(context, mart, severity="warning"),
         *published(context, mart),
     ]

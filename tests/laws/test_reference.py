@@ -11,6 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from expectations import corruptions
 from orchestration import reference, settings, transform
 from orchestration.cli import cli
 from orchestration.landing.contract import CONTRACT
@@ -49,6 +50,18 @@ def test_the_metrics_in_the_documentation_of_dbt_are_those_of_the_readme(current
     )
     page = reference.METRICS_PAGE.read_text(encoding="utf-8").replace("`mapu`", "`mapo`", 1)
     assert reference.stale(page, {"metrics": current["metrics"]}) == ["metrics"]
+
+
+def test_the_page_of_what_the_gate_refuses_is_current(run, current, tmp_path, monkeypatch):
+    assert reference.CORRUPTIONS_PAGE.read_text(encoding="utf-8") == corruptions.page(), "run `make docs`"
+    readme, page = tmp_path / "README.md", tmp_path / "corruptions.md"
+    readme.write_text(reference.fill(markers(*NAMES), current), encoding="utf-8")
+    monkeypatch.setattr(reference, "CORRUPTIONS_PAGE", page)
+    page.write_text(corruptions.page().replace("`grain.unique`", "`row_count`", 1), encoding="utf-8")
+    result = run("--check", readme)
+    assert (result.exit_code, result.stderr) == (1, f"{page}: stale; run `make docs`\n")
+    assert f"{page}: written" in run(readme).output
+    assert run("--check", readme).exit_code == 0
 
 
 def test_every_metric_with_a_target_is_defined_and_shown(current):
@@ -325,7 +338,7 @@ def run(configured, monkeypatch):
 def test_the_command_writes_checks_and_names_what_is_stale(run, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(markers(*NAMES), encoding="utf-8")
-    page = f"{reference.METRICS_PAGE}: is current\n"
+    page = f"{reference.METRICS_PAGE}: is current\n{reference.CORRUPTIONS_PAGE}: is current\n"
     assert run(readme).output == f"{readme}: written\n{page}"
     assert run(readme).output == f"{readme}: is current\n{page}"
     assert run("--check", readme).exit_code == 0

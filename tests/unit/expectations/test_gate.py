@@ -375,7 +375,7 @@ def later(sound_candidate, context) -> Context:
     return dataclasses.replace(context, is_first_release=False, previous_row_counts=rows, previous_columns=columns)
 
 
-@pytest.mark.parametrize("corruption", corruptions(), ids=lambda each: f"{each.mart}-{each.kind}")
+@pytest.mark.parametrize("corruption", list(corruptions()), ids=lambda each: f"{each.mart}-{each.kind}")
 def test_what_may_befall_a_mart_is_refused_by_the_check_that_the_documentation_names(
     corrupt, later, monkeypatch, corruption
 ) -> None:
@@ -403,7 +403,7 @@ def test_a_later_release_just_like_the_last_passes(sound_candidate, later) -> No
     assert [check.qualified_name for check in report.checks if check.status != "passed"] == []
 
 
-@pytest.mark.parametrize("mart", MARTS)
+@pytest.mark.parametrize("mart", sorted({*MARTS} - {MRR, LTV, CAC, TREE}))  # a quiet day leaves these as they were
 def test_a_mart_that_stays_as_it_was_refuses_or_warns(corrupt, later, monkeypatch, mart) -> None:
     only(monkeypatch, mart, "rows.renewed")
     check = one(validate(corrupt(mart), [mart], dataclasses.replace(later, unchanged=frozenset({mart}))), f"{mart}.rows.renewed")
@@ -413,10 +413,10 @@ def test_a_mart_that_stays_as_it_was_refuses_or_warns(corrupt, later, monkeypatc
 
 def test_a_column_that_is_null_more_often_than_before_is_told_of(corrupt, later, monkeypatch) -> None:
     only(monkeypatch, HEALTH, "nulls.none_lost", "nulls.as_before")
-    some = "UPDATE {mart} SET trend_30d = NULL WHERE hash(account_id) % 2 = 0"
+    some = "UPDATE {mart} SET account_growth_score = NULL WHERE hash(account_id) % 2 = 0"
     report = validate(corrupt(HEALTH, before=some.format(mart=HEALTH)), [HEALTH], later)
     check = one(report, f"{HEALTH}.nulls.as_before")
-    assert (check.status, check.severity, check.observed.split()[0]) == ("failed", "warning", "trend_30d")
+    assert (check.status, check.severity, check.observed.split()[0]) == ("failed", "warning", "account_growth_score")
     assert report.passed
     report = validate(corrupt(HEALTH, before=f"UPDATE {HEALTH} SET trend_30d = NULL"), [HEALTH], later)
     check = one(report, f"{HEALTH}.nulls.none_lost")
@@ -616,7 +616,7 @@ def test_a_missing_publication_or_mart_is_an_error_not_a_crash(corrupt, context)
     lines = gate.summary_lines(report)
     assert any(f"failed: {LTV}.types." in line for line in lines)
     assert sum(f"error: {LTV}." in line for line in lines) == 3
-    assert any(line.endswith("38 more checks cannot be evaluated") for line in lines)
+    assert any(line.endswith("37 more checks cannot be evaluated") for line in lines)
     assert not report.passed
 
 

@@ -430,3 +430,42 @@ def test_adopt_never_writes_a_file_that_cannot_be_read(tmp_path: Path, values: d
     with pytest.raises(ValueError, match="Config"):
         adopt(load({"NORTHSTAR_HOME": str(tmp_path)}, directory=tmp_path), "shop", values)
     assert path.read_text() == "keep_releases = 3\n"
+
+
+WAIVER = 'mart = "mart_ltv__cohort"\ncheck = "margin.within_revenue"\nuntil = 2026-12-01\nreason = "known"\nby = "ops"\n'
+
+
+def test_waivers_lie_beside_the_configuration(tmp_path: Path) -> None:
+    home, chosen = tmp_path / "home", tmp_path / "chosen"
+    for folder in (home, chosen):
+        folder.mkdir()
+        (folder / "waivers.toml").write_text(f"[[waivers]]\n{WAIVER}".replace("known", folder.name), encoding="utf-8")
+    assert load({}, directory=chosen).waivers[0].reason == "chosen"
+    assert load({"NORTHSTAR_HOME": str(home)}, directory=tmp_path).waivers[0].reason == "home"
+    assert load({"NORTHSTAR_HOME": str(home), "NORTHSTAR_CONFIG": ""}, directory=chosen).waivers[0].reason == "home"
+    (chosen / "other.toml").write_text("", encoding="utf-8")
+    found = load({"NORTHSTAR_HOME": str(home), "NORTHSTAR_CONFIG": str(chosen / "other.toml")}, directory=tmp_path)
+    [waiver] = found.waivers
+    assert (waiver.mart, waiver.check, waiver.until) == ("mart_ltv__cohort", "margin.within_revenue", date(2026, 12, 1))
+    assert (waiver.reason, waiver.by) == ("chosen", "ops")
+    assert load({}, directory=tmp_path).waivers == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"[[waivers]]\n{WAIVER}".replace("known", "  "), "waivers.0.reason: String should have at least 1 character"),
+        (f"[[waivers]]\n{WAIVER}".replace('by = "ops"', ""), "waivers.0.by: Field required"),
+        (f"[[waivers]]\n{WAIVER}".replace("until", "untill"), "unknown key 'waivers.0.untill'; did you mean 'until'?"),
+        (f"[[waivers]]\n{WAIVER}".replace("2026-12-01", "12"), "waivers.0.until: write the last day on which it holds"),
+        (f"[[waivers]]\n{WAIVER}" * 2, "waived twice: mart_ltv__cohort.margin.within_revenue"),
+        ("[[waiver]]\n", "unknown key 'waiver'; did you mean 'waivers'?"),
+        ("[[waivers", "not valid TOML"),
+    ],
+)
+def test_a_waiver_that_says_too_little_is_an_error_that_names_it(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "waivers.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as error:
+        load({}, directory=tmp_path)
+    assert str(error.value).startswith(f"{tmp_path / 'waivers.toml'}: ")
+    assert said in str(error.value)
