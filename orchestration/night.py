@@ -527,6 +527,7 @@ class Night:
                 is_first_release=current is None,
                 previous_row_counts={} if current is None else {name: mart.rows for name, mart in current.manifest.marts.items()},
                 arrived={source: Arrived(*counts) for source, counts in self._arrived().items()},
+                advertised=self._advertised(),
                 previous_columns={}
                 if current is None
                 else {
@@ -697,6 +698,22 @@ class Night:
             for source in CONTRACT
             if (partitions := self._partitions(source))
         }
+
+    def _advertised(self) -> dict[str, int]:
+        """Impressions and clicks in the lake's files of advertising up to the last complete day, the first row of each key."""
+        source = CONTRACT["ad_spend"]
+        files = [str(path) for partition in self._partitions(source.name) for path in self.lake.data_files(partition)]
+        if not files:
+            return {"impressions": 0, "clicks": 0}
+        keys, first = ", ".join(source.key), "ORDER BY arrived_date, landed_file, landed_row"
+        with self.warehouse.connect(read_only=True) as connection:
+            [(impressions, clicks)] = connection.execute(
+                f"""SELECT coalesce(sum(impressions), 0)::BIGINT, coalesce(sum(clicks), 0)::BIGINT
+                FROM (SELECT DISTINCT ON ({keys}) * FROM read_parquet($files, hive_partitioning = false) {first})
+                WHERE spend_date <= $through""",
+                {"files": files, "through": self._planned.data_through},
+            ).fetchall()
+        return {"impressions": impressions, "clicks": clicks}
 
     def _sources(self) -> dict[str, SourceRecord]:
         records = {}

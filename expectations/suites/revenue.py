@@ -10,6 +10,7 @@ from expectations.checks import (
     DIMENSIONS,
     Check,
     Context,
+    Query,
     as_before,
     between,
     breakdown,
@@ -400,6 +401,16 @@ def ltv_cac(context: Context) -> list[Check]:
                 rows=months,
             )
             for name in _LTV_CAC_SUMS
+        ),
+        *(
+            Query(
+                f"{name}.reconciles_with_lake",
+                f"""
+                SELECT (observed IS DISTINCT FROM {total})::INTEGER, observed, {total}
+                FROM (SELECT coalesce(sum({name}), 0) AS observed FROM {table(mart)} WHERE channel = 'all')""",
+                f"The {name} of all months add up to those in the lake's own files, exactly.",
+            )
+            for name, total in context.advertised.items()
         ),
         holds(
             mart,

@@ -580,6 +580,21 @@ def test_what_cannot_be_reconciled_is_refused(corrupt, context) -> None:
     assert (check.observed, check.expected) == ("9000", "0")
 
 
+def test_advertising_is_reconciled_with_the_lake(corrupt, context, monkeypatch) -> None:
+    only(monkeypatch, CAC, "clicks.reconciles_with_lake", "impressions.reconciles_with_lake")
+    candidate = corrupt(CAC)
+    with duckdb.connect(str(candidate)) as connection:
+        sums = f"SELECT sum(clicks), sum(impressions) FROM {CAC} WHERE channel <> 'all'"
+        clicks, impressions = connection.execute(sums).fetchone()
+    told = dataclasses.replace(context, advertised={"clicks": clicks, "impressions": impressions})
+    assert validate(candidate, [CAC], told).passed
+    other = dataclasses.replace(told, advertised={"clicks": clicks, "impressions": impressions + 1})
+    report = validate(candidate, [CAC], other)
+    assert refused_by(report) == {f"{CAC}.impressions.reconciles_with_lake"}
+    check = one(report, f"{CAC}.impressions.reconciles_with_lake")
+    assert (check.observed, check.expected) == (str(impressions), str(impressions + 1))
+
+
 PUBLICATION_CORRUPTIONS = [
     (
         "UPDATE _publication SET marts = list_filter(marts, x -> x.mart <> 'mart_ltv__cohort')",
