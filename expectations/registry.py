@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from expectations.checks import Check, Context
-from expectations.suites import customer, engagement, funnel, metrics, quality, retention, revenue
+from expectations.suites import customer, engagement, funnel, metrics, quality, releases, retention, revenue
 
 SuiteBuilder = Callable[[Context], list[Check]]
 
@@ -22,6 +22,7 @@ SUITES: Mapping[str, SuiteBuilder] = MappingProxyType(
         metrics.DAILY: metrics.daily,
         metrics.TREE: metrics.tree,
         quality.DAILY: quality.daily,
+        releases.RESTATEMENTS: releases.restatements,
         retention.MART: retention.cohort,
         revenue.LTV_CAC: revenue.ltv_cac,
         revenue.LTV_COHORT: revenue.ltv_cohort,

@@ -24,6 +24,7 @@ from orchestration.settings import Settings, load
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest as DbtManifest
 
+    from orchestration.publishing.changes import Shape
     from orchestration.publishing.release import Release, ReleaseStore
 
 _out = Console(highlight=False, soft_wrap=True)
@@ -64,7 +65,23 @@ class _Day(click.ParamType[date]):
             self.fail(f"{value!r} is no day; write it as 2026-11-21", param, ctx)
 
 
+class _Share(click.ParamType[float]):
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = -1
+        # A bare 5 is more likely five per cent than five times.
+        if not 0 <= share < float("inf") or (share > 1 and not text.endswith("%")):
+            self.fail(f"{value!r} is no share; write it as 5% or 0.05", param, ctx)
+        return share
+
+
 _DAY = _Day()
+_SHARE = _Share()
 _PATH = click.Path(path_type=Path)
 
 
@@ -191,7 +208,7 @@ def prepare() -> None:
 @cli.command()
 def releases() -> None:
     """List the releases, newest first."""
-    table = Table("release", "data through", "published", "marts", "rows", "model", box=None)
+    table = Table("release", "data through", "published", "marts", "rows", "model", "since the release before", box=None)
     for release in _store(load()).releases():
         manifest = release.manifest
         table.add_row(
@@ -201,6 +218,7 @@ def releases() -> None:
             str(len(manifest.marts)),
             f"{sum(mart.rows for mart in manifest.marts.values()):,}",
             manifest.model_version or "none",
+            "" if manifest.changes is None else str(manifest.changes),
         )
     _wide.print(table)
 
@@ -279,13 +297,50 @@ def rollback_model(model_id: str | None) -> None:
 @cli.command()
 @click.argument("before")
 @click.argument("after")
-def diff(before: str, after: str) -> None:
-    """Compare two releases mart by mart."""
-    table = Table("mart", "added", "removed", "unchanged", "columns", box=None)
-    for mart in _store(load()).diff(before, after):
-        changes = "; ".join(change.detail for change in mart.schema)
-        table.add_row(mart.mart, f"{mart.added:,}", f"{mart.removed:,}", f"{mart.common:,}", Text(changes or "same"))
+@click.option("--limit", type=click.IntRange(0), default=20, show_default=True, help="Moved figures to list, the largest first.")
+@click.option(
+    "--fail-over", type=_SHARE, default=None, help="Exit 1 when a figure of a closed period moved by more (5% or 0.05)."
+)
+def diff(before: str, after: str, limit: int, fail_over: float | None) -> int:
+    """Compare two releases: rows and columns by mart, and the figures of closed periods that moved."""
+    from orchestration.publishing import diff as comparison
+
+    settings = load()
+    store = _store(settings)
+    for release_id in (before, after):
+        store.release(release_id)  # Before the project is read, which may take a while: a wrong id is told at once.
+    found = comparison.diff(store, before, after, _shapes(settings))
+    table = Table("mart", "added", "removed", "changed", "unchanged", "columns", box=None)
+    for mart in found.marts:
+        rows, schema = mart.rows, Text("; ".join(change.detail for change in mart.schema) or "same")
+        if isinstance(rows, str):
+            table.add_row(mart.mart, *[""] * 4, Text(f"cannot be compared: {rows}"))
+        else:
+            table.add_row(mart.mart, *(f"{n:,}" for n in (rows.added, rows.removed, rows.changed, rows.unchanged)), schema)
     _wide.print(table)
+    if found.moves and limit:
+        moves = Table("\nmart", "\nperiod", "\nseries", "\nmeasure", "\nbefore", "\nafter", "\nmoved", box=None)
+        for move in found.moves[:limit]:
+            rate = f"{move.change_rate:+.1%}" if move.before else "from nothing"
+            period, figures = f"{move.period} {move.period_start}", (_figure(move.before), _figure(move.after))
+            moves.add_row(move.mart, period, Text(move.series), move.measure, *figures, rate)
+        _wide.print(moves)
+    shown = f", the {limit:,} largest are shown" if 0 < limit < len(found.moves) else ""
+    _out.print(f"\n{_figures(len(found.moves))} of closed periods moved{shown}", markup=False)
+    if fail_over is None or not (beyond := found.beyond(fail_over)):
+        return 0
+    _err.print(
+        f"{_figures(len(beyond))} of closed periods moved by more than {100 * fail_over:.10g} % of what they were", markup=False
+    )
+    return 1
+
+
+def _figures(count: int) -> str:
+    return f"{count:,} {'figure' if count == 1 else 'figures'}"
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
 @cli.command()
@@ -367,6 +422,16 @@ def _store(settings: Settings) -> "ReleaseStore":
     from orchestration.publishing.release import ReleaseStore
 
     return ReleaseStore(settings.home, memory_limit=settings.config.memory_limit)
+
+
+def _shapes(settings: Settings) -> "Mapping[str, Shape]":
+    """What the marts of the project say of their rows and periods."""
+    from orchestration import transform
+    from orchestration.night import marts
+    from orchestration.publishing.changes import shapes
+
+    _prepare(settings)
+    return shapes(marts(transform.read_manifest(settings)))
 
 
 def _run_night(tags: Mapping[str, str]) -> None:
@@ -465,6 +530,8 @@ def _report(release: "Release", took: timedelta) -> None:
     for name, waiver in manifest.gate.waived.items():
         table.add_row("", Text(f"waived: {name}, {waiver}"))
     table.add_row("model", manifest.model_version or "none")
+    if manifest.changes is not None:
+        table.add_row("the past", str(manifest.changes))
     table.add_row("time", f"{took.total_seconds():.1f} s")
     _out.print(table)
     _out.print(f"\n{release.path}", markup=False)

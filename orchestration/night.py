@@ -27,9 +27,10 @@ from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition
 from orchestration.model_store import CHURN, ModelStore, StoredModel
 from orchestration.pseudonyms import Key, load_key
+from orchestration.publishing import changes, restatements
 from orchestration.publishing.lock import WriterLock
-from orchestration.publishing.manifest import ErasureRecord, GateRecord, SourceRecord
-from orchestration.publishing.release import Candidate, Release, ReleaseStore, Verdict
+from orchestration.publishing.manifest import Changes, ErasureRecord, GateRecord, SourceRecord
+from orchestration.publishing.release import Candidate, Release, ReleaseStore, Verdict, new_release_id
 from orchestration.settings import PROJECT, Settings
 from orchestration.warehouse import FoldPlan, Warehouse
 
@@ -58,6 +59,9 @@ _DAYS_BETWEEN_TRAININGS = 7
 # Churned accounts that each slice of time needs. At 15 the standard error of an AUC is near 0.07: enough to see whether the model
 # beats the base rate, which decides its promotion, and few enough for a company with some two hundred paying accounts.
 MINIMUM_CHURNS = 15
+
+# Of a partition's SHA-256 a manifest repeats what the lake names its file by: 128 bits, half the size for years of days.
+_DIGEST_LENGTH = 32
 
 # Schema and table that the scores are written to.
 SCORES = ("ml", "churn_scores")
@@ -177,6 +181,7 @@ class Night:
         self._plan: FoldPlan | None = None
         self._scored: Scored | None = None
         self._candidate: Candidate | None = None
+        self._changes: Changes | None = None
         self._report: GateReport | None = None
         self._as_of: date | None = None
 
@@ -490,12 +495,15 @@ class Night:
     # The release
 
     def candidate(self) -> Candidate:
-        """Copy the marts whose sources have landed into a candidate release."""
+        """Compare the marts whose sources have landed with the last release, and copy them into a candidate."""
+        marts = self.published_marts
+        if not marts:
+            raise NorthstarError("there is no mart to publish: " + "; ".join(self.left_out.values()))
+        last = self.releases.current()
+        release_id = new_release_id(self._code_version, self._planned.data_through)
+        self._restate(release_id, last)
         with self.stage("candidate") as stage:
             champion = self.models.champion()
-            marts = self.published_marts
-            if not marts:
-                raise NorthstarError("there is no mart to publish: " + "; ".join(self.left_out.values()))
             self._candidate = self.releases.build(
                 self.warehouse.path,
                 marts,
@@ -508,10 +516,33 @@ class Night:
                 key=lambda: self.key,
                 versions=versions(self._marts),
                 published_until=published_until(self._marts),
+                release_id=release_id,
             )
+            self._changes = None if last is None else self._changes_since(last, self._candidate)
             stage.rows = sum(record.rows for record in self._candidate.marts.values())
-            stage.detail = f"{len(marts)} marts"
+            stage.detail = f"{len(marts)} marts" + ("" if self._changes is None else f", {self._changes}")
         return self._candidate
+
+    def _restate(self, release_id: str, last: Release | None) -> None:
+        """Write the ledger of what the release to come restates, which is one of its marts."""
+        with self.stage("compare") as stage, self.warehouse.connect() as connection:
+            tonight = restatements.Tonight(
+                release_id=release_id,
+                data_through=self._planned.data_through,
+                days={source: record.days for source, record in self._sources.items()},
+                config_digest=self.settings.digest,
+                dbt_manifest_digest=self._dbt_manifest_digest,
+                erased_persons=self.ledger.unpublished.persons,
+            )
+            stage.rows = restatements.write(connection, self._shapes, self.published_marts, last, tonight)
+            stage.detail = "there is no release yet" if last is None else f"with release {last.release_id}"
+
+    def _changes_since(self, last: Release, candidate: Candidate) -> Changes:
+        """What the candidate's files say that changed."""
+        with self.releases.opened({"before": last.database, "after": candidate.database}) as connection:
+            sides = changes.Side.of_release("before", last.manifest), changes.Side.of_release("after", candidate)
+            rows = changes.count_rows(connection, self._shapes, *sides)
+            return restatements.summary(connection, sides[1], rows, candidate.release_id)
 
     def validate(self) -> "GateReport":
         """Run the gate on the candidate's bytes and lay its report and page beside them; the report says whether it passed."""
@@ -575,8 +606,8 @@ class Night:
             manifest = candidate.manifest(
                 previous_release_id=None if current is None else current.release_id,
                 config_digest=self.settings.digest,
-                dbt_manifest_digest=digests.of_file(transform.manifest_path(self.settings)),
-                sources=self._sources(),
+                dbt_manifest_digest=self._dbt_manifest_digest,
+                sources=self._sources,
                 left_out=self.left_out,
                 gate=GateRecord(
                     passed=report.passed,
@@ -591,6 +622,7 @@ class Night:
                 previous_key=None if current is None else current.manifest.key_fingerprint,
                 erasure=ErasureRecord(erased.persons, erased.partitions, tuple(holding)) if erased.persons or holding else None,
                 schema_changes=self.releases.schema_changes(candidate, self.left_out),
+                changes=self._changes,
             )
             if manifest.pseudonyms is not None and manifest.pseudonyms.previous_key is not None:
                 _logger.warning("the pseudonym key is another one: ids cannot be joined with those of earlier releases")
@@ -662,6 +694,14 @@ class Night:
         return reasons
 
     @cached_property
+    def _shapes(self) -> dict[str, changes.Shape]:
+        return changes.shapes(self._marts)
+
+    @property
+    def _dbt_manifest_digest(self) -> str:
+        return digests.of_file(transform.manifest_path(self.settings))
+
+    @cached_property
     def _marts(self) -> dict[str, Any]:
         return dict(sorted(marts(self.manifest).items()))
 
@@ -715,6 +755,7 @@ class Night:
             ).fetchall()
         return {"impressions": impressions, "clicks": clicks}
 
+    @cached_property
     def _sources(self) -> dict[str, SourceRecord]:
         records = {}
         for source in CONTRACT:
@@ -726,6 +767,7 @@ class Night:
                 first_dt=min((partition.arrived_date for partition in partitions), default=None),
                 last_dt=max((partition.arrived_date for partition in partitions), default=None),
                 digest=digest.hexdigest(),
+                days={part.arrived_date: part.digest[:_DIGEST_LENGTH] for part in partitions},
             )
         return records
 

@@ -40,6 +40,11 @@ create table if not exists control.arrivals (
   source varchar, arrived_date date, landed_count bigint, lake_count bigint, quarantined_count bigint
 );
 create table if not exists control.happened (source varchar, arrived_date date, happened_date date, row_count bigint);
+create table if not exists control.restatements (
+  release_id varchar, previous_release_id varchar, data_through date, mart varchar, series varchar, period varchar,
+  period_start date, measure varchar, value_before double, value_after double, change double, change_rate double, cause varchar,
+  possible_causes varchar, late_fact_count bigint
+);
 create or replace table control.planned_digests (name varchar, digest varchar);
 create table if not exists control.affected_days (event_date date primary key);
 create or replace table control.run (data_through date, is_rebuild boolean);

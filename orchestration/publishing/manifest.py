@@ -68,7 +68,11 @@ class SchemaChange:
 
 @dataclass(frozen=True)
 class SourceRecord:
-    """What of one source went into a release; the digest identifies the lake's files it was built from."""
+    """What of one source went into a release.
+
+    digest: of the lake's files that it was built from. days: the same file by file, arrival day → the first 32 digits of the
+    SHA-256 of the day's accepted rows, which the lake names its file by; empty in releases that were made before it was kept.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     partitions: int
@@ -76,6 +80,7 @@ class SourceRecord:
     first_dt: date | None
     last_dt: date | None
     digest: str
+    days: Mapping[date, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,13 +125,64 @@ class ErasureRecord:
 
 
 @dataclass(frozen=True)
+class RowChanges:
+    """A mart's rows against the last release, told apart by its grain and compared over the columns that both releases have."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    added: int
+    removed: int
+    changed: int
+    unchanged: int
+
+
+@dataclass(frozen=True)
+class Restated:
+    """The closed periods of a mart whose figures moved: how many, the first days of the first and last, and why.
+
+    largest_change_rate: size of the largest move as a share of what was there; None when every one of them began at nothing.
+    causes: cause → periods of which a figure moved for it. The figures themselves are in `mart_restatements__release`.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    periods: int
+    first: date
+    last: date
+    largest_change_rate: float | None
+    causes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What changed since the last release: rows by mart; marts that cannot be compared, and why; the restated past by mart.
+
+    restated_periods: closed periods, told apart by length and first day, of which a figure of any mart moved; causes: for which
+    cause how many of them did, the most frequent first.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+    rows: Mapping[str, RowChanges]
+    incomparable: Mapping[str, str]
+    restated: Mapping[str, Restated]
+    restated_periods: int
+    causes: Mapping[str, int]
+
+    def __str__(self) -> str:
+        """In one line."""
+        if not self.restated_periods:
+            return "no closed period restated"
+        causes = ", ".join(cause.replace("_", " ") for cause in self.causes)
+        return f"{self.restated_periods:,} closed {'period' if self.restated_periods == 1 else 'periods'} restated ({causes})"
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything a release was made from and what is in it.
 
     created_at: when its build began; published_at: the instant that the release carries in `marts._publication`, fixed when its
     bytes were made, since bytes that were validated do not change any more. left_out: mart → why it is not in this release.
     timings: stage → seconds. marts_sha256: of the bytes of `marts.duckdb`. pseudonyms and erasure: None where there are none.
-    schema_changes: against the previous release, marts that are left out apart.
+    schema_changes: against the previous release, marts that are left out apart. changes: since the previous release; None for a
+    first one.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -148,6 +204,7 @@ class Manifest:
     pseudonyms: PseudonymRecord | None = None
     erasure: ErasureRecord | None = None
     schema_changes: tuple[SchemaChange, ...] = ()
+    changes: Changes | None = None
 
     @property
     def key_fingerprint(self) -> str | None:

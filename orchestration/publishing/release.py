@@ -37,6 +37,7 @@ from orchestration.errors import NorthstarError, UserError
 from orchestration.pseudonyms import PUBLISHED, Key, pseudonym_sql
 from orchestration.publishing.lock import StaleToken, WriterLock
 from orchestration.publishing.manifest import (
+    Changes,
     ErasureRecord,
     GateRecord,
     Manifest,
@@ -111,6 +112,7 @@ class Candidate:
         previous_key: str | None = None,
         erasure: ErasureRecord | None = None,
         schema_changes: Sequence[SchemaChange] = (),
+        changes: Changes | None = None,
     ) -> Manifest:
         """Complete what the build knows with what the night knows; previous_key: fingerprint of the last release's key."""
         pseudonyms = self.pseudonyms
@@ -135,6 +137,7 @@ class Candidate:
             pseudonyms=pseudonyms,
             erasure=erasure,
             schema_changes=tuple(schema_changes),
+            changes=changes,
         )
 
 
@@ -151,20 +154,6 @@ class Release:
     def database(self) -> Path:
         """The release's DuckDB file, which never changes."""
         return self.path / DATABASE
-
-
-@dataclass(frozen=True)
-class MartDiff:
-    """How one mart's rows, counted with duplicates, differ between two releases.
-
-    Rows are compared over the columns that both releases have with the same type; `schema` lists the others.
-    """
-
-    mart: str
-    added: int
-    removed: int
-    common: int
-    schema: tuple[SchemaChange, ...]
 
 
 class ReleaseStore:
@@ -210,8 +199,7 @@ class ReleaseStore:
             raise NorthstarError(f"a release needs distinct marts with lower-case names, not {list(marts)}")
         created_at = datetime.now(UTC)
         if release_id is None:
-            identity = json.dumps([created_at.isoformat(), os.getpid(), code_version, data_through.isoformat()])
-            release_id = f"{created_at:%Y%m%dT%H%M%SZ}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}"
+            release_id = new_release_id(code_version, data_through)
         elif not _ID.fullmatch(release_id):
             raise NorthstarError(f"{release_id!r} is no release id (like 20261121T193000Z-3f9a1c)")
         path = self.published / f".candidate-{release_id}"
@@ -263,19 +251,21 @@ class ReleaseStore:
     @contextmanager
     def _warehouse(self, warehouse: duckdb.DuckDBPyConnection | Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         if isinstance(warehouse, Path):
-            with self._open({"warehouse": warehouse}) as connection:
+            with self.opened({"warehouse": warehouse}) as connection:
                 yield connection, "warehouse"
         else:
             yield warehouse, str(warehouse.execute("SELECT current_database()").fetchall()[0][0])
 
     @contextmanager
-    def _open(self, files: Mapping[str, Path]) -> Iterator[duckdb.DuckDBPyConnection]:
+    def opened(self, files: Mapping[str, Path]) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection with these files attached read-only, each under its name, and close it on leaving."""
         with closing(duckdb.connect(config={"temp_directory": str(self.home / "tmp")})) as connection:
             self._set_up(connection, files)
             yield connection
 
     def _set_up(self, connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path]) -> None:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")  # it would be drawn over what a command prints
         if self._memory_limit:
             connection.execute(f"SET memory_limit = {literal(self._memory_limit)}")
         for name, file in files.items():
@@ -335,7 +325,7 @@ class ReleaseStore:
     ) -> dict[str, MartRecord]:
         """Write the Parquet files and count and hash the rows, all from the finished file as a reader will see it."""
         records = {}
-        with self._open({"candidate": path / DATABASE}) as connection:
+        with self.opened({"candidate": path / DATABASE}) as connection:
             for mart in marts:
                 table = f"candidate.{identifier(mart)}"
                 file = path / "parquet" / f"{mart}.parquet"
@@ -353,7 +343,7 @@ class ReleaseStore:
     def columns(self, release: Release) -> dict[str, dict[str, tuple[int, Decimal | None]]]:
         """Of each mart and column of a release the rows in which it is not NULL, and the sum of one that is money."""
         found = {}
-        with self._open({"release": release.database}) as connection:
+        with self.opened({"release": release.database}) as connection:
             for mart, record in release.manifest.marts.items():
                 asked = ", ".join(
                     f"(count({name}), {f'sum({name})' if column.type in _MONEY else 'NULL'})"
@@ -556,7 +546,7 @@ class ReleaseStore:
         return found
 
     def _holds(self, release: Release, columns: Sequence[tuple[str, str]], pseudonyms: Collection[str]) -> bool:
-        with self._open({"release": release.database}) as connection:
+        with self.opened({"release": release.database}) as connection:
             connection.execute("CREATE TEMP TABLE wanted AS SELECT unnest(?::VARCHAR[]) AS pseudonym", [list(pseudonyms)])
             found = "SELECT count(*) FROM release.{} SEMI JOIN wanted ON pseudonym = {}"
             return any(_count(connection, found.format(identifier(mart), identifier(column))) for mart, column in columns)
@@ -653,22 +643,6 @@ class ReleaseStore:
         """How long before `now` (aware) the current release was made; raises `UserError` when there is none."""
         return now - self._require_current().manifest.published_at
 
-    def diff(self, before: str, after: str) -> list[MartDiff]:
-        """Compare two releases mart by mart, in the order of their names; neither file needs to be the current one."""
-        if before == after:
-            raise UserError(f"a diff needs two releases, not {before} twice")
-        old, new = self.release(before), self.release(after)
-        changes = schema_changes(old.manifest.marts, new.manifest.marts)
-        diffs = []
-        with self._open({"before": old.database, "after": new.database}) as connection:
-            for mart in sorted({*old.manifest.marts, *new.manifest.marts}):
-                left, right = old.manifest.marts.get(mart), new.manifest.marts.get(mart)
-                rows_before, rows_after = left.rows if left else 0, right.rows if right else 0
-                common = _common_rows(connection, mart, left, right) if left and right else 0
-                schema = tuple(change for change in changes if change.name.split(".")[0] == mart)
-                diffs.append(MartDiff(mart, rows_after - common, rows_before - common, common, schema))
-        return diffs
-
     def query(self, sql: str) -> duckdb.DuckDBPyConnection:
         """Run one SELECT against the current release; the caller fetches from the connection returned and closes it.
 
@@ -756,6 +730,13 @@ def _refusal_of_schema(candidate: Candidate, broken: Sequence[SchemaChange]) -> 
     return "\n".join(lines)
 
 
+def new_release_id(code_version: str, data_through: date) -> str:
+    """Name a release that is about to be built: the second, and six digits that another process would not choose."""
+    now = datetime.now(UTC)
+    identity = json.dumps([now.isoformat(), os.getpid(), code_version, data_through.isoformat()])
+    return f"{now:%Y%m%dT%H%M%SZ}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}"
+
+
 @contextmanager
 def _attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[str]:
     """Attach a fresh file under a plain name; it is checkpointed at the end, and has no write-ahead log once it is closed."""
@@ -815,21 +796,6 @@ def _sign(connection: duckdb.DuckDBPyConnection, target: str, values: list[objec
         " 'One row: which release this file is. A connection that stays open keeps the release that it opened.'"
     )
     connection.execute(f"INSERT INTO {target}._publication VALUES (?, ?, ?, ?, ?, ?)", values)
-
-
-def _common_rows(connection: duckdb.DuckDBPyConnection, mart: str, left: MartRecord, right: MartRecord) -> int:
-    if left.digest == right.digest:
-        return left.rows
-    types = {column.name: column.type for column in left.columns}
-    shared = [identifier(column.name) for column in right.columns if types.get(column.name) == column.type]
-    if not shared:
-        return 0
-    columns, name = ", ".join(shared), identifier(mart)
-    lost = _count(
-        connection,
-        f"SELECT count(*) FROM (SELECT {columns} FROM before.{name} EXCEPT ALL SELECT {columns} FROM after.{name})",
-    )
-    return left.rows - lost
 
 
 def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

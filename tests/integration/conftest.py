@@ -15,6 +15,8 @@ import pytest
 
 from orchestration.settings import load
 from tests.conftest import Done, environment_of
+from tests.oracles import restatements
+from tests.oracles.restatements import Figure
 
 LAST_DAY = "2026-11-20"
 
@@ -25,9 +27,35 @@ def current(home: Path) -> dict[str, Any]:
     return json.loads((home / "published" / pointer["path"] / "manifest.json").read_text())
 
 
+LEDGER = "mart_restatements__release"
+
+
 def digests(home: Path) -> dict[str, str]:
-    """Digest of every mart of the current release."""
-    return {mart: record["digest"] for mart, record in current(home)["marts"].items()}
+    """Digest of every mart of the current release but the ledger, which tells of the releases that there were before."""
+    return {mart: record["digest"] for mart, record in current(home)["marts"].items() if mart != LEDGER}
+
+
+def restated(home: Path, *, by: str | None = None) -> dict[Figure, tuple[float | None, float | None]]:
+    """Figures that the ledger says the current release restated, for one cause or all: what they were and are."""
+    rows = ask(
+        home,
+        f"select mart, series, period, period_start, measure, value_before, value_after from marts.{LEDGER}"
+        f" where release_id = '{current(home)['release_id']}' and '{by or ''}' in ('', cause)",
+    )
+    return {
+        (mart, series, period, start, measure): (before, after) for mart, series, period, start, measure, before, after in rows
+    }
+
+
+def restated_in_truth(before: Path, after: Path) -> dict[Figure, tuple[float | None, float | None]]:
+    """The same of the current releases of two homes, by the oracle."""
+    from orchestration.night import marts
+    from orchestration.transform import read_manifest
+
+    with patch.dict(os.environ, environment_of(after), clear=True), chdir(after):
+        grains = {mart: tuple(node["config"]["meta"]["grain"]) for mart, node in marts(read_manifest(load())).items()}
+    through = tuple(date.fromisoformat(current(home)["data_through"]) for home in (before, after))
+    return restatements.restated(*(home / "published" / "marts.duckdb" for home in (before, after)), grains, through)
 
 
 def ask(home: Path, sql: str) -> list[tuple[Any, ...]]:

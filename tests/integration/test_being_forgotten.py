@@ -16,7 +16,8 @@ from orchestration.model_store import ModelStore
 from orchestration.night import Night
 from orchestration.publishing.release import ReleaseStore
 from orchestration.warehouse import Warehouse
-from tests.integration.conftest import ask, copy_home, current, digests, look, run_stages
+from tests.integration.conftest import ask, copy_home, current, digests, look, restated, restated_in_truth, run_stages
+from tests.oracles.restatements import MARTS as ORACLE_MARTS
 
 # Long enough that no compressed byte sequence spells one of them by chance.
 ZOE = ("zoe-the-user", "zoe-phone-0001", "zoe-laptop-0002", "zoe-tablet-0003", "wx-zoe-contact", "please phone zoe at home")
@@ -174,6 +175,13 @@ def test_the_night_says_what_it_did_and_names_nobody(asked, erased):
     assert current(erased)["erasure"] == {"persons": 1, "partitions_rewritten": 9, "releases_pruned": pruned}
     kinds = [kind for kind, *_ in entries(erased)]
     assert kinds == ["anonymous", "anonymous", "anonymous", "contact", "user"]
+
+
+def test_what_the_erasure_restated_is_told(asked, erased):
+    told = restated(erased)
+    assert told
+    assert {figure: values for figure, values in told.items() if figure[0] in ORACLE_MARTS} == restated_in_truth(asked, erased)
+    assert restated(erased, by="erasure") == told
 
 
 def test_the_facts_stay_and_belong_to_one_person(asked, erased):

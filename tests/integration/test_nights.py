@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -13,7 +14,8 @@ import pytest
 
 from expectations.registry import SUITES
 from tests.conftest import environment_of
-from tests.integration.conftest import ask, copy_home, current, digests, look, run_stages
+from tests.integration.conftest import LEDGER, ask, copy_home, current, digests, look, restated, restated_in_truth, run_stages
+from tests.oracles.restatements import MARTS as ORACLE_MARTS
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +34,9 @@ def test_a_night_publishes_what_arrived_up_to_its_day(small_home):
     assert manifest["gate"]["evaluated"] == manifest["gate"]["declared"] > 100
     assert manifest["sources"]["events"]["last_dt"] == "2026-11-19"
     assert all(source["partitions"] > 0 for name, source in manifest["sources"].items() if name != "erasures")
+    assert all(len(source["days"]) == source["partitions"] for source in manifest["sources"].values())
+    assert manifest["changes"] is None
+    assert ask(small_home, f"select count(*) from marts.{LEDGER}") == [(0,)]
     published = ask(small_home, "select release_id, data_through::varchar, marts from marts._publication")
     listed = [{"mart": mart, "row_count": record["rows"]} for mart, record in manifest["marts"].items()]
     assert published == [(manifest["release_id"], "2026-11-19", listed)]
@@ -69,6 +74,10 @@ def test_descriptions_reach_the_reader(small_home):
 
 def test_one_more_day_touches_only_what_it_touches(home, northstar):
     before = digests(home)
+    # Beside what the simulation has of the day: somebody whom nobody knew, on a day that is long over.
+    (home / "landing" / "events" / "dt=2026-11-20" / "late.jsonl").write_text(
+        '{"event_id": "late-1", "event": "page_viewed", "occurred_at": "2026-11-04T02:00:00Z", "anonymous_id": "late-visitor"}\n'
+    )
     night = northstar(home, "nightly")
     assert night.returncode == 0, night.stdout + night.stderr
     stages = dict(re.findall(r"^(\w+)\s.*?\d s   (.*)$", night.stdout, re.MULTILINE))
@@ -83,12 +92,36 @@ def test_one_more_day_touches_only_what_it_touches(home, northstar):
     assert digests(home) != before
 
 
+def test_late_facts_restate_closed_days_and_nothing_else_does(small_home, home):
+    told = restated(home)
+    assert {figure: values for figure, values in told.items() if figure[0] in ORACLE_MARTS} == restated_in_truth(small_home, home)
+    causes = dict(ask(home, f"select cause, count(*) from marts.{LEDGER} group by all"))
+    assert causes.keys() <= {"late_facts", "merges", "refunds"}
+    assert ask(
+        home,
+        f"select measure, change, cause, late_fact_count from marts.{LEDGER} where mart = 'mart_engagement__daily'"
+        " and period_start = '2026-11-04' and measure in ('active_count', 'new_count', 'retained_count') order by measure",
+    ) == [("active_count", 1, "late_facts", 1), ("new_count", 1, "late_facts", 1)]
+    changes = current(home)["changes"]
+    periods = {(length, start) for _, _, length, start, _ in told}
+    assert changes["restated_periods"] == len(periods) > 0
+    assert changes["restated"].keys() == {mart for mart, *_ in told}
+    assert changes["incomparable"] == {}
+    for mart, rows in changes["rows"].items():
+        was, now = (current(each)["marts"][mart]["rows"] for each in (small_home, home))
+        assert (rows["removed"] + rows["changed"] + rows["unchanged"], rows["added"] - rows["removed"]) == (was, now - was)
+    assert changes["rows"]["mart_engagement__daily"]["added"] > 0
+    assert changes["rows"]["mart_engagement__daily"]["changed"] > 0
+
+
 def test_running_again_changes_nothing(home, northstar):
-    before = digests(home)
+    before, told = digests(home), ask(home, f"from marts.{LEDGER} order by all")
     night = northstar(home, "backfill", "--from", "2026-11-01", "--to", "2026-11-07")
     assert night.returncode == 0, night.stdout + night.stderr
     assert "7 arrival days" in night.stdout
+    assert "no closed period restated" in night.stdout
     assert digests(home) == before
+    assert ask(home, f"from marts.{LEDGER} order by all") == told
 
 
 def test_the_warehouse_rebuilt_from_the_lake_is_the_same_while_a_second_night_says_so_and_leaves(home, northstar):
@@ -122,6 +155,7 @@ def test_the_warehouse_rebuilt_from_the_lake_is_the_same_while_a_second_night_sa
     assert "everything is built (first night)" in out
     assert current(home)["release_id"] != release
     assert digests(home) == before
+    assert restated(home) == {}
 
 
 def test_a_corrected_file_replaces_the_old_one_and_can_be_taken_back(home):
@@ -134,9 +168,13 @@ def test_a_corrected_file_replaces_the_old_one_and_can_be_taken_back(home):
     assert run_stages(home)["ingest"].startswith("1 arrival days")
     assert look(home, "select count(*) from core.fct_events") < events
     assert digests(home) != before
+    lost = restated(home)
+    assert any(figure[:4] == ("mart_data_quality__daily", "events", "day", date(2026, 11, 12)) for figure in lost)
+    assert lost == restated(home, by="replaced_files")
     landed.write_bytes(original)
     run_stages(home)
     assert digests(home) == before
+    assert restated(home) == {figure: (after, before) for figure, (before, after) in lost.items()}
 
 
 def test_a_gate_that_refuses_leaves_the_last_release(home, northstar):
@@ -175,7 +213,21 @@ def test_input_beyond_repair_fails_the_night_in_one_readable_block(home, northst
 
 
 def test_an_amount_without_a_rate_fails_the_night_and_is_not_taken_for_dollars(home, northstar):
+    """The night that passes in the end brings a refund, too: of a payment made in a month that is over."""
     before = current(home)
+    payment, currency, month = look(
+        home,
+        "select payment_id, landed_currency, date_trunc('month', paid_date)::date from core.fct_payments"
+        " where status = 'succeeded' and kind = 'subscription' and paid_date < '2026-11-01' order by all limit 1",
+    )[0]
+    refunds = home / "landing" / "payments" / "dt=2026-11-21"
+    refunds.mkdir()
+    (refunds / "refunds.csv").write_text(
+        f"payment_id,paid_at,amount,currency,status,refund_of\nrefund-1,2026-11-21T02:00:00Z,10,{currency},refunded,{payment}\n",
+        encoding="utf-8",
+    )
+    revenue = f"select sum(revenue)::double from marts.mart_ltv__cohort where dimension = 'all' and cohort_month = '{month}'"
+    earned = ask(home, f"{revenue} and is_mature")
     folder = home / "landing" / "orders" / "dt=2026-11-21"
     folder.mkdir()
     (folder / "orders.csv").write_text(
@@ -191,6 +243,9 @@ def test_an_amount_without_a_rate_fails_the_night_and_is_not_taken_for_dollars(h
     )
     run_stages(home)
     assert current(home)["data_through"] == "2026-11-21"
+    given_back = restated(home, by="refunds")[("mart_ltv__cohort", "all", "month", month, "revenue")]
+    assert [given_back[:1], given_back[1:]] == [earned[0], ask(home, f"{revenue} and is_mature")[0]]
+    assert given_back[1] < given_back[0]
 
 
 def test_releases_can_be_listed_compared_queried_and_rolled_back(home, northstar):
@@ -199,9 +254,12 @@ def test_releases_can_be_listed_compared_queried_and_rolled_back(home, northstar
     ids = re.findall(r"\d{8}T\d{6}Z-[0-9a-f]{6}", listed.stdout)
     assert ids[0] == newest["release_id"]
     assert len(ids) == len(set(ids)) >= 4
-    compared = northstar(home, "diff", ids[-1], ids[0])
+    compared = northstar(home, "diff", ids[-1], ids[0], "--limit", "1")
     assert compared.returncode == 0
     assert "mart_retention__cohort" in compared.stdout
+    assert "of closed periods moved, the 1 largest are shown" in compared.stdout
+    assert northstar(home, "diff", ids[-1], ids[0], "--fail-over", "0%").returncode == 1
+    assert "closed periods restated (replaced files)" in listed.stdout
     back = northstar(home, "rollback", ids[1])
     assert back.returncode == 0, back.stderr
     assert ask(home, "select release_id from marts._publication") == [(ids[1],)]

@@ -37,11 +37,12 @@ ORACLES = {
     "mart_metric__daily": "metrics.py",
     "mart_metric_tree__current": "metrics.py",
     "mart_mrr__month": "mrr.py",
+    "mart_restatements__release": "restatements.py",
     "mart_retention__cohort": "retention.py",
 }
 
 # Columns of ids that are nobody's, and are published as they are.
-HARMLESS_IDS = {"release_id", "experiment_id"}
+HARMLESS_IDS = {"release_id", "previous_release_id", "experiment_id"}
 
 MAXIMUM_MODEL_LINES = 150
 
@@ -102,6 +103,30 @@ def every_mart_requires_sources_that_it_reads(manifest: Manifest) -> list[str]:
             elif source not in read:
                 found.append(f"{name} requires {source}, which nothing above it reads")
     return found
+
+
+def every_mart_says_which_figures_can_be_restated(manifest: Manifest) -> list[str]:
+    found, compared = [], set()
+    for name, node in marts(manifest).items():
+        told = node["config"]["meta"].get("restated")
+        if isinstance(told, str) and told.strip():
+            continue
+        if not isinstance(told, Mapping) or not told.keys() >= {"start", "measures", "facts"}:
+            found.append(f"{name} has no meta.restated with start, measures and facts, nor a reason why nothing can be")
+            continue
+        compared.add(node["unique_id"])
+        if told.get("length") not in {None, "day", "week", "month", "quarter"} or ("length" in told) == ("length_column" in told):
+            found.append(f"meta.restated of {name} needs either the length of its periods or a length_column")
+        named = [told["start"], *told["measures"], *told.get("series", ())]
+        named += [told[key] for key in ("complete", "length_column") if key in told]
+        if unknown := [column for column in named if column not in node["columns"]]:
+            found.append(f"meta.restated of {name} names {', '.join(unknown)}, which it does not have")
+        read = {source["name"] for source in sources_above(manifest, node) if source["source_name"] == "lake"}
+        if unknown := [source for source in told["facts"] if source not in read]:
+            found.append(f"meta.restated of {name} names {', '.join(unknown)}, which nothing above it reads")
+    ledger = manifest["nodes"]["model.northstar.mart_restatements__release"]
+    parents = {parent for parent in ledger["depends_on"]["nodes"] if parent.startswith("model.")}
+    return found + [f"{unique_id} is compared and not read by the ledger, or the other way" for unique_id in parents ^ compared]
 
 
 def every_mart_has_a_contract(manifest: Manifest) -> list[str]:
@@ -240,6 +265,7 @@ LAWS = [
     every_mart_tests_its_grain,
     every_mart_has_an_owner,
     every_mart_requires_sources_that_it_reads,
+    every_mart_says_which_figures_can_be_restated,
     every_mart_has_a_contract,
     every_mart_has_a_suite,
     every_mart_has_an_oracle,
@@ -273,6 +299,11 @@ def _set(*path, to):
 def _meta(**entries):
     """A fault: entries of the node's meta are other ones."""
     return lambda node: node["config"]["meta"].update(entries)
+
+
+def _restated(**entries):
+    """A fault: entries of what the node says of its restatements are other ones."""
+    return lambda node: node["config"]["meta"]["restated"].update(entries)
 
 
 def _reads(unique_id):
@@ -309,6 +340,18 @@ FAULTS = [
     (every_mart_requires_sources_that_it_reads, _MART, _meta(requires=[]), "has no meta.requires"),
     (every_mart_requires_sources_that_it_reads, _MART, _meta(requires=["ordres"]), "ordres, which is no source"),
     (every_mart_requires_sources_that_it_reads, _MART, _meta(requires=["exposures"]), "exposures, which nothing above it reads"),
+    (every_mart_says_which_figures_can_be_restated, _MART, _meta(restated=" "), "entry has no meta.restated"),
+    (
+        every_mart_says_which_figures_can_be_restated,
+        _MART,
+        _meta(restated={"start": "entry_start"}),
+        "entry has no meta.restated",
+    ),
+    (every_mart_says_which_figures_can_be_restated, _MART, _meta(restated="a snapshot"), "compared and not read by the ledger"),
+    (every_mart_says_which_figures_can_be_restated, _MART, _restated(length="day"), "either the length of its periods or"),
+    (every_mart_says_which_figures_can_be_restated, _MART, _restated(measures=["persons"]), "persons, which it does not have"),
+    (every_mart_says_which_figures_can_be_restated, _MART, _restated(complete="is_over"), "is_over, which it does not have"),
+    (every_mart_says_which_figures_can_be_restated, _MART, _restated(facts=["exposures"]), "exposures, which nothing above"),
     (every_mart_has_a_contract, _MART, _set("config", "contract", "enforced", to=False), "is not enforced"),
     (every_mart_has_a_contract, _MART, _set("columns", "step", "data_type", to=None), "entry.step has no data_type"),
     (every_mart_has_a_contract, _MART, _set("columns", "step", "description", to=""), "entry.step has no description"),

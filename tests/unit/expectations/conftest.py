@@ -26,6 +26,7 @@ MARTS = (
     "mart_metric__daily",
     "mart_metric_tree__current",
     "mart_ltv__customer",
+    "mart_restatements__release",
 )
 # The suites of these look into each other's mart.
 _TOGETHER = ("mart_metric__daily", "mart_metric_tree__current")
@@ -208,6 +209,18 @@ SELECT date, source, 100::BIGINT AS landed_count, 90::BIGINT AS accepted_count, 
     CASE WHEN has_bots THEN 0::INTEGER END AS arrival_delay_days_p50,
     CASE WHEN has_bots THEN 2::INTEGER END AS arrival_delay_days_p95
 FROM arrivals;
+
+CREATE TABLE mart_restatements__release AS
+SELECT 'r-' || night AS release_id, 'r-' || night - 1 AS previous_release_id,
+    DATE '{through}' - (9 - night)::INTEGER AS data_through,
+    'mart_engagement__daily' AS mart, 'all' AS series, 'day' AS period, DATE '{through}' - 9 - back::INTEGER AS period_start,
+    'active_count' AS measure, value_before::DOUBLE AS value_before, (night + back)::DOUBLE AS value_after,
+    (night + back - coalesce(value_before, 0))::DOUBLE AS change,
+    ((night + back - value_before) / nullif(abs(value_before), 0))::DOUBLE AS change_rate, cause,
+    cause || ', late_facts' AS possible_causes, back AS late_fact_count
+FROM range(5, 10) AS nights(night), range(20) AS days(back),
+    (SELECT [NULL, 0, 4] AS befores, ['refunds', 'merges'] AS causes),
+    LATERAL (SELECT befores[1 + back % 3] AS value_before, causes[1 + back % 2] AS cause);
 
 CREATE TABLE mart_mrr__month AS
 WITH accounts AS (

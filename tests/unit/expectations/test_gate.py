@@ -18,10 +18,12 @@ from expectations import gate, page, registry
 from expectations.checks import Before, Context, Expectation, Query, Waiver
 from expectations.corruptions import corruptions
 from expectations.gate import CandidateError, CheckResult, GateReport, MartReport, validate
-from expectations.suites import customer, engagement, funnel, metrics, quality, retention, revenue
+from expectations.suites import customer, engagement, funnel, metrics, quality, releases, retention, revenue
 
 THROUGH = date(2026, 3, 31)
-FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC, HEALTH, CHURN, METRICS, TREE, WORTH = MARTS = (
+FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC, HEALTH, CHURN, METRICS, TREE, WORTH, LEDGER = (
+    MARTS
+) = (
     funnel.MART,
     retention.MART,
     revenue.LTV_COHORT,
@@ -36,6 +38,7 @@ FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC, HEA
     metrics.DAILY,
     metrics.TREE,
     revenue.LTV_CUSTOMER,
+    releases.RESTATEMENTS,
 )
 
 
@@ -342,6 +345,20 @@ CORRUPTIONS = [
     (TREE, "UPDATE {mart} SET missing_reason = NULL", "is_computed.matches"),
     (TREE, "DELETE FROM mart_metric__daily WHERE metric = 'nps'", "is_computed.matches"),
     (TREE, "ALTER TABLE {mart} ALTER target TYPE DOUBLE", "types"),
+    (LEDGER, "INSERT INTO {mart} FROM {mart}", "grain.unique"),
+    (LEDGER, "UPDATE {mart} SET cause = 'chance', possible_causes = 'chance'", "cause.known"),
+    (LEDGER, "UPDATE {mart} SET period = 'year'", "period.known"),
+    (LEDGER, "UPDATE {mart} SET measure = NULL", "measure.not_null"),
+    (LEDGER, "UPDATE {mart} SET value_after = value_before, change = 0, change_rate = 0", "value.moved"),
+    (LEDGER, "UPDATE {mart} SET change = -change, change_rate = -change_rate", "change.matches"),
+    (LEDGER, "UPDATE {mart} SET change_rate = 0 WHERE value_before IS NULL", "change_rate.matches"),
+    (LEDGER, "UPDATE {mart} SET cause = 'late_facts'", "cause.first_possible"),
+    (LEDGER, "UPDATE {mart} SET late_fact_count = -1", "late_fact_count.not_negative"),
+    (LEDGER, "UPDATE {mart} SET period_start = data_through + 1 WHERE period_start = '2026-03-10'", "period_start.closed"),
+    (LEDGER, "UPDATE {mart} SET data_through = data_through - 396", "data_through.kept"),
+    (LEDGER, "UPDATE {mart} SET previous_release_id = 'r-0' WHERE period_start = '2026-03-10'", "release_id.chained"),
+    (LEDGER, "UPDATE {mart} SET previous_release_id = release_id", "release_id.chained"),
+    (LEDGER, "ALTER TABLE {mart} ALTER late_fact_count TYPE INTEGER", "types"),
 ]
 
 

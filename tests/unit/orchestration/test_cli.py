@@ -17,6 +17,7 @@ import pytest
 from orchestration import cli
 from orchestration.errors import NorthstarError
 from orchestration.model_store import CHURN, ModelStore, StoredModel
+from orchestration.publishing.changes import Periods, Shape
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.release import ReleaseStore, Verdict
@@ -56,8 +57,9 @@ def publish(home: Path, sql: str, *, published_at: datetime) -> None:
         home / "warehouse.duckdb", ["mart_x"], data_through=date(2026, 11, 20), code_version="1", model_version=None
     )
     candidate = replace(candidate, published_at=published_at)
+    current = store.current()
     manifest = candidate.manifest(
-        previous_release_id=None,
+        previous_release_id=current and current.release_id,
         config_digest="c" * 64,
         dbt_manifest_digest="d" * 64,
         sources={},
@@ -133,6 +135,12 @@ def test_version(run) -> None:
         (["import", "shopify"], "FILES"),
         (["ui", "--port", "99999"], "--port"),
         (["rollback"], "RELEASE_ID"),
+        (["diff", "a"], "AFTER"),
+        *(
+            (["diff", "a", "b", "--fail-over", share], f"'{share}' is no share; write it as 5% or 0.05")
+            for share in ("5", "-1%", "a lot", "nan", "inf", "%")
+        ),
+        (["diff", "a", "b", "--limit", "-1"], "--limit"),
     ],
 )
 def test_a_wrong_argument_is_the_user_s_mistake(run, arguments: list[str], said: str) -> None:
@@ -225,6 +233,63 @@ def test_a_release_that_is_not_there(run, home: Path, arguments: list[str]) -> N
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert arguments[1] in one_line(err)
+
+
+MOVED = Shape(("day",), Periods("day", "day", None, None, "true", (), ("visits",), ("events",), onward=False))
+
+
+@pytest.fixture
+def two_releases(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of two releases, of whose closed days one moved by a tenth and one from nothing, and one that is open by half."""
+    for visits in ("[0, 100, 100, 1]", "[2, 110, 100, 2]"):
+        days = f"select unnest({visits})::bigint as visits, unnest(range(17, 21)) as day"
+        publish(home, f"select date '2026-11-01' + day::integer as day, visits from ({days})", published_at=datetime.now(UTC))
+    monkeypatch.setattr(cli, "_shapes", lambda _: {"mart_x": MOVED})
+    return [release.release_id for release in reversed(ReleaseStore(home).releases())]
+
+
+@pytest.mark.parametrize(
+    ("share", "exit_code", "said"),
+    [
+        ("5%", 1, "2 figures of closed periods moved by more than 5 % of what they were"),
+        ("0.05", 1, "2 figures of closed periods moved by more than 5 % of what they were"),
+        ("10%", 1, "1 figure of closed periods moved by more than 10 % of what they were"),
+    ],
+)
+def test_a_past_that_moved_too_far_fails_the_diff(run, two_releases, share, exit_code, said) -> None:
+    code, out, err = run("diff", *two_releases, "--fail-over", share)
+    assert (code, one_line(err)) == (exit_code, said)
+    assert "2 figures of closed periods moved" in out
+
+
+def test_a_diff_lists_the_largest_moves(run, two_releases) -> None:
+    code, out, err = run("diff", *two_releases)
+    assert (code, err) == (0, "")
+    lines = [" ".join(line.split()) for line in out.splitlines() if line.strip()]
+    assert lines == [
+        "mart added removed changed unchanged columns",
+        "mart_x 0 0 3 1 same",
+        "mart period series measure before after moved",
+        "mart_x day 2026-11-18 all visits 0 2 from nothing",
+        "mart_x day 2026-11-19 all visits 100 110 +10.0%",
+        "2 figures of closed periods moved",
+    ]
+    assert "2026-11-19" not in run("diff", *two_releases, "--limit", "1")[1]
+    assert "2 figures of closed periods moved, the 1 largest are shown" in run("diff", *two_releases, "--limit", "1")[1]
+    code, out, err = run("diff", two_releases[0], two_releases[0])
+    assert (code, out) == (2, "")
+    assert "twice" in one_line(err)
+
+
+@pytest.mark.usefixtures("two_releases")
+def test_a_past_that_stayed_fails_no_diff(run, home: Path) -> None:
+    same = "select date '2026-11-01' as day, 1::bigint as visits"
+    for _ in range(2):
+        publish(home, same, published_at=datetime.now(UTC))
+    newest, before = [release.release_id for release in ReleaseStore(home).releases()][:2]
+    code, out, err = run("diff", before, newest, "--fail-over", "0%")
+    assert (code, err) == (0, "")
+    assert "\n0 figures of closed periods moved" in out
 
 
 @pytest.mark.parametrize(

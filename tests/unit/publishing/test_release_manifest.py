@@ -84,6 +84,19 @@ def test_manifest_survives_its_file(published):
     assert json.loads(release.manifest.to_json())["schema_version"] == 3
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_manifest_of_before_changes_and_days_were_kept_is_read(published, tmp_path: Path, version: int):
+    fields = json.loads(published.store.current().manifest.to_json())
+    del fields["changes"]
+    for source in fields["sources"].values():
+        del source["days"]
+    (tmp_path / "manifest.json").write_text(json.dumps({**fields, "schema_version": version}))
+    manifest = Manifest.read(tmp_path / "manifest.json")
+    assert manifest.changes is None
+    assert {source.partitions for source in manifest.sources.values()} == {2}
+    assert all(source.days == {} for source in manifest.sources.values())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

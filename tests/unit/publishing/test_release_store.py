@@ -434,33 +434,6 @@ def test_pruning_keeps_the_first_of_each_month_in_the_zone_of_the_reports(publis
         assert published.store.prune(1, lock, months=1, timezone=UTC) == [releases[0].release_id]
 
 
-def test_diff_counts_rows_with_duplicates_and_names_schema_changes(published):
-    old = published.store.current()
-    published.fill(version=1)
-    with duckdb.connect(str(published.warehouse)) as connection:
-        connection.execute("DELETE FROM marts.mart_mrr__month WHERE closing_mrr = 7")
-        connection.execute("INSERT INTO marts.mart_mrr__month SELECT * FROM marts.mart_mrr__month WHERE closing_mrr < 2")
-        connection.execute("ALTER TABLE marts.mart_metric__daily ADD COLUMN target DOUBLE")
-        connection.execute("CREATE TABLE marts.mart_new AS FROM range(3)")
-    with WriterLock(published.path) as lock:
-        new = published.promote(published.build(["mart_mrr__month", "mart_metric__daily", "mart_new"]), lock)
-    diffs = {diff.mart: diff for diff in published.store.diff(old.release_id, new.release_id)}
-    assert [(d.added, d.removed, d.common) for d in diffs.values()] == [(0, 0, 50), (2, 1, 49), (3, 0, 0)]
-    assert list(diffs) == ["mart_metric__daily", "mart_mrr__month", "mart_new"]
-    assert [change.name for change in diffs["mart_metric__daily"].schema] == ["mart_metric__daily.target"]
-    assert diffs["mart_mrr__month"].schema == ()
-    back = {diff.mart: diff for diff in published.store.diff(new.release_id, old.release_id)}
-    assert (back["mart_new"].added, back["mart_new"].removed) == (0, 3)
-    assert (back["mart_mrr__month"].added, back["mart_mrr__month"].removed) == (1, 2)
-    with pytest.raises(UserError, match="twice"):
-        published.store.diff(old.release_id, old.release_id)
-
-
-def test_diff_of_equal_rows_is_empty(published):
-    old, new = published.store.current(), published.publish(version=1)
-    assert {(d.added, d.removed, d.common) for d in published.store.diff(old.release_id, new.release_id)} == {(0, 0, 50)}
-
-
 @pytest.mark.parametrize(
     "sql",
     [

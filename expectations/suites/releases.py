@@ -1,0 +1,122 @@
+"""What must hold in the ledger of restatements.
+
+Belongs here: rules over what releases say of each other. Does not belong here: how one release is compared with another, or the
+values that it compares, which are those of marts with suites of their own.
+"""
+
+import math
+
+from expectations.checks import (
+    Check,
+    Context,
+    Expectation,
+    Query,
+    holds,
+    in_set,
+    literal,
+    not_null,
+    published,
+    ratio,
+    schema,
+    table,
+    unique,
+)
+
+RESTATEMENTS = "mart_restatements__release"
+RESTATEMENT_COLUMNS = {
+    "release_id": "VARCHAR",
+    "previous_release_id": "VARCHAR",
+    "data_through": "DATE",
+    "mart": "VARCHAR",
+    "series": "VARCHAR",
+    "period": "VARCHAR",
+    "period_start": "DATE",
+    "measure": "VARCHAR",
+    "value_before": "DOUBLE",
+    "value_after": "DOUBLE",
+    "change": "DOUBLE",
+    "change_rate": "DOUBLE",
+    "cause": "VARCHAR",
+    "possible_causes": "VARCHAR",
+    "late_fact_count": "BIGINT",
+}
+RESTATEMENT_GRAIN = ("release_id", "mart", "series", "period", "period_start", "measure")
+_CAUSES = ("changed_rule", "erasure", "replaced_files", "refunds", "merges", "late_facts", "other")
+_FILLED = [name for name in RESTATEMENT_COLUMNS if name not in ("value_before", "value_after", "change_rate")]
+_KEPT_DAYS = 400
+
+
+def restatements(context: Context) -> list[Check]:
+    """Return the checks of `mart_restatements__release`, which is empty until something is restated."""
+    mart = RESTATEMENTS
+    return [
+        *schema(mart, RESTATEMENT_COLUMNS),
+        _row_count(context),
+        unique(RESTATEMENT_GRAIN),
+        in_set("cause", list(_CAUSES)),
+        in_set("period", ["day", "week", "month", "quarter"]),
+        *not_null(_FILLED),
+        holds(
+            mart,
+            "value.moved",
+            "value_before IS DISTINCT FROM value_after",
+            "A figure that is restated is another one than before.",
+        ),
+        holds(
+            mart,
+            "change.matches",
+            "change = coalesce(value_after, 0) - coalesce(value_before, 0)",
+            "change is value_after less value_before.",
+        ),
+        holds(
+            mart,
+            "change_rate.matches",
+            ratio("change_rate", "change / nullif(abs(value_before), 0)"),
+            "change_rate is change over |value_before|.",
+        ),
+        holds(
+            mart,
+            "cause.first_possible",
+            "split_part(possible_causes, ', ', 1) = cause",
+            "The cause is the first of those for which there is evidence.",
+        ),
+        holds(mart, "late_fact_count.not_negative", "late_fact_count >= 0", "Counts are not negative."),
+        holds(
+            mart,
+            "period_start.closed",
+            "period_start <= data_through",
+            "What is restated lies within the data.",
+        ),
+        holds(
+            mart,
+            "data_through.kept",
+            f"data_through > {literal(context.data_through)} - {_KEPT_DAYS}",
+            f"Restatements are kept for {_KEPT_DAYS} days.",
+        ),
+        Query(
+            "release_id.chained",
+            f"""
+            WITH releases AS (
+                SELECT release_id, count(DISTINCT (previous_release_id, data_through)) AS told,
+                    bool_or(release_id = previous_release_id) AS is_own
+                FROM {table(mart)} GROUP BY release_id
+            )
+            SELECT count(*) FILTER (told > 1 OR is_own), max(told), 1 FROM releases""",
+            "Each release was compared with one other.",
+        ),
+        *published(context, mart),
+    ]
+
+
+def _row_count(context: Context) -> Expectation:
+    """Return the bound on rows: a warning, since a night may restate everything, and forget as much when that is long ago."""
+    previous = context.previous_row_counts.get(RESTATEMENTS, 0)
+    low = math.ceil(previous * 0.5)
+    return Expectation(
+        "row_count",
+        "ExpectTableRowCountToBeBetween",
+        {"min_value": low},
+        f"at least {low}",
+        f"The ledger lost less than half of the {previous} rows that it had.",
+        severity="warning",
+    )

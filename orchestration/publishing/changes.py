@@ -1,0 +1,237 @@
+"""How two versions of the marts differ: rows by their grain, and the figures of closed periods that moved.
+
+Belongs here: the one way in which a release is compared with another, or with the marts that are about to be published; SQL made
+from what the marts say of themselves. Does not belong here: why a figure moved (`restatements`), what people are shown (`diff`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import duckdb
+
+from orchestration.publishing.manifest import Column, Manifest, PseudonymRecord, RowChanges, read_columns
+from orchestration.publishing.release import Candidate
+from orchestration.sql import identifier, literal
+
+# Dimension and segment of a breakdown: no part of what decides when a figure is final.
+_BREAKDOWN = ("dimension", "segment")
+
+
+@dataclass(frozen=True)
+class Periods:
+    """How the figures of a mart hang on periods: its YAML's `meta.restated`.
+
+    start: column of the period's first day. length: day, week, month or quarter; or length_column, which holds it. complete: a
+    column that is true once nothing more is awaited; without one, a period is closed when its day is over. condition: which rows
+    are of everybody. series: columns that tell one figure of a period from another. measures: figures that are summed over the
+    rows of a series and period, or stand there once. facts: sources whose late facts move them. onward: whether facts after the
+    period do too, as in the later life of a cohort.
+    """
+
+    start: str
+    length: str | None
+    length_column: str | None
+    complete: str | None
+    condition: str
+    series: tuple[str, ...]
+    measures: tuple[str, ...]
+    facts: tuple[str, ...]
+    onward: bool
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What tells a mart's rows apart, and its periods; None where it has no period that could be closed."""
+
+    grain: tuple[str, ...]
+    periods: Periods | None
+
+
+@dataclass(frozen=True)
+class Side:
+    """One version of the marts. schema: its quoted SQL name. columns: by mart. digests: of marts that are published.
+
+    pseudonyms: None where ids are as they arrived.
+    """
+
+    schema: str
+    columns: Mapping[str, tuple[Column, ...]]
+    data_through: date
+    digests: Mapping[str, str] = field(default_factory=dict)
+    pseudonyms: PseudonymRecord | None = None
+
+    @classmethod
+    def of_release(cls, catalog: str, release: Manifest | Candidate) -> "Side":
+        """A release, or one that is to become it, whose file is attached as `catalog`."""
+        columns = {mart: record.columns for mart, record in release.marts.items()}
+        digests = {mart: record.digest for mart, record in release.marts.items()}
+        return cls(f"{identifier(catalog)}.main", columns, release.data_through, digests, release.pseudonyms)
+
+    @classmethod
+    def of_build(cls, connection: duckdb.DuckDBPyConnection, marts: Iterable[str], data_through: date) -> "Side":
+        """Marts of the build file that a connection is to."""
+        catalog = identifier(str(connection.execute("SELECT current_database()").fetchall()[0][0]))
+        columns = {mart: read_columns(connection, f"{catalog}.marts.{identifier(mart)}") for mart in marts}
+        return cls(f"{catalog}.marts", columns, data_through)
+
+    def table(self, mart: str) -> str:
+        """Quoted SQL name of a mart."""
+        return f"{self.schema}.{identifier(mart)}"
+
+    def names(self, mart: str) -> set[str]:
+        """Columns of a mart."""
+        return {column.name for column in self.columns[mart]}
+
+
+def shapes(marts: Mapping[str, Any]) -> dict[str, Shape]:
+    """Read what the marts of a dbt manifest say of their grain and periods."""
+    return {name: _shape(node["config"]["meta"], node["columns"]) for name, node in marts.items()}
+
+
+def _shape(meta: Mapping[str, Any], columns: Iterable[str]) -> Shape:
+    grain, told = tuple(meta["grain"]), meta.get("restated")
+    if not isinstance(told, Mapping):
+        return Shape(grain, None)
+    whole = "dimension = 'all'" if "dimension" in columns else "true"
+    return Shape(
+        grain,
+        Periods(
+            start=told["start"],
+            length=told.get("length"),
+            length_column=told.get("length_column"),
+            complete=told.get("complete"),
+            condition=told.get("where", whole),
+            series=tuple(told.get("series", ())),
+            measures=tuple(told["measures"]),
+            facts=tuple(told["facts"]),
+            onward=bool(told.get("onward", False)),
+        ),
+    )
+
+
+def count_rows(
+    connection: duckdb.DuckDBPyConnection, shapes: Mapping[str, Shape], before: Side, after: Side
+) -> dict[str, RowChanges | str]:
+    """Count the rows of every mart of either side that came, went, changed and stayed, or say why that cannot be told.
+
+    Rows are the same when their grain is; they are compared over the other columns that both sides have with the same type, but
+    for pseudonyms that were made with different keys. Marts are in the order of their names.
+    """
+    marts = sorted({*before.columns, *after.columns})
+    return {mart: _count_rows(connection, mart, shapes.get(mart), before, after) for mart in marts}
+
+
+def _count_rows(
+    connection: duckdb.DuckDBPyConnection, mart: str, shape: Shape | None, before: Side, after: Side
+) -> RowChanges | str:
+    old_count, new_count = (_count(connection, side.table(mart)) if mart in side.columns else 0 for side in (before, after))
+    if mart not in before.columns or mart not in after.columns:
+        return RowChanges(new_count, old_count, 0, 0)
+    if mart in before.digests and before.digests[mart] == after.digests.get(mart):
+        return RowChanges(0, 0, 0, new_count)
+    if shape is None:
+        return "this version of Northstar does not know the mart"
+    types = {column.name: column.type for column in before.columns[mart]}
+    shared = [column.name for column in after.columns[mart] if types.get(column.name) == column.type]
+    if missing := [name for name in shape.grain if name not in shared]:
+        return f"its rows are told apart by {', '.join(missing)}, which the two releases do not share"
+    other_ids = _other_pseudonyms(mart, before, after)
+    if replaced := [name for name in shape.grain if name in other_ids]:
+        return f"{', '.join(replaced)} is a pseudonym by another key"
+    values = [identifier(name) for name in shared if name not in shape.grain and name not in other_ids]
+    keys = ", ".join(identifier(name) for name in shape.grain)
+    row = f"row({', '.join(values)})" if values else "true"
+    both, changed = _fetch(
+        connection,
+        f"SELECT count(*), count(*) FILTER (old.contents IS DISTINCT FROM new.contents)"
+        f" FROM (SELECT {keys}, {row} AS contents FROM {before.table(mart)}) AS old"
+        f" JOIN (SELECT {keys}, {row} AS contents FROM {after.table(mart)}) AS new USING ({keys})",
+    )[0]
+    return RowChanges(new_count - both, old_count - both, changed, both - changed)
+
+
+def _other_pseudonyms(mart: str, before: Side, after: Side) -> set[str]:
+    """Columns whose ids cannot be compared: pseudonyms of another key or domain than on the other side, or on one side alone."""
+    old, new = ({} if side.pseudonyms is None else side.pseudonyms.columns.get(mart, {}) for side in (before, after))
+    same_key = before.pseudonyms is None or after.pseudonyms is None or before.pseudonyms.key == after.pseudonyms.key
+    return {column for column in {*old, *new} if not same_key or old.get(column) != new.get(column)}
+
+
+def moved_sql(shapes: Mapping[str, Shape], before: Side, after: Side) -> str:
+    """Query for the figures of closed periods that differ between two versions.
+
+    Its columns: mart, series, period (its length), period_start, measure, value_before, value_after.
+
+    A period is closed when it is complete on both sides. A figure that one side lacks is NULL there. Marts, measures and series
+    that the earlier side does not know are none of its past.
+    """
+    parts = [
+        part
+        for mart, shape in sorted(shapes.items())
+        if shape.periods is not None and mart in before.columns and mart in after.columns
+        if (part := _moved_in(mart, shape.grain, shape.periods, before, after))
+    ]
+    return " UNION ALL ".join(parts) or (
+        "SELECT ''::VARCHAR AS mart, ''::VARCHAR AS series, ''::VARCHAR AS period, NULL::DATE AS period_start,"
+        " ''::VARCHAR AS measure, NULL::DOUBLE AS value_before, NULL::DOUBLE AS value_after LIMIT 0"
+    )
+
+
+def _moved_in(mart: str, grain: Sequence[str], periods: Periods, before: Side, after: Side) -> str | None:
+    shared = before.names(mart) & after.names(mart)
+    needed = {*grain, *periods.series, *([periods.complete] if periods.complete else [])}
+    measures = [name for name in periods.measures if name in shared]
+    if not needed <= shared or not measures:
+        return None
+    keys = ", ".join(identifier(name) for name in dict.fromkeys([*grain, *periods.series]))
+    start, limit = identifier(periods.start), literal(min(before.data_through, after.data_through).isoformat())
+    values = ", ".join(identifier(name) for name in measures)
+    complete = f", {identifier(periods.complete)} AS is_closed" if periods.complete else ""
+    old, new = (
+        f"(SELECT {keys}, {values}{complete} FROM {side.table(mart)} WHERE {periods.condition})" for side in (before, after)
+    )
+    if periods.complete is None:
+        closed, join = f"SELECT DATE {limit} AS until", "CROSS JOIN closed"
+    else:
+        # A figure that one side lacks has no flag there. Older periods complete first, so that the newest complete one of its
+        # kind says which are.
+        kind = [identifier(name) for name in grain if name not in (periods.start, *_BREAKDOWN)]
+        kinds = ", ".join(kind) or "true"
+        newest = f"SELECT {', '.join([*kind, f'max({start}) AS until'])} FROM {{}} WHERE is_closed GROUP BY {kinds}"
+        pair = f"USING ({', '.join(kind)})" if kind else "ON true"
+        closed = (
+            f"SELECT {', '.join([*(f'old.{name}' for name in kind), 'least(old.until, new.until) AS until'])}"
+            f" FROM ({newest.format(old)}) AS old LEFT JOIN ({newest.format(new)}) AS new {pair}"
+        )
+        join = f"JOIN closed {pair}" if kind else "CROSS JOIN closed"
+    series = f"concat_ws(' / ', {', '.join(identifier(name) for name in periods.series)})" if periods.series else "'all'"
+    length = identifier(periods.length_column) if periods.length_column else literal(periods.length or "day")
+    # Summed as they are, and only then made DOUBLE: a sum of decimals does not depend on its order.
+    sums = ", ".join(
+        f"sum(old.{identifier(name)})::DOUBLE AS before_{number}, sum(new.{identifier(name)})::DOUBLE AS after_{number}"
+        for number, name in enumerate(measures)
+    )
+    totals = (
+        f"WITH closed AS ({closed}) SELECT {series} AS series, {length} AS period, {start} AS period_start, {sums}"
+        f" FROM {old} AS old FULL JOIN {new} AS new USING ({keys}) {join} WHERE {start} <= closed.until GROUP BY ALL"
+    )
+    listed = ", ".join(
+        f"{{'measure': {literal(name)}, 'before': before_{number}, 'after': after_{number}}}"
+        for number, name in enumerate(measures)
+    )
+    return (
+        f"(SELECT {literal(mart)} AS mart, series, period, period_start, figure.measure AS measure,"
+        " figure.before AS value_before, figure.after AS value_after"
+        f" FROM (SELECT series, period, period_start, unnest([{listed}]) AS figure FROM ({totals}))"
+        " WHERE figure.before IS DISTINCT FROM figure.after)"
+    )
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    return int(_fetch(connection, f"SELECT count(*) FROM {table}")[0][0])
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
+    return connection.execute(sql).fetchall()

@@ -1,0 +1,247 @@
+"""The ledger of restatements: which figures of closed periods are other ones than the last release published, and why.
+
+Belongs here: the table `control.restatements` of the build file, which the mart `mart_restatements__release` shows, and the
+evidence by which a cause is named. Does not belong here: how two versions of the marts are compared (`changes`).
+
+The ledger is written when every other mart stands and before the candidate is copied. What earlier releases restated is in the
+last release and nowhere else: it is taken over from there.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+
+from orchestration.errors import NorthstarError
+from orchestration.publishing.changes import Shape, Side, moved_sql
+from orchestration.publishing.manifest import Changes, Manifest, Restated, RowChanges
+from orchestration.publishing.release import Release
+from orchestration.sql import identifier, literal
+
+LEDGER = "mart_restatements__release"
+
+# A year can be compared with the one before it, and the month in which somebody does so; what is older only grows the file.
+KEPT_DAYS = 400
+
+# The first for which there is evidence is the cause. A new rule may move anything, and an erasure what its persons were part of;
+# the others are told of the days that they touch, the rarer ones first, since facts are late on every night.
+CAUSES = ("changed_rule", "erasure", "replaced_files", "refunds", "merges", "late_facts", "other")
+
+_LAST_RELEASE = "last_release"
+
+_PERIOD_ENDS = """
+CASE period WHEN 'week' THEN period_start + 6 WHEN 'month' THEN last_day(period_start)
+  WHEN 'quarter' THEN last_day(CAST(period_start + INTERVAL 2 MONTH AS DATE)) ELSE period_start END
+"""
+
+# Days of which something new is known, by cause and source. A day's file that was replaced counts with the days on which its rows
+# happened, as it is now, and with the arrival day itself.
+_EVIDENCE = """
+CREATE OR REPLACE TEMP TABLE evidence AS
+SELECT 'late_facts' AS cause, source, happened_date AS day, sum(row_count)::BIGINT AS facts
+FROM control.happened JOIN fresh USING (source, arrived_date) WHERE NOT is_replaced GROUP BY ALL
+UNION ALL
+SELECT 'replaced_files', source, happened_date, NULL
+FROM control.happened JOIN fresh USING (source, arrived_date) WHERE is_replaced
+UNION ALL
+SELECT 'replaced_files', source, arrived_date, NULL FROM fresh WHERE is_replaced
+UNION ALL
+SELECT 'refunds', 'payments', unnest([paid_date, original_paid_date]), NULL
+FROM core.fct_payments AS payments JOIN fresh ON fresh.source = 'payments' AND fresh.arrived_date = payments.landed_date
+WHERE payments.status = 'refunded'
+UNION ALL
+SELECT 'merges', unnest(['events', 'orders']), event_date, NULL FROM merged_days
+"""
+
+# Persons who, by what arrived since, are one and were several: they have a pair of ids that nothing older shows, and more than
+# one identity in what is older, where a device with a user counts as that user.
+_MERGED_DAYS = """
+CREATE OR REPLACE TEMP TABLE merged_days AS
+WITH rows AS (
+  SELECT anonymous_id, user_id, landed_date IN (SELECT arrived_date FROM fresh WHERE source = 'events') AS is_new
+  FROM intermediate.int_activity__visitor_day WHERE NOT is_bot GROUP BY ALL
+),
+old AS (SELECT anonymous_id, user_id FROM rows WHERE NOT is_new),
+linked AS (SELECT anonymous_id, min(user_id) AS first_user_id FROM old WHERE user_id IS NOT NULL GROUP BY anonymous_id),
+new_pairs AS (
+  SELECT anonymous_id, user_id FROM rows WHERE is_new AND anonymous_id IS NOT NULL AND user_id IS NOT NULL
+  EXCEPT SELECT anonymous_id, user_id FROM old
+),
+concerned AS (
+  SELECT DISTINCT visitors.person_id FROM new_pairs
+  JOIN intermediate.int_identity__visitors AS visitors USING (anonymous_id, user_id)
+),
+identities AS (
+  SELECT visitors.person_id, coalesce('u:' || old.user_id, 'u:' || linked.first_user_id, 'a:' || old.anonymous_id) AS identity
+  FROM old
+  JOIN intermediate.int_identity__visitors AS visitors
+    ON visitors.anonymous_id IS NOT DISTINCT FROM old.anonymous_id AND visitors.user_id IS NOT DISTINCT FROM old.user_id
+  LEFT JOIN linked ON linked.anonymous_id = old.anonymous_id
+  WHERE visitors.person_id IN (FROM concerned)
+),
+merged AS (SELECT person_id FROM identities GROUP BY person_id HAVING count(DISTINCT identity) > 1)
+SELECT DISTINCT event_date FROM intermediate.int_activity__person_day WHERE person_id IN (FROM merged)
+"""
+
+# Evidence of the period itself goes before that of any other day: a person's first day moves, and with it whether it came back.
+_RESTATED = """
+WITH figures AS (
+  SELECT moved.*, {ends} AS period_end, facts, is_onward FROM moved JOIN shapes USING (mart)
+),
+periods AS (SELECT DISTINCT mart, period, period_start, period_end, facts, is_onward FROM figures),
+found AS (
+  SELECT periods.mart, periods.period, periods.period_start,
+    evidence.day >= periods.period_start AND (periods.is_onward OR evidence.day <= periods.period_end) AS is_within,
+    list(DISTINCT evidence.cause) AS causes, coalesce(sum(evidence.facts), 0)::BIGINT AS facts
+  FROM periods JOIN evidence ON list_contains(periods.facts, evidence.source) AND evidence.day <= $through
+  GROUP BY ALL
+),
+judged AS (
+  SELECT periods.*, coalesce(near.facts, 0) AS late_fact_count,
+    list_filter($causes, lambda cause: list_contains(
+      list_concat($everywhere, coalesce(near.causes, far.causes, [])), cause
+    )) AS possible
+  FROM periods
+  LEFT JOIN found AS near ON near.is_within AND (near.mart, near.period, near.period_start)
+    = (periods.mart, periods.period, periods.period_start)
+  LEFT JOIN found AS far ON NOT far.is_within AND (far.mart, far.period, far.period_start)
+    = (periods.mart, periods.period, periods.period_start)
+)
+INSERT INTO control.restatements BY NAME
+SELECT $release_id AS release_id, $previous_release_id AS previous_release_id, $data_through AS data_through,
+  mart, series, period, period_start, measure, value_before, value_after,
+  coalesce(value_after, 0) - coalesce(value_before, 0) AS change,
+  (coalesce(value_after, 0) - value_before) / nullif(abs(value_before), 0) AS change_rate,
+  coalesce(possible[1], 'other') AS cause, coalesce(nullif(array_to_string(possible, ', '), ''), 'other') AS possible_causes,
+  late_fact_count
+FROM figures JOIN judged USING (mart, period, period_start)
+"""
+
+
+@dataclass(frozen=True)
+class Tonight:
+    """What tells the release to come from the last one. days: of each source, arrival day → digest, as its manifest will say."""
+
+    release_id: str
+    data_through: date
+    days: Mapping[str, Mapping[date, str]]
+    config_digest: str
+    dbt_manifest_digest: str
+    erased_persons: int
+
+
+def write(
+    connection: duckdb.DuckDBPyConnection, shapes: Mapping[str, Shape], marts: list[str], last: Release | None, tonight: Tonight
+) -> int:
+    """Write `control.restatements` anew; returns how many figures the release to come restates.
+
+    connection: to the build file, when all marts are built. marts: those that will be published. last: the current release; None
+    before a first one, which restates nothing. Raises `NorthstarError` when its file cannot be read.
+    """
+    connection.execute("DELETE FROM control.restatements")
+    if last is None:
+        return 0
+    with _attached(connection, last):
+        before = Side.of_release(_LAST_RELEASE, last.manifest)
+        after = Side.of_build(connection, marts, tonight.data_through)
+        _keep_history(connection, before, tonight)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE moved AS {moved_sql(shapes, before, after)}")
+    count = int(connection.execute("SELECT count(*) FROM moved").fetchall()[0][0])
+    if count:
+        _judge(connection, shapes, last.manifest, tonight)
+    return count
+
+
+@contextmanager
+def _attached(connection: duckdb.DuckDBPyConnection, release: Release) -> Iterator[None]:
+    try:
+        connection.execute(f"ATTACH {literal(str(release.database))} AS {_LAST_RELEASE} (READ_ONLY)")
+    except duckdb.Error as error:
+        raise NorthstarError(
+            f"the current release {release.release_id} cannot be compared with: {str(error).splitlines()[0]};"
+            " `northstar rollback` to another one"
+        ) from error
+    try:
+        yield
+    finally:
+        connection.execute(f"DETACH {_LAST_RELEASE}")
+
+
+def _keep_history(connection: duckdb.DuckDBPyConnection, before: Side, tonight: Tonight) -> None:
+    if LEDGER not in before.columns:
+        return
+    known = {name for (name,) in connection.execute("SELECT column_name FROM (DESCRIBE control.restatements)").fetchall()}
+    shared = ", ".join(identifier(column.name) for column in before.columns[LEDGER] if column.name in known)
+    connection.execute(
+        f"INSERT INTO control.restatements BY NAME SELECT {shared} FROM {before.table(LEDGER)} WHERE data_through > ?::DATE - ?",
+        [tonight.data_through, KEPT_DAYS],
+    )
+
+
+def _judge(connection: duckdb.DuckDBPyConnection, shapes: Mapping[str, Shape], last: Manifest, tonight: Tonight) -> None:
+    connection.execute("CREATE OR REPLACE TEMP TABLE fresh (source VARCHAR, arrived_date DATE, is_replaced BOOLEAN)")
+    if fresh := list(_fresh(last, tonight)):
+        connection.executemany("INSERT INTO fresh VALUES (?, ?, ?)", fresh)
+    connection.execute(_MERGED_DAYS)
+    connection.execute(_EVIDENCE)
+    connection.execute("CREATE OR REPLACE TEMP TABLE shapes (mart VARCHAR, facts VARCHAR[], is_onward BOOLEAN)")
+    rows = [(mart, list(shape.periods.facts), shape.periods.onward) for mart, shape in shapes.items() if shape.periods]
+    connection.executemany("INSERT INTO shapes VALUES (?, ?, ?)", rows)
+    rules_differ = (last.config_digest, last.dbt_manifest_digest) != (tonight.config_digest, tonight.dbt_manifest_digest)
+    everywhere = [*(["changed_rule"] if rules_differ else []), *(["erasure"] if tonight.erased_persons else [])]
+    connection.execute(
+        _RESTATED.format(ends=_PERIOD_ENDS),
+        {
+            "through": last.data_through,
+            "causes": list(CAUSES),
+            "everywhere": everywhere,
+            "release_id": tonight.release_id,
+            "previous_release_id": last.release_id,
+            "data_through": tonight.data_through,
+        },
+    )
+
+
+def _fresh(last: Manifest, tonight: Tonight) -> Iterator[tuple[str, date, bool]]:
+    """Arrival days of which the last release did not hold what is there now, and whether it held something else of them."""
+    for source in {*tonight.days, *last.sources}:
+        record, days = last.sources.get(source), tonight.days.get(source, {})
+        known = record.days if record else {}
+        # A release of before the days were kept: what is newer than its newest day is new, of the others nothing is known.
+        is_listed = not (record and record.partitions and not known)
+        for day in sorted({*days, *known}):
+            if is_listed and days.get(day) != known.get(day):
+                yield source, day, day in known
+            elif not is_listed and record is not None and record.last_dt is not None and day > record.last_dt:
+                yield source, day, False
+
+
+def summary(connection: duckdb.DuckDBPyConnection, after: Side, rows: Mapping[str, RowChanges | str], release_id: str) -> Changes:
+    """Sum up what a release restated, from the ledger that it publishes, beside the changes of its rows."""
+    compared = {mart: found for mart, found in rows.items() if not isinstance(found, str)}
+    incomparable = {mart: found for mart, found in rows.items() if isinstance(found, str)}
+    if LEDGER not in after.columns:
+        return Changes(compared, incomparable, {}, 0, {})
+    ledger = after.table(LEDGER)
+    periods = (
+        f"SELECT mart, period, period_start, cause, max(abs(change_rate)) AS rate FROM {ledger} WHERE release_id = ? GROUP BY ALL"
+    )
+    restated = {
+        mart: Restated(count, first, last, largest, dict(zip(causes, of_causes, strict=True)))
+        for mart, count, first, last, largest, causes, of_causes in connection.execute(
+            f"WITH periods AS ({periods}), by_cause AS (SELECT mart, cause, count(*) AS n FROM periods GROUP BY ALL)"
+            " SELECT mart, count(DISTINCT (period, period_start)), min(period_start), max(period_start), max(rate),"
+            " (SELECT list(cause ORDER BY n DESC, cause) FROM by_cause WHERE by_cause.mart = periods.mart),"
+            " (SELECT list(n ORDER BY n DESC, cause) FROM by_cause WHERE by_cause.mart = periods.mart)"
+            " FROM periods GROUP BY mart ORDER BY mart",
+            [release_id],
+        ).fetchall()
+    }
+    causes = connection.execute(
+        f"SELECT cause, count(DISTINCT (period, period_start)) AS n FROM ({periods}) GROUP BY cause ORDER BY n DESC, cause",
+        [release_id],
+    ).fetchall()
+    total = connection.execute(f"SELECT count(DISTINCT (period, period_start)) FROM ({periods})", [release_id]).fetchall()[0][0]
+    return Changes(compared, incomparable, restated, int(total), dict(causes))
