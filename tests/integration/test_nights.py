@@ -146,8 +146,8 @@ def test_the_warehouse_rebuilt_from_the_lake_is_the_same_while_a_second_night_sa
         out, err = first.communicate(timeout=600)
     assert second.returncode == 1
     assert re.fullmatch(
-        rf"the night failed, release {release} stands:\n.* is being written to by process {first.pid} on .* since .* \(nightly\);"
-        r" nothing was changed\n",
+        rf"the night failed, release {release} stands:\n.* is being written to by process {first.pid} on .* since .*"
+        r" \(run [0-9a-f-]+\); nothing was changed\n",
         second.stderr,
     )
     assert still_current == release
