@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestration.errors import NorthstarError
+from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import Column, Manifest, MartRecord, breaking, schema_changes, table_digest
 
 CELL = st.one_of(st.none(), st.sampled_from(["", "-", "a", "b", "1:a", "a1:b", "NULL", "中"]), st.text(max_size=4))
@@ -168,3 +171,28 @@ def test_a_manifest_from_before_versions_is_read_as_version_1(published, tmp_pat
     manifest = Manifest.read(file)
     assert manifest == published.store.current().manifest
     assert {mart.version for mart in manifest.marts.values()} == {1}
+
+
+def test_a_manifest_names_what_was_warned_of_and_waived_and_older_ones_need_not(published):
+    path = published.store.current().path / "manifest.json"
+    manifest = Manifest.read(path)
+    gate = replace(manifest.gate, warnings=1, warned=("mart_x.a",), waived={"mart_x.b": "until 2026-12-01 by ops: known"})
+    told = path.with_name("told.json")
+    told.write_text(replace(manifest, gate=gate).to_json(), encoding="utf-8")
+    assert Manifest.read(told).gate == gate
+    fields = json.loads(told.read_text(encoding="utf-8"))
+    for name in ("warned", "waived"):
+        del fields["gate"][name]
+    told.write_text(json.dumps(fields | {"schema_version": 2}), encoding="utf-8")
+    assert (Manifest.read(told).gate.warned, Manifest.read(told).gate.waived) == ((), {})
+
+
+def test_the_columns_of_a_release_are_counted_and_its_money_summed(published):
+    published.fill(version=2, rows=10)
+    with duckdb.connect(str(published.warehouse)) as connection:
+        connection.execute("UPDATE marts.mart_mrr__month SET closing_mrr = NULL WHERE closing_mrr > 10")
+    with WriterLock(published.path) as lock:
+        release = published.promote(published.build(), lock)
+    columns = published.store.columns(release)
+    assert columns["mart_mrr__month"] == {"month": (10, None), "segment": (10, None), "closing_mrr": (6, Decimal(30))}
+    assert columns["mart_metric__daily"]["value"] == (10, None)
