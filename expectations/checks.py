@@ -371,13 +371,14 @@ def usual_volume(
     *,
     keys: Sequence[str] = (),
     where: str = "true",
-    may_be_absent: bool = False,
+    is_raw: bool = False,
 ) -> list[Check]:
     """Return checks that the newest day has as much of `measure` as the last 8 same weekdays had, per `keys`, of rows `where`.
 
     The tested day is not among them, nor is one without anything or 20 times off their median, on which something failed. With
-    fewer than four of them left, or less than a minimum of volume, nothing is said. A day without a row has nothing, unless
-    `may_be_absent`: then nothing is said. Beyond twice or half their median, and four
+    fewer than four of them left, or less than a minimum of volume, nothing is said. A day without a row has nothing. Of what
+    `is_raw`, rows as they landed, that says nothing, since a source may come late, and nothing refuses: one bot makes ten times
+    a small company's day. Beyond twice or half their median, and four
     deviations (1.4826 × MAD, that of a normal distribution), the day is a warning; beyond 20 times it refuses.
     """
     names = [identifier(key) for key in keys]
@@ -392,7 +393,7 @@ def usual_volume(
         (
             "usual",
             "warning",
-            f"least(middle / {_UNUSUAL}, middle - 4 * 1.4826 * deviation)",
+            f"greatest(least(middle / {_UNUSUAL}, middle - 4 * 1.4826 * deviation), 0)",
             f"greatest(middle * {_UNUSUAL}, middle + 4 * 1.4826 * deviation)",
             f"The newest day has as much {measure} as its weekday usually has.",
         ),
@@ -404,7 +405,7 @@ def usual_volume(
             f"The newest day has neither lost nor multiplied its {measure}: it is less than {_IMPOSSIBLE} times off its weekday.",
         ),
     )
-    for name, severity, low, high, explanation in bounds:
+    for name, severity, low, high, explanation in bounds[:1] if is_raw else bounds:
         sql = f"""
             WITH volumes AS (
                 SELECT {listed}{identifier(day)} AS day, sum({identifier(measure)}) AS volume FROM {table(mart)}
@@ -422,7 +423,7 @@ def usual_volume(
             tested AS (
                 SELECT * REPLACE (coalesce(volume, 0) AS volume), {low} AS low, {high} AS high,
                     coalesce(volume, 0) NOT BETWEEN low AND high AS is_off
-                FROM usual {"" if may_be_absent else "LEFT "}JOIN (SELECT * FROM volumes WHERE day = {through}) {join}
+                FROM usual {"" if is_raw else "LEFT "}JOIN (SELECT * FROM volumes WHERE day = {through}) {join}
                 WHERE days >= {_WEEKS // 2} AND middle >= {_LEAST_VOLUME}
             )
             SELECT count(*) FILTER (WHERE is_off),

@@ -157,6 +157,7 @@ def daily(context: Context) -> list[Check]:
             "period_start",
             "denominator",
             keys=("metric",),
+            is_raw=True,
             where=f"period = 'day' AND dimension = 'all' AND metric IN (SELECT metric FROM {table(TREE)} WHERE kind = 'ratio')",
         ),
         *as_before(context, mart, DAILY_COLUMNS),

@@ -95,7 +95,7 @@ def daily(context: Context) -> list[Check]:
             "Nothing arrived after today.",
         ),
         *(_reconciled(context, column, position) for position, column in enumerate(("landed", "accepted", "quarantined"))),
-        *usual_volume(context, mart, "date", "landed_count", keys=("source",), may_be_absent=True),
+        *usual_volume(context, mart, "date", "landed_count", keys=("source",), is_raw=True),
         *as_before(context, mart, DAILY_COLUMNS),
         renewed(context, mart, severity="critical"),
         *published(context, mart),

@@ -490,7 +490,7 @@ def test_a_newest_day_that_is_not_there_is_none(tmp_path, context, monkeypatch) 
                 300 AS landed_count FROM range(1, 9) AS weeks(week)""",
                 [THROUGH],
             )
-    names = [f"{measure}.plausible_on_newest_day" for measure in ("person_count", "landed_count")]
+    names = ["person_count.plausible_on_newest_day", "landed_count.usual_on_newest_day"]
     builds = {mart: registry.SUITES[mart] for mart in (FUNNEL, QUALITY)}
     monkeypatch.setattr(
         registry,
