@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from expectations.registry import SUITES
-from expectations.suites import customer, engagement, funnel, metrics, quality, retention, revenue
+from expectations.suites import customer, engagement, funnel, metrics, quality, releases, retention, revenue
 
 # In the order of the table's columns.
 KINDS = {
@@ -182,6 +182,11 @@ _OF_MART: dict[str, dict[str, tuple[str, str]]] = {
         "hundred": ("UPDATE {mart} SET revenue = 100 * revenue, margin = 100 * margin", "money.as_before"),
         "swapped": ("UPDATE {mart} SET frequency = order_count, order_count = frequency", "frequency.possible"),
         **_YESTERDAY,
+    },
+    releases.RESTATEMENTS: {
+        "null": ("UPDATE {mart} SET cause = NULL", "cause.not_null"),
+        "hundred": ("UPDATE {mart} SET change = 100 * change", "change.matches"),
+        "swapped": ("UPDATE {mart} SET value_before = value_after, value_after = value_before", "change.matches"),
     },
 }
 

@@ -11,6 +11,7 @@ from expectations.checks import (
     Context,
     Expectation,
     Query,
+    between,
     holds,
     in_set,
     literal,
@@ -51,7 +52,7 @@ def restatements(context: Context) -> list[Check]:
     mart = RESTATEMENTS
     return [
         *schema(mart, RESTATEMENT_COLUMNS),
-        _row_count(context),
+        *_row_counts(context),
         unique(RESTATEMENT_GRAIN),
         in_set("cause", list(_CAUSES)),
         in_set("period", ["day", "week", "month", "quarter"]),
@@ -80,7 +81,7 @@ def restatements(context: Context) -> list[Check]:
             "split_part(possible_causes, ', ', 1) = cause",
             "The cause is the first of those for which there is evidence.",
         ),
-        holds(mart, "late_fact_count.not_negative", "late_fact_count >= 0", "Counts are not negative."),
+        between("late_fact_count", 0),
         holds(
             mart,
             "period_start.closed",
@@ -108,15 +109,24 @@ def restatements(context: Context) -> list[Check]:
     ]
 
 
-def _row_count(context: Context) -> Expectation:
-    """Return the bound on rows: a warning, since a night may restate everything, and forget as much when that is long ago."""
+def _row_counts(context: Context) -> list[Check]:
+    """Return the bounds on rows: it never loses all; half only warns, for it forgets a night when that is long ago."""
     previous = context.previous_row_counts.get(RESTATEMENTS, 0)
-    low = math.ceil(previous * 0.5)
-    return Expectation(
-        "row_count",
-        "ExpectTableRowCountToBeBetween",
-        {"min_value": low},
-        f"at least {low}",
-        f"The ledger lost less than half of the {previous} rows that it had.",
-        severity="warning",
-    )
+    lowest, usual = min(previous, 1), math.ceil(previous * 0.5)
+    return [
+        Expectation(
+            "row_count",
+            "ExpectTableRowCountToBeBetween",
+            {"min_value": lowest},
+            f"at least {lowest}",
+            "The ledger has not forgotten everything.",
+        ),
+        Expectation(
+            "row_count.kept",
+            "ExpectTableRowCountToBeBetween",
+            {"min_value": usual},
+            f"at least {usual}",
+            f"The ledger lost less than half of the {previous} rows that it had.",
+            severity="warning",
+        ),
+    ]
