@@ -284,8 +284,8 @@ def models(context: click.Context) -> None:
 @click.argument("model_id", required=False)
 def rollback_model(model_id: str | None) -> None:
     """Make an earlier champion score again: the one before, or the one named."""
+    from orchestration.churn import load_model
     from orchestration.model_store import CHURN, ModelStore
-    from orchestration.night import load_model
     from orchestration.publishing.lock import WriterLock
 
     settings = load()
@@ -427,7 +427,7 @@ def _store(settings: Settings) -> "ReleaseStore":
 def _shapes(settings: Settings) -> "Mapping[str, Shape]":
     """What the marts of the project say of their rows and periods."""
     from orchestration import transform
-    from orchestration.night import marts
+    from orchestration.mart_models import marts
     from orchestration.publishing.changes import shapes
 
     _prepare(settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration import night, transform
+from orchestration import mart_models, transform
 from orchestration.defs import jobs, schedules
 from orchestration.defs.churn import assets as churn
 from orchestration.defs.churn import checks as churn_checks
@@ -29,7 +29,7 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
 
     parsed: the dbt project where this process has just parsed it.
     """
-    marts = dict(sorted(night.marts(transform.read_manifest(settings)).items()))
+    marts = dict(sorted(mart_models.marts(transform.read_manifest(settings)).items()))
     with warnings.catch_warnings():
         # Said of every backfill policy at every load; the pinned version is the one that the tests drive.
         warnings.simplefilter("ignore", category=dg.BetaWarning)

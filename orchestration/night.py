@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -21,11 +21,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from orchestration import digests, model_page, transform
+from orchestration.churn import SCORES, Churn, Scored, Trained
 from orchestration.errors import NorthstarError, UserError
 from orchestration.landing import erasure
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition
-from orchestration.model_store import CHURN, ModelStore, StoredModel
+from orchestration.mart_models import comments, marts, pseudonyms, published_until, reads_scores, versions
+from orchestration.model_store import CHURN, ModelStore
 from orchestration.pseudonyms import Key, load_key
 from orchestration.publishing import changes, restatements
 from orchestration.publishing.lock import WriterLock
@@ -35,12 +37,9 @@ from orchestration.settings import PROJECT, Settings
 from orchestration.warehouse import FoldPlan, Warehouse
 
 if TYPE_CHECKING:
-    import pandas as pd
     from dbt.contracts.graph.manifest import Manifest as DbtManifest
 
     from expectations.report import GateReport
-    from ml.churn.drift import Drift
-    from ml.churn.model import ChurnModel
     from ml.clv.cohorts import Valued
     from orchestration.publishing.postgres import Postgres, Published
 
@@ -53,29 +52,8 @@ FROM_TAG = "northstar/from"
 TO_TAG = "northstar/to"
 REBUILD_TAG = "northstar/rebuild"
 
-LABEL_WINDOW_DAYS = 30
-# Drift is a reason to train again, but not every night: the dates that a model learns from lie 8 days apart.
-_DAYS_BETWEEN_TRAININGS = 7
-# Churned accounts that each slice of time needs. At 15 the standard error of an AUC is near 0.07: enough to see whether the model
-# beats the base rate, which decides its promotion, and few enough for a company with some two hundred paying accounts.
-MINIMUM_CHURNS = 15
-
 # Of a partition's SHA-256 a manifest repeats what the lake names its file by: 128 bits, half the size for years of days.
 _DIGEST_LENGTH = 32
-
-# Schema and table that the scores are written to.
-SCORES = ("ml", "churn_scores")
-_SCORES = """
-create schema if not exists ml;
-create or replace table ml.churn_scores (
-  as_of_date date not null, account_id varchar not null, churn_probability double not null,
-  usage_decline_contribution double not null, support_tickets_contribution double not null,
-  feature_adoption_contribution double not null, engagement_score_contribution double not null,
-  payment_issues_contribution double not null, contract_proximity_contribution double not null,
-  model_version varchar not null
-)
-"""
-
 
 # Tables that lifetime values are written to, by the frame of `ml.clv.cohorts.Valued` that each holds.
 _VALUES = {"ltv_customers": "customers", "ltv_cohorts": "cohorts"}
@@ -117,45 +95,6 @@ class Ingested:
         return sum(partition.quarantined for found in self.partitions.values() for partition in found)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What became of the churn model tonight: which model scores, and why it was kept, promoted or is missing.
-
-    card: that of the model that was judged tonight, or of the champion that stays; empty when there is neither.
-    """
-
-    model_version: str | None
-    outcome: str
-    card: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The card's figures on the newest closed dates."""
-        names = ("log_loss", "brier", "auc", "average_precision")
-        metrics = self.card.get("metrics", {})
-        return {name: metrics[name] for name in names if metrics.get(name) is not None}
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What the champion said of the accounts that pay: how many there are, how many it scored, and how the scores spread."""
-
-    model_version: str | None
-    accounts: int
-    rows: int = 0
-    lowest: float | None = None
-    highest: float | None = None
-    different: int = 0
-    card: Mapping[str, Any] = field(default_factory=dict)
-    drift: "Drift | None" = None
-
-
-@dataclass(frozen=True)
-class _Champion:
-    stored: StoredModel
-    estimator: "ChurnModel"
-
-
 class Night:
     """One run over one home, from `with Night(...)` to its end. Stages are called in order; each builds on those before.
 
@@ -167,6 +106,7 @@ class Night:
         self.lake = Lake(settings.home)
         self.warehouse = Warehouse(settings, self.lake)
         self.models = ModelStore(settings.home, CHURN)
+        self._churn = Churn(self.models, self.warehouse, settings.config)
         self.releases = ReleaseStore(settings.home, memory_limit=settings.config.memory_limit)
         self.lock = WriterLock(settings.home, purpose)
         self.ledger = erasure.Ledger(
@@ -316,107 +256,18 @@ class Night:
     # The churn model
 
     def train(self) -> Trained:
-        """Train a challenger when there is reason to, and promote it when it is the better one.
-
-        A reason is that there is no model yet, that a month has begun since the champion was last decided on, or that what it
-        scores has drifted from what it learnt, a week after that at the earliest. A night as of an earlier day trains nothing:
-        the past would replace what has learned from more.
-        """
-        from ml.churn import artifact, slices, training
-
+        """Train the churn model when there is reason to, as `Churn.train` does."""
         with self.stage("train") as stage:
-            champion = self._usable_champion()
-            reason = self._reason_to_train(champion)
-            if champion is not None and reason is None:
-                card = champion.stored.card
-                outcome = Trained(champion.stored.model_id, f"kept: decided on data through {self._decided}", card)
-            else:
-                frame = self._features(labelled=True)
-                stage.rows = len(frame)
-                try:
-                    result = training.train(
-                        frame,
-                        label_window_days=LABEL_WINDOW_DAYS,
-                        minimum_churns=MINIMUM_CHURNS,
-                        champion=None if champion is None else champion.estimator,
-                        intervention_cost=self.settings.config.intervention_cost,
-                        intervention_success_rate=self.settings.config.intervention_success_rate,
-                    )
-                except (slices.NotEnoughHistory, training.SuspiciousFeatures) as refusal:
-                    outcome = (
-                        Trained(None, f"none trained: {refusal}")
-                        if champion is None
-                        else Trained(champion.stored.model_id, f"kept: {refusal}", champion.stored.card)
-                    )
-                else:
-                    data = artifact.dump(result.model)
-                    sha256 = artifact.digest(data)
-                    card = {
-                        **artifact.card(result, sha256=sha256),
-                        "trained_through": self._planned.data_through.isoformat(),
-                        "trained_because": reason,
-                    }
-                    challenger = StoredModel(artifact.model_id(sha256), data, card, artifact.golden(result.model, frame))
-                    outcome = self._judge(challenger, champion)
-            stage.detail = outcome.outcome
-        return outcome
-
-    def _reason_to_train(self, champion: "_Champion | None") -> str | None:
-        from ml.churn import drift
-
-        through = self._planned.data_through
-        if champion is None:
-            return "there is no model yet"
-        if self._decided.strftime("%Y-%m") < through.strftime("%Y-%m"):
-            return "a month has begun"
-        if (through - self._decided).days >= _DAYS_BETWEEN_TRAININGS:
-            frame = self._features(labelled=False)
-            drifted = drift.drift(frame, champion.estimator.predict_proba(frame)[:, 1], champion.stored.card["reference"]).alarms
-            if drifted:
-                return f"{', '.join(drifted)} drifted"
-        return None
-
-    def _judge(self, challenger: StoredModel, champion: "_Champion | None") -> Trained:
-        decision, through = challenger.card["decision"], self._planned.data_through.isoformat()
-        if decision["accepted"]:
-            self.models.keep(challenger)
-            self.models.promote(challenger.model_id, decided_through=through, reason=decision["reason"])
-            return Trained(challenger.model_id, f"promoted: {decision['reason']}", challenger.card)
-        self.models.confirm(decided_through=through)
-        self.models.refuse({"model_id": challenger.model_id, "decision": decision, "metrics": challenger.card["metrics"]})
-        return Trained(None if champion is None else champion.stored.model_id, f"refused: {decision['reason']}", challenger.card)
+            trained = self._churn.train(self._planned.data_through)
+            stage.rows, stage.detail = trained.rows, trained.outcome
+        return trained
 
     def score(self) -> Scored:
         """Score every account that pays on the last complete day with the champion, into `ml.churn_scores`."""
         with self.stage("score") as stage:
-            champion = self._usable_champion()
-            with self.warehouse.connect() as connection:
-                connection.execute(_SCORES)
-            frame = self._features(labelled=False)
-            if champion is None:
-                self._scored = Scored(None, accounts=len(frame))
-                stage.detail = "no model yet"
-            else:
-                from ml.churn import drift
-                from ml.churn import model as churn_model
-
-                scores = churn_model.score(champion.estimator, frame).assign(model_version=champion.stored.model_id)
-                with self.warehouse.connect() as connection:
-                    connection.register("scores", scores)
-                    connection.execute("insert into ml.churn_scores by name select * from scores")
-                probabilities = scores["churn_probability"].to_numpy()
-                self._scored = Scored(
-                    champion.stored.model_id,
-                    accounts=len(frame),
-                    rows=len(scores),
-                    lowest=None if scores.empty else float(probabilities.min()),
-                    highest=None if scores.empty else float(probabilities.max()),
-                    different=scores["churn_probability"].nunique(),
-                    card=champion.stored.card,
-                    drift=drift.drift(frame, probabilities, champion.stored.card["reference"]),
-                )
-                stage.rows = len(scores)
-                stage.detail = f"model {champion.stored.model_id}"
+            self._scored = self._churn.score()
+            stage.rows = self._scored.rows
+            stage.detail = f"model {self._scored.model_version}" if self._scored.model_version else "no model yet"
         return self._scored
 
     @property
@@ -425,40 +276,6 @@ class Night:
         if self._scored is None:
             raise NorthstarError("nothing was scored in this run; run the scores with their checks")
         return self._scored
-
-    def _usable_champion(self) -> "_Champion | None":
-        """The champion with its estimator; None when there is none, or only one of features that are made no more."""
-        from ml.churn.artifact import OtherSchemaError
-
-        stored = self.models.champion()
-        if stored is None:
-            return None
-        try:
-            return _Champion(stored, load_model(stored))
-        except NorthstarError as error:
-            if isinstance(error.__cause__, OtherSchemaError):
-                _logger.warning("%s", error)
-                return None
-            raise
-
-    @property
-    def _decided(self) -> date:
-        return date.fromisoformat(self.models.decided_through or "0001-01-01")
-
-    def _features(self, *, labelled: bool) -> "pd.DataFrame":
-        from ml.churn.features import FEATURE_NAMES
-
-        names = ", ".join(f'features."{name}"' for name in FEATURE_NAMES)
-        query = f"select features.as_of_date, features.account_id, {names}"
-        if labelled:
-            query += """, labels.churned
-                from intermediate.int_churn__features as features
-                left join intermediate.int_churn__labels as labels using (as_of_date, account_id)
-                order by as_of_date, account_id"""
-        else:
-            query += " from intermediate.int_churn__features as features where features.is_current order by account_id"
-        with self.warehouse.connect(read_only=True) as connection:
-            return connection.execute(query).df()
 
     # Lifetime value
 
@@ -511,7 +328,7 @@ class Night:
                 code_version=self._code_version,
                 model_version=None if champion is None else champion.model_id,
                 order_by={name: node["config"]["meta"]["grain"] for name, node in self._marts.items()},
-                comments={name: _comments(node) for name, node in self._marts.items()},
+                comments={name: comments(node) for name, node in self._marts.items()},
                 pseudonyms=pseudonyms(self._marts),
                 key=lambda: self.key,
                 versions=versions(self._marts),
@@ -779,18 +596,6 @@ class Night:
         shutil.copy(self._built.path / "data_docs" / "index.html", folder / "latest.html")
 
 
-def load_model(stored: StoredModel) -> "ChurnModel":
-    """The estimator of a stored churn model, bytes checked and golden rows predicted again; NorthstarError if they differ."""
-    from ml.churn import artifact
-
-    try:
-        model = artifact.load(stored.artifact, sha256=str(stored.card["sha256"]))
-        artifact.check_golden(model, stored.golden)
-    except artifact.ArtifactError as error:
-        raise NorthstarError(str(error)) from error
-    return model
-
-
 def postgres(settings: Settings) -> "Postgres | None":
     """The configured database; None when there is none. NorthstarError when what it takes is not installed."""
     if settings.postgres_url is None:
@@ -822,56 +627,9 @@ def publish_to_postgres(settings: Settings, releases: ReleaseStore, release: Rel
         raise NorthstarError(f"{error}. `northstar publish` tries to bring it to release {release.release_id} again") from None
 
 
-def marts(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The published models of a dbt manifest by name: those in the schema marts."""
-    return {
-        node["name"]: node
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "model" and node["schema"] == "marts"
-    }
-
-
-def reads_scores(node: Mapping[str, Any]) -> bool:
-    """Whether a model of a dbt manifest is made of what the churn model says of accounts."""
-    return f"source.northstar.{'.'.join(SCORES)}" in node["depends_on"]["nodes"]
-
-
-def pseudonyms(marts: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Columns that marts publish as pseudonyms, by mart, each with its domain: a column's `meta: {pseudonym: person}`."""
-    found = {
-        name: {
-            column: meta["pseudonym"]
-            for column, declared in node["columns"].items()
-            if "pseudonym" in (meta := declared.get("config", {}).get("meta", {}))
-        }
-        for name, node in marts.items()
-    }
-    return {name: columns for name, columns in found.items() if columns}
-
-
-def versions(marts: Mapping[str, Any]) -> dict[str, int]:
-    """Version of each mart's columns, its `meta: {version: 2}`; 1 where it says nothing. NorthstarError for no whole number."""
-    found = {name: node["config"]["meta"].get("version", 1) for name, node in marts.items()}
-    for name, number in found.items():
-        if type(number) is not int or number < 1:
-            raise NorthstarError(f"{name}: its meta.version is {number!r}, and must be a whole number from 1 on")
-    return found
-
-
-def published_until(marts: Mapping[str, Any]) -> dict[str, date]:
-    """The last day of marts that are going, by mart: dbt's `deprecation_date`, a day as it is written there."""
-    return {name: date.fromisoformat(node["deprecation_date"][:10]) for name, node in marts.items() if node["deprecation_date"]}
-
-
 def _unchanged(candidate: Candidate, current: Release | None) -> frozenset[str]:
     """Marts whose rows are those of the current release, when that one's data end earlier."""
     if current is None or current.manifest.data_through >= candidate.data_through:
         return frozenset()
     before = current.manifest.marts
     return frozenset(name for name, record in candidate.marts.items() if name in before and before[name].digest == record.digest)
-
-
-def _comments(node: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
-    columns = {name: " ".join(column["description"].split()) for name, column in node["columns"].items()}
-    until = "".join(f" Published until {day}." for day in published_until({"": node}).values())
-    return " ".join(node["description"].split()) + until, columns

@@ -21,7 +21,7 @@ import click
 from pydantic import BaseModel
 
 from expectations import corruptions
-from orchestration import night, settings, transform
+from orchestration import mart_models, settings, transform
 from orchestration.errors import NorthstarError, UserError
 from orchestration.landing.contract import CONTRACT, Column, Source
 
@@ -67,7 +67,7 @@ def blocks(configured: settings.Settings) -> dict[str, str]:
     """The generated blocks by name, as Markdown that ends in a line break. Needs a prepared dbt manifest."""
     from orchestration.cli import cli
 
-    marts = dict(sorted(night.marts(transform.read_manifest(configured)).items()))
+    marts = dict(sorted(mart_models.marts(transform.read_manifest(configured)).items()))
     return {
         "landing": landing(CONTRACT.values()),
         "marts": published_marts(marts),

@@ -43,7 +43,7 @@ def report(home: Path) -> None:
 
     from ml.churn.evaluation import evaluate
     from ml.churn.training import train
-    from orchestration.night import LABEL_WINDOW_DAYS, MINIMUM_CHURNS
+    from orchestration.churn import LABEL_WINDOW_DAYS, MINIMUM_CHURNS
     from tests.integration.hazards import with_hazards
 
     frame = with_hazards(home)

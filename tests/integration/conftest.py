@@ -49,7 +49,7 @@ def restated(home: Path, *, by: str | None = None) -> dict[Figure, tuple[float |
 
 def restated_in_truth(before: Path, after: Path) -> dict[Figure, tuple[float | None, float | None]]:
     """The same of the current releases of two homes, by the oracle."""
-    from orchestration.night import marts
+    from orchestration.mart_models import marts
     from orchestration.transform import read_manifest
 
     with patch.dict(os.environ, environment_of(after), clear=True), chdir(after):

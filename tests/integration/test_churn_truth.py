@@ -53,7 +53,7 @@ def test_the_champion_is_as_good_as_the_planted_hazards_allow(company_home):
 
 def judged(home: Path) -> pd.DataFrame:
     """Rows of the champion's test slice, with the planted `hazard` and the model's probability, `predicted`."""
-    from orchestration.night import load_model
+    from orchestration.churn import load_model
 
     champion = ModelStore(home, CHURN).champion()
     test = champion.card["slices"]["test"]

@@ -84,8 +84,8 @@ def test_a_drifted_score_challenges_the_champion_a_week_after_it_was_decided_on(
 
 def test_a_champion_of_features_that_are_made_no_more_is_replaced(company_home, tmp_path):
     from ml.churn import artifact
+    from orchestration.churn import load_model
     from orchestration.model_store import CHURN, ModelStore, StoredModel
-    from orchestration.night import load_model
 
     home = copy_home(company_home, tmp_path / "home")
     store = ModelStore(home, CHURN)

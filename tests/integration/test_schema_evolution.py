@@ -10,7 +10,8 @@ from unittest.mock import patch
 import pytest
 
 from orchestration.errors import NorthstarError
-from orchestration.night import Night, published_until, versions
+from orchestration.mart_models import published_until, versions
+from orchestration.night import Night
 from orchestration.settings import load
 from tests.conftest import environment_of
 from tests.integration.conftest import ask, copy_home, current

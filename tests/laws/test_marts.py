@@ -19,7 +19,7 @@ from expectations.registry import SUITES
 from expectations.suites import retention, revenue
 from orchestration.filters import COLUMNS as FILTER_COLUMNS
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
-from orchestration.night import marts, pseudonyms
+from orchestration.mart_models import marts, pseudonyms
 from orchestration.pseudonyms import PUBLISHED
 
 # Mart → module of tests/oracles that computes it another way.

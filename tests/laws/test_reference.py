@@ -15,7 +15,7 @@ from expectations import corruptions
 from orchestration import reference, settings, transform
 from orchestration.cli import cli
 from orchestration.landing.contract import CONTRACT
-from orchestration.night import marts
+from orchestration.mart_models import marts
 
 NAMES = ("landing", "marts", "metrics", "mart-columns", "lineage", "configuration", "commands")
 

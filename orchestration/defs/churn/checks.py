@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from orchestration.churn import Scored
 from orchestration.defs.churn.assets import SCORES
-from orchestration.night import Night, Scored
+from orchestration.night import Night
 from orchestration.resources import WAREHOUSE_POOL
 
 _Verdict = tuple[bool, dict[str, int | float | str]]

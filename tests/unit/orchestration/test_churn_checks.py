@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from ml.churn.drift import Drift
+from orchestration.churn import Scored
 from orchestration.defs.churn.checks import judge
-from orchestration.night import Scored
 
 CALM = Drift(200, 900, 0.2, 150, (), ("tenure_days",), (), {})
 GOOD = Scored("m1", accounts=200, rows=200, lowest=0.0, highest=1.0, different=190, drift=CALM)

@@ -221,7 +221,7 @@ def test_a_model_that_cannot_come_back(run, two_champions: ModelStore, arguments
 
 
 def test_a_rollback_says_who_scores_next(run, two_champions: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestration.night.load_model", lambda stored: stored)
+    monkeypatch.setattr("orchestration.churn.load_model", lambda stored: stored)
     code, out, err = run("models", "rollback")
     assert (code, out, err) == (0, "champion is m1; the next night scores with it\n", "")
     assert two_champions.champion().model_id == "m1"

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from orchestration.errors import NorthstarError, UserError
-from orchestration.night import pseudonyms
+from orchestration.mart_models import pseudonyms
 from orchestration.pseudonyms import Key
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import ErasureRecord, Manifest, PseudonymRecord
