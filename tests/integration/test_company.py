@@ -17,7 +17,7 @@ def test_the_night_reports_each_stage_and_the_release(company_home):
     stages = [line.split()[0] for line in text.splitlines() if re.match(r"\w+ .*\d s   ", line)]
     assert stages == [
         *("ingest", "erase", "plan", "build", "value", "train", "score", "marts"),
-        *("candidate", "gate", "release"),
+        *("compare", "candidate", "gate", "release"),
     ]
     assert "data through" in text
     assert re.search(r"gate\s+passed, (\d+) of \1 checks", text)
