@@ -4,10 +4,11 @@ import json
 import logging
 import os
 import shutil
-from contextlib import chdir
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import duckdb
@@ -17,6 +18,9 @@ from orchestration.settings import load
 from tests.conftest import Done, environment_of
 from tests.oracles import restatements
 from tests.oracles.restatements import Figure
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 LAST_DAY = "2026-11-20"
 
@@ -71,6 +75,15 @@ def look(home: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
+@contextmanager
+def dagster_of(home: Path) -> "Iterator[DagsterInstance]":
+    """The Dagster instance of a home, as its nights and its UI have it."""
+    from dagster import DagsterInstance
+
+    with patch.dict(os.environ, DAGSTER_HOME=str(home / "dagster")), DagsterInstance.get() as instance:
+        yield instance
+
+
 def copy_home(home: Path, target: Path) -> Path:
     """Copy a home, links included, for a test that changes it."""
     shutil.copytree(home, target, symlinks=True)
@@ -108,6 +121,7 @@ def run_stages(
     again = days and [days[0] + timedelta(days=shift) for shift in range((days[1] - days[0]).days + 1)]
     with patch.dict(os.environ, environment_of(home), clear=True), chdir(home), Night(load()) as night:
         logger.addHandler(watching)
+        logger.setLevel(logging.INFO)
         try:
             night.ingest(again, as_of=as_of)
             night.erase()

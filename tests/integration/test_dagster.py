@@ -21,7 +21,7 @@ from orchestration.definitions import build
 from orchestration.errors import NorthstarError
 from orchestration.settings import load
 from tests.conftest import environment_of
-from tests.integration.conftest import ask, copy_home, current
+from tests.integration.conftest import ask, copy_home, current, dagster_of
 
 CURRENT = dg.AssetKey(["release", "current"])
 SNAPSHOT = Path(__file__).with_name("assets.txt")
@@ -164,7 +164,7 @@ def test_publishing_alone_publishes_nothing(small_home, tmp_path):
 
 
 def test_the_night_is_recorded_where_the_ui_looks(small_home):
-    with dg.DagsterInstance.from_config(str(small_home / "dagster")) as instance:
+    with dagster_of(small_home) as instance:
         runs = instance.get_runs()
         assert [run.job_name for run in runs] == ["nightly"]
         assert runs[0].status is dg.DagsterRunStatus.SUCCESS
@@ -179,7 +179,7 @@ def test_the_night_is_recorded_where_the_ui_looks(small_home):
 
 def test_a_company_too_young_for_a_model_says_so(small_home):
     """Forty-five days and 150 users: nobody is predicted for without a model, and the night went on."""
-    with dg.DagsterInstance.from_config(str(small_home / "dagster")) as instance:
+    with dagster_of(small_home) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey(["ml", "ltv_cohorts"]))
         metadata = event.asset_materialization.metadata
     assert metadata["subscriptions"].value.startswith("none: too few customers: ")

@@ -31,7 +31,7 @@ from orchestration.publishing.release import Release
 from orchestration.resources import night
 from orchestration.settings import load
 from tests.conftest import POSTGRES, PROJECT
-from tests.integration.conftest import copy_home
+from tests.integration.conftest import copy_home, dagster_of
 from tests.unit.publishing.conftest import MARTS, Home
 
 pytestmark = pytest.mark.postgres
@@ -564,7 +564,7 @@ def test_the_stage_of_the_night(database, home, prepared, tmp_path):
 
     def run(**environment: str):
         settings = load({"NORTHSTAR_HOME": str(place), **environment}, directory=place)
-        with dg.DagsterInstance.from_config(str(place / "dagster")) as instance:
+        with dagster_of(place) as instance:
             done = dg.materialize([asset], instance=instance, resources={"night": night(settings)})
             [event] = done.get_asset_materialization_events()
             return {name: value.value for name, value in event.materialization.metadata.items()}

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from expectations.registry import SUITES
-from tests.integration.conftest import ask, copy_home, current, look, run_stages
+from tests.integration.conftest import ask, copy_home, current, look
 
 pytestmark = pytest.mark.real_data
 
@@ -47,7 +47,8 @@ def home(prepared, tmp_path_factory, northstar, real_data) -> Path:
         imported = northstar(home, "import", adapter, str(real_data / file))
         assert imported.returncode == 0, imported.stderr
         (home / f"{adapter}.txt").write_text(imported.stdout)
-    run_stages(home)
+    night = northstar(home, "nightly")
+    assert night.returncode == 0, night.stdout + night.stderr
     return home
 
 

@@ -7,6 +7,7 @@ from contextlib import chdir
 from pathlib import Path
 from unittest.mock import patch
 
+import duckdb
 import pytest
 
 from orchestration.errors import NorthstarError
@@ -36,6 +37,13 @@ def declare(home: Path, **properties: dict) -> None:
 def remember(home: Path, mart: str, columns: dict[str, str | None]) -> None:
     """Make the current release one in which these columns of a mart had other types, or (None) did not exist."""
     file = home / "published" / "releases" / current(home)["release_id"] / "manifest.json"
+    database = file.with_name("marts.duckdb")
+    database.chmod(0o644)
+    with duckdb.connect(str(database)) as connection:
+        for name, type_ in columns.items():
+            connection.execute(f"alter table {mart} drop if exists {name}")
+            if type_:
+                connection.execute(f"alter table {mart} add {name} {type_}")
     manifest = json.loads(file.read_text())
     record = manifest["marts"][mart]
     known = {column["name"]: column["type"] for column in record["columns"]} | columns
