@@ -523,7 +523,8 @@ def _report(release: "Release", took: timedelta) -> None:
         table.add_row(mart, f"{record.rows:,} rows")
     for mart, reason in manifest.left_out.items():
         table.add_row(mart, f"left out: {reason}")
-    warnings = f", {manifest.gate.warnings} warnings" if manifest.gate.warnings else ""
+    count = manifest.gate.warnings
+    warnings = f", {count} {'warning' if count == 1 else 'warnings'}" if count else ""
     table.add_row("gate", f"passed, {manifest.gate.evaluated} of {manifest.gate.declared} checks{warnings}")
     for name in manifest.gate.warned:
         table.add_row("", f"warning: {name}")
