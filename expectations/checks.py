@@ -59,9 +59,9 @@ class Before(NamedTuple):
 class Context:
     """What the gate knows beside the candidate: its last complete arrival day, the night's date and the last release's rows.
 
-    `arrived` holds, by source, what the night read of the lake, counted without looking at any mart, and `advertised` sums of
-    columns of the lake's advertising (they have no currency), one row per key, up to `data_through`. `previous_row_counts` holds
-    rows per mart of the release that is current now, `previous_columns` what its columns held. A mart
+    `arrived` holds, by source, what the night read of the lake, counted without looking at any mart, and `advertised` sums of the
+    lake's advertising (counts, and `spend` in the reporting currency), one row per key, up to `data_through`.
+    `previous_row_counts` holds rows per mart of the release that is current now, `previous_columns` what its columns held. A mart
     absent from them is new in this release and gets the absolute minimum only. `unchanged` names marts that are to the last row
     what that release has, though the data reach a later day. Raises ValueError when the dates or the two statements about the
     last release disagree, since a bound that nothing is compared with would pass for ever.
@@ -72,7 +72,7 @@ class Context:
     is_first_release: bool
     previous_row_counts: Mapping[str, int] = field(default_factory=dict)
     arrived: Mapping[str, Arrived] = field(default_factory=dict)
-    advertised: Mapping[str, int] = field(default_factory=dict)
+    advertised: Mapping[str, int | Decimal] = field(default_factory=dict)
     previous_columns: Mapping[str, Mapping[str, Before]] = field(default_factory=dict)
     unchanged: frozenset[str] = frozenset()
 

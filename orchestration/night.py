@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cached_property
 from importlib.metadata import version
 from types import TracebackType
@@ -556,21 +557,43 @@ class Night:
             if (partitions := self._partitions(source))
         }
 
-    def _advertised(self) -> dict[str, int]:
-        """Impressions and clicks in the lake's files of advertising up to the last complete day, the first row of each key."""
-        source = CONTRACT["ad_spend"]
-        files = [str(path) for partition in self._partitions(source.name) for path in self.lake.data_files(partition)]
-        if not files:
-            return {"impressions": 0, "clicks": 0}
-        keys, first = ", ".join(source.key), "ORDER BY arrived_date, landed_file, landed_row"
+    def _advertised(self) -> dict[str, int | Decimal]:
+        """What the lake's own files say of advertising up to the last complete day: impressions, clicks and spend.
+
+        The first row of each key counts, as it does for facts; costs are converted row by row at the last rate before or on their
+        day.
+        """
+        files = {
+            name: [str(path) for partition in self._partitions(name) for path in self.lake.data_files(partition)]
+            for name in ("ad_spend", "fx_rates")
+        }
+        if not files["ad_spend"]:
+            return {"impressions": 0, "clicks": 0, "spend": Decimal(0)}
+        first = {
+            name: f"SELECT DISTINCT ON ({', '.join(CONTRACT[name].key)}) * FROM read_parquet(${name}, hive_partitioning = false)"
+            " ORDER BY arrived_date, landed_file, landed_row"
+            for name in files
+        }
+        known = f"SELECT currency, rate_date, usd_rate FROM ({first['fx_rates']}) WHERE currency <> 'USD' UNION ALL"
         with self.warehouse.connect(read_only=True) as connection:
-            [(impressions, clicks)] = connection.execute(
-                f"""SELECT coalesce(sum(impressions), 0)::BIGINT, coalesce(sum(clicks), 0)::BIGINT
-                FROM (SELECT DISTINCT ON ({keys}) * FROM read_parquet($files, hive_partitioning = false) {first})
-                WHERE spend_date <= $through""",
-                {"files": files, "through": self._planned.data_through},
+            [(impressions, clicks, spend)] = connection.execute(
+                f"""WITH costs AS (SELECT *, $currency AS reporting FROM ({first["ad_spend"]}) WHERE spend_date <= $through),
+                rates AS ({known if files["fx_rates"] else ""} SELECT 'USD', DATE '0001-01-01', 1)
+                SELECT coalesce(sum(impressions), 0)::BIGINT, coalesce(sum(clicks), 0)::BIGINT, sum(CASE
+                    WHEN costs.currency = reporting THEN cost
+                    ELSE cost * (own.usd_rate / base.usd_rate)::DECIMAL(20, 10) END::DECIMAL(18, 4))
+                FROM costs
+                ASOF LEFT JOIN rates AS own(currency, rate_date, usd_rate)
+                    ON costs.currency = own.currency AND spend_date >= own.rate_date
+                ASOF LEFT JOIN rates AS base(currency, rate_date, usd_rate)
+                    ON reporting = base.currency AND spend_date >= base.rate_date""",
+                {
+                    **{name: found for name, found in files.items() if found},
+                    "currency": self.settings.config.reporting_currency,
+                    "through": self._planned.data_through,
+                },
             ).fetchall()
-        return {"impressions": impressions, "clicks": clicks}
+        return {"impressions": impressions, "clicks": clicks, "spend": spend or Decimal(0)}
 
     @cached_property
     def _sources(self) -> dict[str, SourceRecord]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -599,14 +600,18 @@ def test_what_cannot_be_reconciled_is_refused(corrupt, context) -> None:
 
 
 def test_advertising_is_reconciled_with_the_lake(corrupt, context, monkeypatch) -> None:
-    only(monkeypatch, CAC, "clicks.reconciles_with_lake", "impressions.reconciles_with_lake")
+    only(monkeypatch, CAC, *(f"{name}.reconciles_with_lake" for name in ("clicks", "impressions", "spend")))
     candidate = corrupt(CAC)
     with duckdb.connect(str(candidate)) as connection:
-        sums = f"SELECT sum(clicks), sum(impressions) FROM {CAC} WHERE channel <> 'all'"
-        clicks, impressions = connection.execute(sums).fetchone()
-    told = dataclasses.replace(context, advertised={"clicks": clicks, "impressions": impressions})
+        sums = f"SELECT sum(clicks), sum(impressions), sum(spend), count(*) FROM {CAC} WHERE channel <> 'all'"
+        clicks, impressions, spend, cells = connection.execute(sums).fetchone()
+    told = dataclasses.replace(context, advertised={"clicks": clicks, "impressions": impressions, "spend": spend})
     assert validate(candidate, [CAC], told).passed
-    other = dataclasses.replace(told, advertised={"clicks": clicks, "impressions": impressions + 1})
+    rounding = Decimal("0.005") * cells
+    for missing, refused in ((rounding, set()), (rounding + Decimal("0.001"), {f"{CAC}.spend.reconciles_with_lake"})):
+        other = dataclasses.replace(told, advertised={**told.advertised, "spend": spend + missing})
+        assert refused_by(validate(candidate, [CAC], other)) == refused
+    other = dataclasses.replace(told, advertised={**told.advertised, "impressions": impressions + 1})
     report = validate(candidate, [CAC], other)
     assert refused_by(report) == {f"{CAC}.impressions.reconciles_with_lake"}
     check = one(report, f"{CAC}.impressions.reconciles_with_lake")
