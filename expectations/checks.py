@@ -378,8 +378,8 @@ def usual_volume(
     The tested day is not among them, nor is one without anything or 20 times off their median, on which something failed. With
     fewer than four of them left, or less than a minimum of volume, nothing is said. A day without a row has nothing. Of what
     `is_raw`, rows as they landed, that says nothing, since a source may come late, and nothing refuses: one bot makes ten times
-    a small company's day. Beyond twice or half their median, and four
-    deviations (1.4826 × MAD, that of a normal distribution), the day is a warning; beyond 20 times it refuses.
+    a small company's day. Beyond twice or half their median, and four deviations (1.4826 × MAD, that of a normal distribution),
+    the day is a warning; beyond 20 times it refuses.
     """
     names = [identifier(key) for key in keys]
     listed = "".join(f"{name}, " for name in names)

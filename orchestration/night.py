@@ -21,7 +21,7 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from orchestration import digests, model_page, transform
+from orchestration import digests, model_page, reconciliation, transform
 from orchestration.churn import SCORES, Churn, Scored, Trained
 from orchestration.errors import NorthstarError, UserError
 from orchestration.landing import erasure
@@ -558,42 +558,14 @@ class Night:
         }
 
     def _advertised(self) -> dict[str, int | Decimal]:
-        """What the lake's own files say of advertising up to the last complete day: impressions, clicks and spend.
-
-        The first row of each key counts, as it does for facts; costs are converted row by row at the last rate before or on their
-        day.
-        """
         files = {
-            name: [str(path) for partition in self._partitions(name) for path in self.lake.data_files(partition)]
-            for name in ("ad_spend", "fx_rates")
+            source: [str(path) for partition in self._partitions(source) for path in self.lake.data_files(partition)]
+            for source in reconciliation.OF_ADVERTISING
         }
-        if not files["ad_spend"]:
-            return {"impressions": 0, "clicks": 0, "spend": Decimal(0)}
-        first = {
-            name: f"SELECT DISTINCT ON ({', '.join(CONTRACT[name].key)}) * FROM read_parquet(${name}, hive_partitioning = false)"
-            " ORDER BY arrived_date, landed_file, landed_row"
-            for name in files
-        }
-        known = f"SELECT currency, rate_date, usd_rate FROM ({first['fx_rates']}) WHERE currency <> 'USD' UNION ALL"
         with self.warehouse.connect(read_only=True) as connection:
-            [(impressions, clicks, spend)] = connection.execute(
-                f"""WITH costs AS (SELECT *, $currency AS reporting FROM ({first["ad_spend"]}) WHERE spend_date <= $through),
-                rates AS ({known if files["fx_rates"] else ""} SELECT 'USD', DATE '0001-01-01', 1)
-                SELECT coalesce(sum(impressions), 0)::BIGINT, coalesce(sum(clicks), 0)::BIGINT, sum(CASE
-                    WHEN costs.currency = reporting THEN cost
-                    ELSE cost * (own.usd_rate / base.usd_rate)::DECIMAL(20, 10) END::DECIMAL(18, 4))
-                FROM costs
-                ASOF LEFT JOIN rates AS own(currency, rate_date, usd_rate)
-                    ON costs.currency = own.currency AND spend_date >= own.rate_date
-                ASOF LEFT JOIN rates AS base(currency, rate_date, usd_rate)
-                    ON reporting = base.currency AND spend_date >= base.rate_date""",
-                {
-                    **{name: found for name, found in files.items() if found},
-                    "currency": self.settings.config.reporting_currency,
-                    "through": self._planned.data_through,
-                },
-            ).fetchall()
-        return {"impressions": impressions, "clicks": clicks, "spend": spend or Decimal(0)}
+            return reconciliation.advertised(
+                connection, files, currency=self.settings.config.reporting_currency, through=self._planned.data_through
+            )
 
     @cached_property
     def _sources(self) -> dict[str, SourceRecord]:
