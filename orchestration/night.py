@@ -35,6 +35,7 @@ from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import Changes, ErasureRecord, GateRecord, SourceRecord
 from orchestration.publishing.release import Candidate, Release, ReleaseStore, Verdict, new_release_id
 from orchestration.settings import PROJECT, Settings
+from orchestration.sql import exact
 from orchestration.warehouse import FoldPlan, Warehouse
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ class Night:
                         found,
                         timezone=settings.config.reporting_timezone,
                         max_quarantine_ratio=settings.config.max_quarantine_ratio,
+                        partition_start=settings.config.partition_start,
                         ledger=self.ledger,
                         memory_limit=settings.config.memory_limit,
                     )
@@ -559,7 +561,7 @@ class Night:
 
     def _advertised(self) -> dict[str, int | Decimal]:
         files = {
-            source: [str(path) for partition in self._partitions(source) for path in self.lake.data_files(partition)]
+            source: [exact(path) for partition in self._partitions(source) for path in self.lake.data_files(partition)]
             for source in reconciliation.OF_ADVERTISING
         }
         with self.warehouse.connect(read_only=True) as connection:

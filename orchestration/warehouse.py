@@ -19,7 +19,7 @@ from orchestration.errors import NorthstarError, UserError
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
 from orchestration.landing.lake import Lake, Partition
 from orchestration.settings import DBT_PROJECT, Settings
-from orchestration.sql import literal
+from orchestration.sql import exact, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -373,7 +373,7 @@ class Warehouse:
         if not files:
             return "select " + ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in columns.items()) + " limit 0"
         names = ", ".join(f'"{name}"' for name in columns)
-        paths = ", ".join(literal(str(path)) for path in files)
+        paths = ", ".join(literal(exact(path)) for path in files)
         return f"select {names} from read_parquet([{paths}], hive_partitioning = false)"
 
 
@@ -405,7 +405,7 @@ def _rows_of(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> 
     if not files:
         return {}
     found = connection.execute(
-        "select file_name, num_rows from parquet_file_metadata(?)", [[str(path) for path in files]]
+        "select file_name, num_rows from parquet_file_metadata(?)", [[exact(path) for path in files]]
     ).fetchall()
     return {Path(name): rows for name, rows in found}
 

@@ -62,6 +62,7 @@ class Personal(Enum):
 class Column:
     """One column of a source: a required one is present in every file and filled in every row.
 
+    may_lie_ahead: whether a time may lie after its arrival; all others are facts of the past.
     personal: how it is erased; None for what says nothing about a person, or is kept as a fact of the business (amounts, times).
     """
 
@@ -73,6 +74,7 @@ class Column:
     minimum: int | None = None
     maximum: int | None = None
     personal: Personal | None = None
+    may_lie_ahead: bool = False
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ _SOURCES = (
             _CURRENCY,
             _text("status", "state from then on", required=True, allowed=("trialing", "active", "past_due", "canceled")),
             _count("seats", "seats paid for"),
-            _at("renews_at", "end of the term"),
+            Column("renews_at", Type.TIMESTAMP, "end of the term", may_lie_ahead=True),
         ),
     ),
     Source(

@@ -29,7 +29,7 @@ from orchestration.errors import NorthstarError
 from orchestration.landing.contract import CONTRACT, Column, Personal, Source
 from orchestration.landing.lake import Lake, Partition
 from orchestration.pseudonyms import Key, digest_sql, pseudonym_sql
-from orchestration.sql import identifier, literal
+from orchestration.sql import exact, identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -395,7 +395,7 @@ def _naming(rows: str) -> str:
 def _scan(lake: Lake, source: Source, partitions: Iterable[Partition] | None = None) -> str | None:
     """SQL for the accepted rows of a source; None when there are none."""
     chosen = lake.partitions(source.name).values() if partitions is None else partitions
-    files = ", ".join(literal(str(path)) for partition in chosen for path in lake.data_files(partition))
+    files = ", ".join(literal(exact(path)) for partition in chosen for path in lake.data_files(partition))
     return f"SELECT * FROM read_parquet([{files}], hive_partitioning = false)" if files else None
 
 
@@ -414,7 +414,7 @@ def _affected(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Sourc
         holding = connection.execute(f"SELECT DISTINCT arrived_date FROM ({scan}) WHERE {' OR '.join(conditions)}")
         days |= {day for (day,) in holding.fetchall()}
     if files := {str(path): day for day, partition in partitions.items() for path in lake.refused_files(partition)}:
-        listed = ", ".join(map(literal, files))
+        listed = ", ".join(literal(exact(Path(path))) for path in files)
         scan = f"read_parquet([{listed}], filename = true, hive_partitioning = false)"
         rows = f'SELECT filename AS place, "row" AS refused FROM {scan}'
         days |= {files[path] for (path,) in connection.execute(_naming(rows)).fetchall()}

@@ -28,14 +28,14 @@ from orchestration import digests
 from orchestration.durable import sync_path
 from orchestration.errors import NorthstarError
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
-from orchestration.sql import identifier, literal
+from orchestration.sql import exact, identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
 
 MANIFEST = "manifest.json"
 _PREFIX = "dt="
-_SPILL = ".ingest-"
+SPILL_PREFIX = ".ingest-"
 _WRITERS = 8
 _NAME_LENGTH = 32  # hex digits of the SHA-256 in a file name: 128 bits
 
@@ -141,7 +141,7 @@ class Lake:
         import duckdb
 
         self.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=_SPILL, dir=self.root) as spill, duckdb.connect() as connection:
+        with tempfile.TemporaryDirectory(prefix=SPILL_PREFIX, dir=self.root) as spill, duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute(f"SET temp_directory = {literal(spill)}")
             if memory_limit is not None:
@@ -165,7 +165,7 @@ class Lake:
         """Fill `judged` with what partitions of a source hold, so that `write` gives the same bytes again."""
         chosen = list(partitions)
         self.prepare(connection, source)
-        if files := [str(path) for partition in chosen for path in self.data_files(partition)]:
+        if files := [exact(path) for partition in chosen for path in self.data_files(partition)]:
             columns = ", ".join(identifier(name) for name in ("day", "file", "n", *_names(source), "extra"))
             behind = "arrived_date, landed_file, landed_row"
             stored = ", ".join([behind, *(identifier(name) for name in _names(source)), "extra"])
@@ -173,7 +173,7 @@ class Lake:
                 f"INSERT INTO judged ({columns}) SELECT {stored} FROM read_parquet(?, hive_partitioning = false)", [files]
             )
         for partition in chosen:
-            if refused := [str(path) for path in self.refused_files(partition)]:
+            if refused := [exact(path) for path in self.refused_files(partition)]:
                 connection.execute(
                     "INSERT INTO judged (day, file, n, reasons, raw) SELECT ?, landed_file, landed_row, [reason], row::VARCHAR "
                     "FROM read_parquet(?, hive_partitioning = false)",
@@ -236,7 +236,7 @@ class Lake:
     def sweep(self) -> int:
         """Remove what killed runs left behind: files that no manifest names, and spilled rows; returns how many."""
         removed = 0
-        for spill in self.root.glob(f"{_SPILL}*"):
+        for spill in self.root.glob(f"{SPILL_PREFIX}*"):
             shutil.rmtree(spill)
             removed += 1
         for source in CONTRACT:

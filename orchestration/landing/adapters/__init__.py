@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from orchestration.errors import UserError
-from orchestration.sql import literal
+from orchestration.sql import exact, literal
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def load(connection: duckdb.DuckDBPyConnection, reader: str, files: Sequence[Pat
         if not file.is_file():
             raise UserError(f"{file} does not exist")
     names = ", ".join(file.name for file in files)
-    quoted = ", ".join(literal(str(file)) for file in files)
+    quoted = ", ".join(literal(exact(file)) for file in files)
     scan = reader.replace("$files", f"[{quoted}]")
     try:
         found = {str(row[0]) for row in connection.execute(f"DESCRIBE FROM {scan}").fetchall()}
