@@ -46,3 +46,13 @@
 {% macro duckdb__average_seconds(from_at, to_at) -%}
   sum(epoch_us({{ to_at }}) - epoch_us({{ from_at }})) / 1e6 / nullif(count({{ to_at }} - {{ from_at }}), 0)
 {%- endmacro %}
+
+{#- One row per part of a text between separators. -#}
+{% macro parts_of(text, separator) %}{{ return(adapter.dispatch("parts_of")(text, separator)) }}{% endmacro %}
+{% macro duckdb__parts_of(text, separator) -%} unnest(string_split({{ text }}, '{{ separator }}')) {%- endmacro %}
+
+{#- Distinct texts of a group in alphabetical order, separated. -#}
+{% macro joined_texts(text, separator) %}{{ return(adapter.dispatch("joined_texts")(text, separator)) }}{% endmacro %}
+{% macro duckdb__joined_texts(text, separator) -%}
+  string_agg(distinct {{ text }}, '{{ separator }}' order by {{ text }})
+{%- endmacro %}
