@@ -28,7 +28,7 @@ from expectations.checks import (
 
 # What a lifetime value is predicted for, and what the column `method` says: models, or why there is none.
 _HORIZONS = (12, 24, 36)
-_NO_MODEL = ("none: too few customers", "none: no stable fit")
+_NO_MODEL = ("none: too few customers", "none: no stable fit", "none: no subscriptions")
 _SHOP_METHOD = "bg_nbd_gamma_gamma"
 _COHORT_METHODS = ("sbg", _SHOP_METHOD, f"sbg+{_SHOP_METHOD}", *_NO_MODEL)
 
@@ -385,7 +385,8 @@ def ltv_cac(context: Context) -> list[Check]:
     unknown = f"""
         SELECT *,
             coalesce(month < min(month) FILTER (WHERE spend IS NOT NULL) OVER (), true) AS spend_is_unknown,
-            coalesce(month < min(month) FILTER (WHERE paid_customer_count IS NOT NULL) OVER (), true) AS paid_customer_count_is_unknown,
+            coalesce(month < min(month) FILTER (WHERE paid_customer_count IS NOT NULL) OVER (), true)
+                AS paid_customer_count_is_unknown,
             {", ".join(f"count({name}) OVER () = 0 AS {name}_is_unknown" for name in ("signup_count", *_LTV_CAC_MADE))}
         FROM {table(mart)}"""
     shares = f"""

@@ -121,6 +121,11 @@ class Known:
         return first_landed(self._facts.get(source, ()), key)
 
     @cached_property
+    def event_names(self) -> set[str]:
+        """Names of events, as the core knows them, that have arrived; whoever sent them."""
+        return {self._names.get(row["event"], row["event"]) for row in unique_events(self._facts.get("events", ()))}
+
+    @cached_property
     def actions(self) -> list[Action]:
         """Events of accounts that are no bot's, of the 90 days."""
         arrived: dict[str, date] = {}

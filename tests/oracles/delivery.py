@@ -4,13 +4,13 @@ Belongs here: when each first happened and first arrived, and what a figure lack
 figure is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from orchestration.landing.contract import CONTRACT
-from tests.oracles.persons import unique_events
-from tests.oracles.reporting import Facts, Reporting
+from tests.oracles.persons import first_landed, latest_state, unique_events
+from tests.oracles.reporting import Facts, Reporting, Row
 
 
 class Delivered(NamedTuple):
@@ -24,23 +24,34 @@ def delivery(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] 
     """By source (`orders`), column (`feedback.answered_at`) and value (`wecom.kind=friend_accepted`)."""
     names = event_names or {}
     found: dict[str, Delivered] = {}
-    arrived: dict[str, date] = {}
-    for row in facts.get("events", ()):
-        arrived[row["event_id"]] = min(arrived.get(row["event_id"], date.max), row["arrived_date"])
     for source, rows in facts.items():
-        for row in unique_events(rows) if source == "events" else rows:
-            at = row[CONTRACT[source].happened_at]
+        contract = CONTRACT[source]
+        arrived: dict[tuple[Any, ...], date] = {}
+        for row in rows:
+            key = tuple(row.get(name) for name in contract.key)
+            arrived[key] = min(arrived.get(key, date.max), row["arrived_date"])
+        for row in _facts(source, rows):
+            at = row[contract.happened_at]
             day = at if type(at) is date else reporting.day(at)
-            landed = min(row["arrived_date"], arrived[row["event_id"]]) if source == "events" else row["arrived_date"]
             values = {name: value for name, value in row.items() if value is not None}
             if source == "events":
                 values["event"] = names.get(row["event"], row["event"])
                 if values["event"] != "feature_used":
                     values.pop("feature", None)
+            landed = arrived[tuple(row.get(name) for name in contract.key)]
             for name in [source, *(f"{source}.{key}" for key in values), *(f"{source}.{key}={values[key]}" for key in values)]:
                 before = found.get(name, Delivered(date.max, date.max))
                 found[name] = Delivered(min(before.happened, day), min(before.arrived, landed))
     return found
+
+
+def _facts(source: str, rows: Sequence[Row]) -> list[Row]:
+    """One row per key: what became of its copies."""
+    if source == "events":
+        return unique_events(rows)
+    contract = CONTRACT[source]
+    filled = [{**dict.fromkeys(contract.key), **row} for row in rows]
+    return (latest_state if contract.latest_by else first_landed)(filled, list(contract.key))
 
 
 def missing(requires: str, delivered: Mapping[str, Delivered]) -> str | None:

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
+from tests.oracles.delivery import delivery
 from tests.oracles.ltv import _customer, customer_amounts
 from tests.oracles.mrr import state_on
 from tests.oracles.persons import NO_PURCHASE, SEEDS, People, Person, first_landed, people
@@ -41,10 +42,18 @@ def retention_cohorts(facts: Facts, reporting: Reporting) -> dict[Key, dict[str,
         if ordered[person_id]:
             joined["first_order"][person_id] = min(ordered[person_id])
 
+    tells = {"signup": "events", "first_payment": "subscriptions"}
     accounts, paid = _paying_accounts(facts, reporting, found)
     for account_id, account in accounts.items():
         if account.first_seen_day is not None and not account.is_internal:
             joined["first_payment"][account_id] = account.first_seen_day
+
+    for cohort_event, source in tells.items():
+        # Who joined before anything could tell of a return is in no cohort.
+        first = _first_month(facts, source, reporting)
+        joined[cohort_event] = {
+            person_id: day for person_id, day in joined[cohort_event].items() if first is not None and day >= first
+        }
 
     rows: dict[Key, dict[str, Any]] = {}
     for cohort_event, days in joined.items():
@@ -94,6 +103,11 @@ def _paying_accounts(facts: Facts, reporting: Reporting, found: People) -> tuple
                 paid[f"c:{state[0]['account_id']}"].add(day)
             day += timedelta(days=1)
     return accounts, paid
+
+
+def _first_month(facts: Facts, source: str, reporting: Reporting) -> date | None:
+    delivered = delivery({source: facts.get(source, ())}, reporting).get(source)
+    return None if delivered is None else reporting.period("month", delivered.happened)
 
 
 def _last_day(grain: str, day: date, reporting: Reporting) -> date:
