@@ -191,7 +191,7 @@ CORRUPTIONS = [
     (ENGAGEMENT, "UPDATE {mart} SET core_feature_user_count = 1000", "core_feature_user_count.within_active"),
     (ENGAGEMENT, "UPDATE {mart} SET session_count = 0", "session_minutes_avg.null_where_nobody"),
     (ENGAGEMENT, "UPDATE {mart} SET session_minutes_median = NULL", "session_minutes_median.null_where_nobody"),
-    (ENGAGEMENT, "UPDATE {mart} SET features_used_avg = NULL", "features_used_avg.null_where_nobody"),
+    (ENGAGEMENT, "UPDATE {mart} SET features_used_avg = NULL WHERE dimension = 'all'", "features_used_avg.null_where_nobody"),
     (ENGAGEMENT, "UPDATE {mart} SET features_used_avg = -1", "features_used_avg.range"),
     (ENGAGEMENT, "UPDATE {mart} SET streak_days_avg = 0.5", "streak_days_avg.range"),
     (ENGAGEMENT, "UPDATE {mart} SET streak_days_avg = 46", "streak_days_avg.within_days"),
