@@ -353,8 +353,7 @@ CHANNELS = (
     "all",
 )
 _LTV_CAC_COUNTS = ("signup_count", "new_customer_count", "paid_customer_count")
-_LTV_CAC_MADE = ("new_customer_count", "revenue", "margin")
-_LTV_CAC_SOURCED = ("spend", *_LTV_CAC_COUNTS, "revenue", "margin")
+_LTV_CAC_SOURCED = ("spend", *_LTV_CAC_COUNTS)
 _LTV_CAC_SUMS = ("spend", "impressions", "clicks", *_LTV_CAC_COUNTS, "revenue", "margin")
 # Money is rounded to a hundredth in each channel and month.
 _CELL_TOLERANCE = {"spend": "0.005"}
@@ -387,7 +386,7 @@ def ltv_cac(context: Context) -> list[Check]:
             coalesce(month < min(month) FILTER (WHERE spend IS NOT NULL) OVER (), true) AS spend_is_unknown,
             coalesce(month < min(month) FILTER (WHERE paid_customer_count IS NOT NULL) OVER (), true)
                 AS paid_customer_count_is_unknown,
-            {", ".join(f"count({name}) OVER () = 0 AS {name}_is_unknown" for name in ("signup_count", *_LTV_CAC_MADE))}
+            {", ".join(f"count({name}) OVER () = 0 AS {name}_is_unknown" for name in ("signup_count", "new_customer_count"))}
         FROM {table(mart)}"""
     shares = f"""
         SELECT *, sum(signup_count) FILTER (WHERE channel = 'all') OVER (PARTITION BY month) AS month_signup_count
@@ -396,6 +395,15 @@ def ltv_cac(context: Context) -> list[Check]:
         *schema(mart, LTV_CAC_COLUMNS),
         row_count(context, mart, shrink=0.5, growth=3),
         *not_null([*LTV_CAC_GRAIN, "is_complete"]),
+        *(
+            holds(
+                mart,
+                f"{name}.null_where_unknown",
+                f"({name} IS NULL) = (new_customer_count IS NULL)",
+                f"The {name} of customers is known where their number is.",
+            )
+            for name in ("revenue", "margin")
+        ),
         holds(
             mart,
             "undelivered.in_whole",

@@ -255,7 +255,7 @@ CORRUPTIONS = [
     (MRR, "UPDATE {mart} SET arpa = coalesce(closing_mrr / nullif(opening_account_count, 0), 0)", "arpa.matches"),
     (MRR, "UPDATE {mart} SET is_complete = false", "is_complete.matches"),
     (MRR, "ALTER TABLE {mart} ALTER closing_mrr TYPE DOUBLE", "types"),
-    (CAC, "UPDATE {mart} SET revenue = NULL", "revenue.not_null"),
+    (CAC, "UPDATE {mart} SET revenue = NULL", "revenue.null_where_unknown"),
     (CAC, "UPDATE {mart} SET channel = 'podcast' WHERE channel = 'email'", "channel.known"),
     (CAC, "UPDATE {mart} SET spend = -spend", "spend.range"),
     (CAC, "UPDATE {mart} SET month = month + 14", "month.aligned"),
