@@ -47,12 +47,12 @@
   sum(epoch_us({{ to_at }}) - epoch_us({{ from_at }})) / 1e6 / nullif(count({{ to_at }} - {{ from_at }}), 0)
 {%- endmacro %}
 
-{#- One row per part of a text between separators. -#}
+{#- One row per part of a text between separators (a literal of SQL). -#}
 {% macro parts_of(text, separator) %}{{ return(adapter.dispatch("parts_of")(text, separator)) }}{% endmacro %}
-{% macro duckdb__parts_of(text, separator) -%} unnest(string_split({{ text }}, '{{ separator }}')) {%- endmacro %}
+{% macro duckdb__parts_of(text, separator) -%} unnest(string_split({{ text }}, {{ separator }})) {%- endmacro %}
 
-{#- Distinct texts of a group in alphabetical order, separated. -#}
+{#- Distinct texts of a group in alphabetical order, separated by a literal of SQL. -#}
 {% macro joined_texts(text, separator) %}{{ return(adapter.dispatch("joined_texts")(text, separator)) }}{% endmacro %}
 {% macro duckdb__joined_texts(text, separator) -%}
-  string_agg(distinct {{ text }}, '{{ separator }}' order by {{ text }})
+  string_agg(distinct {{ text }}, {{ separator }} order by {{ text }})
 {%- endmacro %}

@@ -25,5 +25,7 @@ select
   as_of_date,
   account_id,
   {{ weighted_mean_of_known({"volume_share": 40, "answered_share": 20, "solved_share": 20, "short_share": 20}) }} as support_engagement_score,
-  {{ names_of_unknown({"volume_share": "tickets", "answered_share": "first_responses", "solved_share": "resolutions", "short_share": "contacts"}) }} as missing_support_terms
+  {{ names_of_unknown({
+    "volume_share": "tickets", "answered_share": "first_responses", "solved_share": "resolutions", "short_share": "contacts"
+  }) }} as missing_support_terms
 from shares

@@ -12,7 +12,7 @@ facts as (
 needs as (
   select
     metric,
-    {{ parts_of("requires", "; ") }} as need
+    {{ parts_of("requires", "'; '") }} as need
   from definitions
   where requires is not null
 ),
@@ -21,7 +21,7 @@ alternatives as (
   select
     metric,
     need,
-    {{ parts_of("need", " or ") }} as fact
+    {{ parts_of("need", "' or '") }} as fact
   from needs
 ),
 
@@ -58,7 +58,7 @@ met as (
     need,
     max(case when is_delivered then 1 else 0 end) = 1 as is_met,
     min(case when is_delivered then first_date end) as first_date,
-    {{ joined_texts("explanation", " or ") }} as explanation
+    {{ joined_texts("explanation", "' or '") }} as explanation
   from explained
   group by metric, need
 )
@@ -67,7 +67,7 @@ select
   definitions.metric,
   count(case when not met.is_met then met.need end) = 0 as is_met,
   max(met.first_date) as first_date,
-  {{ joined_texts("case when not met.is_met then met.explanation end", " and ") }} as missing_reason
+  {{ joined_texts("case when not met.is_met then met.explanation end", "' and '") }} as missing_reason
 from definitions
 left join met on definitions.metric = met.metric
 group by definitions.metric

@@ -35,10 +35,10 @@ cohorts as (
 
   union all
 
-  select 'signup' as cohort_event, person_id, signed_up_date as cohort_date
+  select 'signup' as cohort_event, persons.person_id, persons.signed_up_date as cohort_date
   from persons
   cross join delivered
-  where signed_up_date >= delivered.events_month
+  where persons.signed_up_date >= delivered.events_month
 
   union all
 

@@ -83,7 +83,6 @@ figures as (
   from published
 ),
 
--- Without a fact that a metric needs it is unknown, not 0.
 valued as (
   select
     figures.*,
@@ -91,8 +90,7 @@ valued as (
     {{ metric_period_start("definitions.period", days_after("figures.period_start", -1)) }} as previous_start
   from figures
   inner join {{ ref("int_metrics__definitions") }} as definitions on figures.metric = definitions.metric
-  inner join {{ ref("int_metrics__requirements") }} as requirements on figures.metric = requirements.metric
-  where requirements.is_met
+  inner join {{ ref("int_metrics__requirements") }} as requirements on figures.metric = requirements.metric and requirements.is_met
 ),
 
 -- The growth of a period that is not over, or after one that was not whole, is none yet.

@@ -5,15 +5,6 @@ with cohorts as (
   select * from {{ ref("int_revenue__channel_cohorts") }}
 ),
 
--- Whether anything says who signed up and who paid, and from which month on what was spent.
-delivered as (
-  select
-    max(case when fact = 'users' then 1 else 0 end) = 1 as has_users,
-    max(case when fact in ('orders', 'payments') then 1 else 0 end) = 1 as has_payments,
-    {{ period_start("month", "min(case when fact = 'ad_spend' then first_date end)") }} as first_spend_month
-  from {{ ref("int_delivery__facts") }}
-),
-
 earned as (
   select
     cohort_month,
@@ -28,21 +19,11 @@ earned as (
 -- channels add up to all.
 channels as (
   select
-    months.month,
-    months.channel,
-    case when months.month >= delivered.first_spend_month then months.spend end as spend,
-    months.impressions,
-    months.clicks,
-    case when delivered.has_users then months.signup_count end as signup_count,
-    case when delivered.has_payments then months.new_customer_count end as new_customer_count,
-    case
-      when delivered.has_payments and months.month >= delivered.first_spend_month
-        then case when months.spend > 0 then months.new_customer_count else 0 end
-    end as paid_customer_count,
-    case when delivered.has_payments then coalesce(earned.revenue, 0) end as revenue,
-    case when delivered.has_payments then coalesce(earned.margin, 0) end as margin
+    months.*,
+    case when months.spend > 0 then 1 when months.spend = 0 then 0 end * months.new_customer_count as paid_customer_count,
+    case when months.new_customer_count is not null then coalesce(earned.revenue, 0) end as revenue,
+    case when months.new_customer_count is not null then coalesce(earned.margin, 0) end as margin
   from {{ ref("int_acquisition__channel_months") }} as months
-  cross join delivered
   left join earned on months.month = earned.cohort_month and months.channel = earned.channel
 ),
 
