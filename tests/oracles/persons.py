@@ -156,7 +156,7 @@ def unique_events(rows: Iterable[Row]) -> list[Row]:
 
 
 def counted(facts: Facts, reporting: Reporting) -> Facts:
-    """Facts without orders, payments, subscription changes and users of a day after `data_through`: one row per key is chosen first."""
+    """Facts without rows of a day after `data_through`; of each key one row is chosen first."""
     dated = (("orders", ["order_id"], "ordered_at"), ("payments", ["payment_id"], "paid_at"))
     dated += (("subscriptions", ["subscription_id", "changed_at"], "changed_at"), ("users", ["user_id"], "signed_up_at"))
     kept = dict(facts)
@@ -211,23 +211,10 @@ def cut(events: list[Event], reporting: Reporting) -> list[list[Event]]:
 
 
 CLICK_IDS = frozenset(
-    [
-        "gclid",
-        "gbraid",
-        "wbraid",
-        "msclkid",
-        "bd_vid",
-        "yclid",
-        "dclid",
-        "ttclid",
-        "twclid",
-        "li_fat_id",
-        "rdt_cid",
-        "sccid",
-        "qz_gdt",
-        "fbclid",
-        "igshid",
-    ]
+    {
+        *("gclid", "gbraid", "wbraid", "msclkid", "bd_vid", "yclid", "dclid", "ttclid"),
+        *("twclid", "li_fat_id", "rdt_cid", "sccid", "qz_gdt", "fbclid", "igshid"),
+    }
 )
 
 
@@ -260,7 +247,7 @@ def click_id_of(page: str | None) -> str | None:
 
 
 def touch_of(events: Sequence[Event]) -> dict[str, Any]:
-    """What a session says of itself: its source whole from the first event with any, device and place each from the first with one."""
+    """A session's touch: its source whole from the first event with any, device and place each from the first known."""
     found: dict[str, Any] = dict.fromkeys((*SOURCE, *VISITOR))
     for event in events:
         source = {**{name: event.row.get(name) for name in SOURCE}, "click_id": click_id_of(event.row.get("page"))}
