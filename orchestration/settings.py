@@ -196,7 +196,7 @@ class Config(_Frozen):
             *("accounts.google.com", "appleid.apple.com", "login.microsoftonline.com", "login.live.com", "login.yahoo.com"),
             *("paypal.com", "checkout.stripe.com", "alipay.com", "tenpay.com", "adyen.com", "klarna.com", "localhost"),
         ),
-        description="hosts, with their subdomains, whose visits have no source: sign-in and payment pages; add the company's own domains",
+        description="hosts (and subdomains) that are no source of visits: sign-in and payment pages; add your own domains",
     )
     max_identity_links: Annotated[int, Field(ge=1, strict=True)] = Field(
         20, description="ids that one id may be linked to; with more it is a shared device or a test user and joins nobody"

@@ -33,10 +33,10 @@ normalised as (
     end as source_text
   from hosts
   left join (
-    select distinct hosts.host
-    from hosts
+    select distinct referring.host
+    from hosts as referring
     inner join {{ source("control", "ignored_referrers") }} as referrers
-      on hosts.host = referrers.host or hosts.host like '%.' || referrers.host
+      on referring.host = referrers.host or referring.host like '%.' || referrers.host
   ) as ignored on hosts.host = ignored.host
 ),
 
