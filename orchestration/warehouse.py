@@ -51,6 +51,7 @@ create or replace table control.run (data_through date, is_rebuild boolean);
 create or replace table control.landed_sources (source varchar, is_landed boolean);
 create or replace table control.event_names (landed_name varchar, core_name varchar);
 create or replace table control.denied_ids (denied_id varchar);
+create or replace table control.ignored_referrers (host varchar);
 create or replace table control.funnel_steps (
   funnel varchar, step_number integer, step varchar, event varchar, window_seconds bigint
 );
@@ -259,6 +260,7 @@ class Warehouse:
         config = self._settings.config
         _insert(connection, "control.event_names", list(config.event_names.items()))
         _insert(connection, "control.denied_ids", [(denied,) for denied in config.identity_deny_list])
+        _insert(connection, "control.ignored_referrers", [(host,) for host in config.ignored_referrers])
         # As text: DuckDB takes a bound Decimal with a positive exponent (1E+3) for another number.
         _insert(connection, "control.metric_targets", [(name, format(target, "f")) for name, target in config.targets.items()])
         _insert(

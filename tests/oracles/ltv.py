@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
-from tests.oracles.persons import NO_PURCHASE, People, Person, first_landed, latest_state, people
+from tests.oracles.persons import NO_PURCHASE, People, Person, counted, first_landed, latest_state, people
 from tests.oracles.reporting import Facts, Reporting, Row
 
 DIMENSIONS = ("channel", "country")
@@ -94,6 +94,7 @@ def predicted_cohorts(predictions: Sequence[Row]) -> dict[tuple[date, str, str],
 def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[Amount]:
     """What orders and payments mean for customers, each converted on its own day and held to four decimals."""
     rates = Rates(facts, reporting)
+    facts = counted(facts, reporting)
     amounts = []
     for order in first_landed(facts.get("orders", ()), ["order_id"]):
         day = reporting.day(order["ordered_at"])

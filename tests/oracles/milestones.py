@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 
-from tests.oracles.persons import first_landed, people
+from tests.oracles.persons import counted, first_landed, people
 from tests.oracles.reporting import Facts, Reporting
 
 
@@ -17,6 +17,7 @@ def milestones(
 ) -> list[tuple[str, str, datetime]]:
     """(person, milestone, time): the third distinct active day after the first value's, and the first subscription payment."""
     found = people(facts, reporting, event_names)
+    facts = counted(facts, reporting)
     reached: list[tuple[str, str, datetime]] = []
     for person_id in {event.person_id for event in found.events}:
         events = [event for event in found.events if event.person_id == person_id]

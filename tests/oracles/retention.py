@@ -13,7 +13,7 @@ from typing import Any
 from tests.oracles.delivery import delivery
 from tests.oracles.ltv import _customer, customer_amounts
 from tests.oracles.mrr import state_on
-from tests.oracles.persons import NO_PURCHASE, SEEDS, People, Person, first_landed, people
+from tests.oracles.persons import NO_PURCHASE, SEEDS, People, Person, counted, first_landed, people
 from tests.oracles.reporting import Facts, Reporting, Row
 
 GRAINS = ("day", "week", "month")
@@ -23,6 +23,7 @@ Key = tuple[str, str, str, date, str, str, int]
 def retention_cohorts(facts: Facts, reporting: Reporting) -> dict[Key, dict[str, Any]]:
     """Rows by (cohort_event, rule, cohort_grain, cohort_start, dimension, segment, period_index); cells that have begun."""
     found = people(facts, reporting)
+    facts = counted(facts, reporting)
     seen: dict[str, set[date]] = defaultdict(set)
     for event in found.events:
         seen[event.person_id].add(event.day)

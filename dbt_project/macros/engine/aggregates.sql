@@ -35,6 +35,17 @@
 {% macro matches(text, pattern) %}{{ return(adapter.dispatch("matches")(text, pattern)) }}{% endmacro %}
 {% macro duckdb__matches(text, pattern) -%} regexp_matches({{ text }}, {{ pattern }}) {%- endmacro %}
 
+{#- Name of the advertising click id in an address's query, lower case; NULL without one. -#}
+{% macro click_id_of(address) %}{{ return(adapter.dispatch("click_id_of")(address)) }}{% endmacro %}
+{% macro duckdb__click_id_of(address) -%}
+  nullif(
+    regexp_extract(
+      lower({{ address }}),
+      '[?&#](gclid|gbraid|wbraid|msclkid|bd_vid|yclid|dclid|ttclid|twclid|li_fat_id|rdt_cid|sccid|qz_gdt|fbclid|igshid)=[^&#]', 1
+    ), ''
+  )
+{%- endmacro %}
+
 {#- Host of an address, lower case, without `www.`; NULL when there is none. -#}
 {% macro host_of(address) %}{{ return(adapter.dispatch("host_of")(address)) }}{% endmacro %}
 {% macro duckdb__host_of(address) -%}

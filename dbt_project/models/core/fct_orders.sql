@@ -1,5 +1,9 @@
+-- A fact after `data_through` counts when its day has come.
 with orders as (
-  select * from {{ ref("stg_orders") }}
+  select orders.*
+  from {{ ref("stg_orders") }} as orders
+  cross join {{ source("control", "run") }} as run
+  where orders.ordered_date <= run.data_through
 )
 
 select
