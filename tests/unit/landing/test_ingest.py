@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestration.errors import UserError
-from orchestration.landing.contract import CONTRACT, SUBSCRIPTION_STATUSES, LAKE_COLUMNS
+from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, SUBSCRIPTION_STATUSES
 from orchestration.landing.erasure import Ledger
 from orchestration.landing.ingest import IngestError, ingest, landed, pending
 from orchestration.landing.lake import Lake
