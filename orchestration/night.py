@@ -567,7 +567,6 @@ class Night:
                 connection,
                 files,
                 currency=self.settings.config.reporting_currency,
-                timezone=self.settings.config.reporting_timezone,
                 through=self._planned.data_through,
                 times={
                     (partition.arrived_date, file.name): file.mtime_ns

@@ -20,7 +20,6 @@ def advertised(
     files: Mapping[str, Sequence[str]],
     *,
     currency: str,
-    timezone: str,
     through: date,
     times: Mapping[tuple[date, str], int],
 ) -> dict[str, int | Decimal]:
@@ -39,7 +38,7 @@ def advertised(
         f"(SELECT {columns} LIMIT 0) UNION ALL BY NAME"
         " FROM read_parquet($ad_spend, hive_partitioning = false, union_by_name = true)"
     )
-    written = "coalesce(updated_at, timezone('UTC', timezone($timezone, arrived_date::TIMESTAMP)))"
+    written = "coalesce(updated_at, arrived_date::TIMESTAMP)"
     at = "($moments::BIGINT[])[list_position($names::VARCHAR[], arrived_date::VARCHAR || '/' || landed_file)]"
     place = f"({written}, arrived_date, coalesce(({at}), 0), landed_file)"
     state = f"SELECT *, {place} AS place FROM ({landed})"
@@ -68,7 +67,6 @@ def advertised(
         {
             **{source: list(found) for source, found in files.items() if found},
             "currency": currency,
-            "timezone": timezone,
             "through": through,
             "names": [f"{day}/{name}" for day, name in times],
             "moments": list(times.values()),

@@ -45,7 +45,7 @@
 -#}
 {% macro landing_order(source_name) -%}
   {%- set rule = landing_keys()[source_name] -%}
-  {%- if rule.get("dated") -%} coalesce(updated_at, {{ local_midnight("arrived_date") }}) desc, {% endif -%}
+  {%- if rule.get("dated") -%} coalesce(updated_at, cast(arrived_date as timestamp)) desc, {% endif -%}
   {%- set direction = " desc" if rule.get("latest") else "" -%}
   arrived_date{{ direction }}, coalesce(landed_ns, 0){{ direction }}, landed_file{{ direction }}, landed_row{{ direction }}
 {%- endmacro %}
@@ -76,4 +76,33 @@
     from ({{ landed_rows(source_name) }}) as landed
   ) as ranked
   where copy_number = 1
+{%- endmacro %}
+
+{#-
+  What was known of each key day by day: the state that stands from `arrived_date`, the day on which it arrived, until `known_until`, the day
+  on which a later one did (NULL: until today). Nothing that arrived afterwards shows in what was known on a day.
+-#}
+{% macro known_states(source_name, columns) -%}
+  {%- set key = landing_keys()[source_name]["key"] | join(", ") -%}
+  select
+    {{ columns | join(",\n    ") }},
+    arrived_date,
+    lead(arrived_date) over (partition by {{ key }} order by arrived_date) as known_until
+  from (
+    select
+      *,
+      min(state_number) over (
+        partition by {{ key }} order by arrived_date range between unbounded preceding and current row
+      ) as latest_state_number
+    from (
+      select *, {{ copy_number(source_name) }} as state_number
+      from ({{ landed_rows(source_name) }}) as landed
+    ) as numbered
+  ) as known
+  where state_number = latest_state_number
+{%- endmacro %}
+
+{#- Whether a row of `known_states` is what was known on a day. -#}
+{% macro is_known_on(states, day) -%}
+  {{ states }}.arrived_date <= {{ day }} and {{ day }} < coalesce({{ states }}.known_until, {{ days_after(day, 1) }})
 {%- endmacro %}

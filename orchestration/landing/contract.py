@@ -84,7 +84,7 @@ class Keep(Enum):
 
     FIRST: the fact is immutable, so the row that was received or arrived first is the fact and later ones are copies of it.
     LATEST: the row is a state, and a later one replaces it: by `updated_at` where the source has it (a row without one counts as
-    written when its arrival day began), then by arrival day, the time of the file, its name and the row's number in it.
+    written when its arrival day began, UTC), then by arrival day, the time of the file, its name and the row's number in it.
     """
 
     FIRST = "first"

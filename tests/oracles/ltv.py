@@ -95,7 +95,7 @@ def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[
     """What orders and payments mean for customers, each converted on its own day and held to four decimals."""
     rates = Rates(facts, reporting)
     amounts = []
-    for order in first_landed(facts.get("orders", ()), ["order_id"]):
+    for order in latest_state(facts.get("orders", ()), ["order_id"]):
         day = reporting.day(order["ordered_at"])
         is_purchase = (order.get("status") or "").lower() not in NO_PURCHASE
         paid, refunded, cost = (
@@ -109,7 +109,7 @@ def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[
         margin = revenue * reporting.gross_margin if cost is None else revenue - cost
         amounts.append(Amount(found.identities.of_user(order["user_id"]), day, day, revenue, margin, is_purchase))
 
-    payments = first_landed(facts.get("payments", ()), ["payment_id"])
+    payments = latest_state(facts.get("payments", ()), ["payment_id"])
     originals = {payment["payment_id"]: payment for payment in payments if payment["status"] == "succeeded"}
     for payment in payments:
         original = originals.get(payment.get("refund_of") or "") if payment["status"] == "refunded" else None

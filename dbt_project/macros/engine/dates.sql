@@ -6,12 +6,6 @@
   cast({{ timestamp }} at time zone 'UTC' at time zone '{{ var("reporting_timezone") }}' as date)
 {%- endmacro %}
 
-{#- UTC timestamp at which a calendar day begins in the reporting time zone. -#}
-{% macro local_midnight(day) %}{{ return(adapter.dispatch("local_midnight")(day)) }}{% endmacro %}
-{% macro duckdb__local_midnight(day) -%}
-  (cast({{ day }} as timestamp) at time zone '{{ var("reporting_timezone") }}' at time zone 'UTC')
-{%- endmacro %}
-
 {#- First day of the period (day, week, month, quarter or year) that a day lies in; weeks start as configured. -#}
 {% macro period_start(grain, day) %}{{ return(adapter.dispatch("period_start")(grain, day)) }}{% endmacro %}
 {% macro duckdb__period_start(grain, day) -%}

@@ -45,19 +45,15 @@ def files(tmp_path) -> dict[str, list[str]]:
 @pytest.mark.parametrize(("currency", "spend"), [("USD", "8"), ("CNY", "45")])
 def test_the_latest_state_of_a_key_counts_at_the_last_rate_of_its_day(files, currency, spend):
     # In dollars 10 × .1 + 20 × .2 + 3; in renminbi 10 + 20 + 3 / .2.
-    told = advertised(duckdb.connect(), files, currency=currency, timezone="UTC", times=TIMES, through=date(2026, 1, 3))
+    told = advertised(duckdb.connect(), files, currency=currency, times=TIMES, through=date(2026, 1, 3))
     assert told == {"impressions": 107, "clicks": 6, "spend": Decimal(spend)}
 
 
 def test_without_rates_what_was_spent_in_the_reporting_currency_counts(files):
-    told = advertised(
-        duckdb.connect(), {**files, "fx_rates": []}, currency="CNY", timezone="UTC", times=TIMES, through=date(2026, 1, 1)
-    )
+    told = advertised(duckdb.connect(), {**files, "fx_rates": []}, currency="CNY", times=TIMES, through=date(2026, 1, 1))
     assert told == {"impressions": 100, "clicks": 5, "spend": Decimal(10)}
 
 
 def test_without_advertising_nothing_was_spent(files):
-    told = advertised(
-        duckdb.connect(), {**files, "ad_spend": []}, currency="USD", timezone="UTC", times=TIMES, through=date(2026, 1, 3)
-    )
+    told = advertised(duckdb.connect(), {**files, "ad_spend": []}, currency="USD", times=TIMES, through=date(2026, 1, 3))
     assert told == {"impressions": 0, "clicks": 0, "spend": 0}

@@ -4,11 +4,10 @@ with ranked as (
   select
     *,
     min(arrived_date) over (partition by {{ key }}) as first_arrived_date,
-    coalesce(updated_at, {{ local_midnight("arrived_date") }}) as written_at,
     dense_rank() over (
       partition by {{ key }}
       order by
-        coalesce(updated_at, {{ local_midnight("arrived_date") }}) desc,
+        coalesce(updated_at, cast(arrived_date as timestamp)) desc,
         arrived_date desc,
         coalesce(landed_ns, 0) desc,
         landed_file desc
