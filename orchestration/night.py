@@ -564,7 +564,15 @@ class Night:
         }
         with self.warehouse.connect(read_only=True) as connection:
             return reconciliation.advertised(
-                connection, files, currency=self.settings.config.reporting_currency, through=self._planned.data_through
+                connection,
+                files,
+                currency=self.settings.config.reporting_currency,
+                through=self._planned.data_through,
+                times={
+                    (partition.arrived_date, file.name): file.mtime_ns
+                    for partition in self._partitions("ad_spend")
+                    for file in partition.landed
+                },
             )
 
     @cached_property

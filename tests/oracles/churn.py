@@ -118,7 +118,7 @@ class Known:
 
     def rows(self, source: str, *key: str) -> list[Row]:
         """Facts of a source, one per key."""
-        return first_landed(self._facts.get(source, ()), key)
+        return (first_landed if source == "fx_rates" else latest_state)(self._facts.get(source, ()), key)
 
     @cached_property
     def event_names(self) -> set[str]:

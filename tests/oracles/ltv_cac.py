@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 from tests.oracles.ltv import NOT_PREDICTED, Amount, Rates, _customer, customer_amounts, predicted_cohorts
-from tests.oracles.persons import channel_of, first_landed, people
+from tests.oracles.persons import channel_of, latest_spend, people
 from tests.oracles.reporting import Facts, Reporting, Row
 
 NOTHING = Decimal(0)
@@ -60,11 +60,7 @@ def channel_months(facts: Facts, reporting: Reporting, predictions: Sequence[Row
 
 def _add_spend(cells: dict[Key, Cell], facts: Facts, reporting: Reporting) -> None:
     rates = Rates(facts, reporting)
-    campaigns = [
-        {**row, "medium": row.get("utm_medium") or "", "campaign": row.get("utm_campaign") or ""}
-        for row in facts.get("ad_spend", ())
-    ]
-    for row in first_landed(campaigns, ["spend_date", "utm_source", "medium", "campaign"]):
+    for row in latest_spend(facts.get("ad_spend", ())):
         if row["spend_date"] > reporting.data_through:
             continue
         cell = cells[reporting.period("month", row["spend_date"]), channel_of(row["utm_source"], row.get("utm_medium"), None)]

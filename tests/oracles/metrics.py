@@ -20,7 +20,7 @@ from tests.oracles.health import health
 from tests.oracles.ltv import Rates, _customer, _owner, customer_amounts, ltv_cohorts
 from tests.oracles.ltv_cac import channel_months
 from tests.oracles.mrr import account_profiles, mrr_months, paid_months
-from tests.oracles.persons import NO_PURCHASE, SEEDS, Event, People, Person, first_landed, latest_state, people
+from tests.oracles.persons import NO_PURCHASE, SEEDS, Event, People, Person, latest_state, people
 from tests.oracles.quality import quality_daily
 from tests.oracles.reporting import Facts, Reporting, Row, arrivals_of
 from tests.oracles.retention import retention_cohorts
@@ -355,7 +355,7 @@ class _Company:
 
     def told(self, source: str, key: str, at: str) -> Iterator[tuple[Mapping[str, Any], date, str | None, str | None]]:
         """Rows of a source that are not staff's, each with its day, channel and country."""
-        for row in first_landed(self.facts.get(source, ()), [key]):
+        for row in latest_state(self.facts.get(source, ()), [key]):
             channel, country, is_internal = self.profile(row)
             if not is_internal:
                 yield row, self.reporting.day(row[at]), channel, country
@@ -423,7 +423,7 @@ def _time_to_value(company: _Company) -> Iterator[Measured]:
 
 def _free_to_paid(company: _Company) -> Iterator[Measured]:
     paid: dict[str, datetime] = {}
-    for payment in first_landed(company.facts.get("payments", ()), ["payment_id"]):
+    for payment in latest_state(company.facts.get("payments", ()), ["payment_id"]):
         owner = _owner(payment, company.people)
         if owner and payment["status"] == "succeeded" and payment.get("kind") in (None, "subscription"):
             paid[owner] = min(paid.get(owner, payment["paid_at"]), payment["paid_at"])
@@ -487,7 +487,7 @@ def _answered(metric: str) -> Measure:
 
     def measure(company: _Company) -> Iterator[Measured]:
         contacts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        for row in first_landed(company.facts.get("wecom", ()), ["interaction_id"]):
+        for row in latest_state(company.facts.get("wecom", ()), ["interaction_id"]):
             if row["kind"] in (asked, answered):
                 contacts[row["contact_id"]].append(row)
         for rows in contacts.values():
@@ -567,7 +567,7 @@ def _revenue(company: _Company) -> Iterator[Measured]:
 
 def _purchases(company: _Company) -> Iterator[Measured]:
     rates = Rates(company.facts, company.reporting)
-    for order in first_landed(company.facts.get("orders", ()), ["order_id"]):
+    for order in latest_state(company.facts.get("orders", ()), ["order_id"]):
         person = company.persons.get(company.people.identities.of_user(order["user_id"]))
         if person and (order.get("status") or "").lower() not in NO_PURCHASE:
             day = company.reporting.day(order["ordered_at"])

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 
-from tests.oracles.persons import counted, first_landed, people
+from tests.oracles.persons import counted, latest_state, people
 from tests.oracles.reporting import Facts, Reporting
 
 
@@ -27,7 +27,7 @@ def milestones(
             if len(later) >= 3:
                 reached.append((person_id, "active_on_third_day", min(event.at for event in events if event.day == later[2])))
     paid: dict[str, list[datetime]] = defaultdict(list)
-    for payment in first_landed(facts.get("payments", ()), ["payment_id"]):
+    for payment in latest_state(facts.get("payments", ()), ["payment_id"]):
         if payment["status"] == "succeeded" and payment.get("kind") in (None, "subscription"):
             if payment.get("user_id"):
                 payers = [payment["user_id"]]

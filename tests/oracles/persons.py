@@ -130,19 +130,29 @@ class People:
     internal: frozenset[str]
 
 
-def first_landed(rows: Iterable[Row], key: Sequence[str]) -> list[Row]:
+def latest_state(rows: Iterable[Row], key: Sequence[str]) -> list[Row]:
     """One row per key: the one that arrived first."""
     return _choose(rows, key, _place)
 
 
 def latest_state(rows: Iterable[Row], key: Sequence[str]) -> list[Row]:
-    """One row per key: the one with the latest `updated_at` (a row without: its arrival), then the one that arrived first."""
+    """One row per key: the one with the latest `updated_at` (a row without: its arrival), then the one that arrived last."""
 
     def order(row: Row) -> Any:
-        updated_at = row.get("updated_at") or datetime.combine(row["arrived_date"], time())
-        return (datetime.max - updated_at, *_place(row))
+        return (row.get("updated_at") or datetime.combine(row["arrived_date"], time()), *_place(row))
 
-    return _choose(rows, key, order)
+    return _choose(sorted(rows, key=order, reverse=True), key, lambda _: 0)
+
+
+def latest_spend(rows: Iterable[Row]) -> list[Row]:
+    """Of each day, campaign and ad what the file with its latest state says: every row that differs from those before it."""
+    key = ("spend_date", "utm_source", "utm_medium", "utm_campaign", "utm_content", "ad_id")
+    said = (*key, "cost", "currency", "impressions", "clicks", "extra")
+    state = ("updated_at", "arrived_date", "landed_file")
+    landed = sorted(rows, key=_place)
+    newest = {tuple(row.get(name) for name in key): [row.get(name) for name in state] for row in latest_state(landed, key)}
+    kept = [row for row in landed if [row.get(name) for name in state] == newest[tuple(row.get(name) for name in key)]]
+    return latest_state(kept, said)
 
 
 def unique_events(rows: Iterable[Row]) -> list[Row]:
@@ -161,7 +171,7 @@ def counted(facts: Facts, reporting: Reporting) -> Facts:
     dated += (("subscriptions", ["subscription_id", "changed_at"], "changed_at"), ("users", ["user_id"], "signed_up_at"))
     kept = dict(facts)
     for source, key, at in dated:
-        choose = latest_state if source == "users" else first_landed
+        choose = latest_state if source == "users" else latest_state
         kept[source] = [row for row in choose(facts.get(source, ()), key) if reporting.day(row[at]) <= reporting.data_through]
     return kept
 
@@ -187,7 +197,7 @@ def people(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | 
     for event in seen:
         events_of[event.person_id].append(event)
     first_sessions = {person_id: cut(members, reporting)[0] for person_id, members in events_of.items()}
-    shoppers = {identities.of_user(row["user_id"]) for row in first_landed(facts.get("orders", ()), ["order_id"])}
+    shoppers = {identities.of_user(row["user_id"]) for row in latest_state(facts.get("orders", ()), ["order_id"])}
     persons = {
         person_id: _person(person_id, first_sessions.get(person_id, []), users_of[person_id], person_id in internal, reporting)
         for person_id in first_sessions.keys() | users_of.keys() | shoppers

@@ -13,7 +13,7 @@ from typing import Any
 from tests.oracles.delivery import delivery
 from tests.oracles.ltv import _customer, customer_amounts
 from tests.oracles.mrr import state_on
-from tests.oracles.persons import NO_PURCHASE, SEEDS, People, Person, counted, first_landed, people
+from tests.oracles.persons import NO_PURCHASE, SEEDS, People, Person, counted, latest_state, people
 from tests.oracles.reporting import Facts, Reporting, Row
 
 GRAINS = ("day", "week", "month")
@@ -28,7 +28,7 @@ def retention_cohorts(facts: Facts, reporting: Reporting) -> dict[Key, dict[str,
     for event in found.events:
         seen[event.person_id].add(event.day)
     ordered: dict[str, set[date]] = defaultdict(set)
-    for order in first_landed(facts.get("orders", ()), ["order_id"]):
+    for order in latest_state(facts.get("orders", ()), ["order_id"]):
         if (order.get("status") or "").lower() not in NO_PURCHASE:
             ordered[found.identities.of_user(order["user_id"])].add(reporting.day(order["ordered_at"]))
 
@@ -93,7 +93,7 @@ def _paying_accounts(facts: Facts, reporting: Reporting, found: People) -> tuple
             known = accounts.get(amount.customer_id) or _customer(amount.customer_id, facts, found)
             accounts[amount.customer_id] = replace(known, first_seen_day=min(known.first_seen_day or amount.day, amount.day))
     histories: dict[str, list[Row]] = defaultdict(list)
-    for row in first_landed(facts.get("subscriptions", ()), ["subscription_id", "changed_at"]):
+    for row in latest_state(facts.get("subscriptions", ()), ["subscription_id", "changed_at"]):
         histories[row["subscription_id"]].append(row)
     paid: dict[str, set[date]] = defaultdict(set)
     for history in histories.values():

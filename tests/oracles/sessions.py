@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.oracles.milestones import milestones
-from tests.oracles.persons import NO_PURCHASE, Event, channel_of, counted, cut, first_landed, people, touch_of
+from tests.oracles.persons import NO_PURCHASE, Event, channel_of, counted, cut, latest_state, people, touch_of
 from tests.oracles.reporting import Facts, Reporting
 
 LOOK_BACK = timedelta(days=30)
@@ -37,7 +37,7 @@ def last_touches(facts: Facts, reporting: Reporting) -> dict[tuple[str, str], di
     for person_id, person in found.persons.items():
         if person.signed_up_at is not None:
             converted[person_id, "signup"] = person.signed_up_at
-    for order in first_landed(facts.get("orders", ()), ["order_id"]):
+    for order in latest_state(facts.get("orders", ()), ["order_id"]):
         if (order.get("status") or "").lower() not in NO_PURCHASE:
             key = found.identities.of_user(order["user_id"]), "first_order"
             converted[key] = min(converted.get(key, order["ordered_at"]), order["ordered_at"])

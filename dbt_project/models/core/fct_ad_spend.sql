@@ -11,6 +11,8 @@ select
   ad_spend.utm_source,
   ad_spend.utm_medium,
   ad_spend.utm_campaign,
+  ad_spend.utm_content,
+  ad_spend.ad_id,
   channels.channel,
   ad_spend.currency as landed_currency,
   ad_spend.cost as landed_cost,

@@ -11,6 +11,7 @@ select
   orders.user_id,
   orders.ordered_at,
   orders.ordered_date,
+  coalesce(orders.refunded_date, orders.ordered_date) as refunded_date,
   orders.currency as landed_currency,
   orders.amount as landed_amount,
   {{ in_reporting_currency("orders.amount", "orders.currency") }} as amount,

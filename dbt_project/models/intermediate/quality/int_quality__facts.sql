@@ -30,7 +30,7 @@ union all
 select
   '{{ name }}' as source,
   facts.landed_date,
-  count(*) as fact_count,
+  {{ "sum(facts.row_count)" if name == "ad_spend" else "count(*)" }} as fact_count,
   null as bot_count,
   {{ "count(internal_users.user_id)" if name in by_users else "null" }} as internal_count
 from {{ ref(model) }} as facts
