@@ -130,7 +130,7 @@ class People:
     internal: frozenset[str]
 
 
-def latest_state(rows: Iterable[Row], key: Sequence[str]) -> list[Row]:
+def first_landed(rows: Iterable[Row], key: Sequence[str]) -> list[Row]:
     """One row per key: the one that arrived first."""
     return _choose(rows, key, _place)
 
@@ -171,8 +171,9 @@ def counted(facts: Facts, reporting: Reporting) -> Facts:
     dated += (("subscriptions", ["subscription_id", "changed_at"], "changed_at"), ("users", ["user_id"], "signed_up_at"))
     kept = dict(facts)
     for source, key, at in dated:
-        choose = latest_state if source == "users" else latest_state
-        kept[source] = [row for row in choose(facts.get(source, ()), key) if reporting.day(row[at]) <= reporting.data_through]
+        kept[source] = [
+            row for row in latest_state(facts.get(source, ()), key) if reporting.day(row[at]) <= reporting.data_through
+        ]
     return kept
 
 
