@@ -65,14 +65,35 @@ class Entry:
 
 @dataclass(frozen=True)
 class Erased:
-    """What was erased: persons, the partitions of lake and quarantine that were rewritten for it, and their changed rows."""
+    """What was erased: persons, the partitions of lake and quarantine that were rewritten for it, and their changed rows.
+
+    A person counts when the lake holds a row of theirs. unknown: requests for an id that is no user's in any row; misnamed: those of
+    them whose id is a device's or an account's.
+    """
 
     persons: int = 0
     partitions: int = 0
     rows: int = 0
+    unknown: int = 0
+    misnamed: int = 0
 
     def __str__(self) -> str:
-        return f"{self.persons:,} {'person' if self.persons == 1 else 'persons'}, {self.partitions:,} partitions rewritten"
+        text = f"{self.persons:,} {'person' if self.persons == 1 else 'persons'}, {self.partitions:,} partitions rewritten"
+        return f"{text}, {self.unknown:,} {_requests(self.unknown)} of nobody known" if self.unknown else text
+
+    @property
+    def warning(self) -> str | None:
+        """What to tell of requests that name no known user, without their ids; None when there are none."""
+        if not self.unknown:
+            return None
+        verb = "names" if self.unknown == 1 else "name"
+        text = f"{self.unknown:,} {_requests(self.unknown)} for erasure {verb} a user_id that no row has; they stay in force for later rows"
+        if self.misnamed:
+            text += (
+                f". The id of {self.misnamed:,} of them is that of a device or an account, whose rows are kept: request the erasure of "
+                "its user_id instead"
+            )
+        return text
 
 
 @dataclass(frozen=True)
@@ -147,7 +168,7 @@ class Ledger:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         entries = tuple(replace(entry, applied_at=entry.applied_at or now) for entry in self.entries)
         before = self.unpublished
-        total = Erased(before.persons + erased.persons, before.partitions + erased.partitions, before.rows + erased.rows)
+        total = Erased(**{name: getattr(before, name) + getattr(erased, name) for name in asdict(before)})
         self._save(_State(entries, total))
 
     def mark_published(self) -> None:
@@ -275,21 +296,58 @@ def rewrite(lake: Lake, ledger: Ledger, *, memory_limit: str | None = None) -> E
     Exactly the partitions that hold one of their rows are replaced, each at once, and equal what ingesting their files again
     would give. Leftovers of killed runs are removed.
     """
-    persons = len({entry.token for entry in ledger.pending})
     partitions = rows = 0
+    refused: set[str] = set()
     with lake.connect(memory_limit) as connection:
         ledger.bind(connection)
         for source in CONTRACT.values():
             if scan := _scan(lake, source):
                 ledger.take_links(connection, source, scan, scan)
         for source in CONTRACT.values():
-            for batch in _batches(lake, _affected(connection, lake, source)):
+            affected, digests = _affected(connection, lake, source)
+            refused |= digests
+            for batch in _batches(lake, affected):
                 lake.load(connection, source, batch)
                 rows += ledger.mask(connection, source)
                 lake.write(connection, batch)
                 partitions += len(batch)
+        known = _known(connection, lake, {entry.token for entry in ledger.pending})
+        known |= {entry.token for entry in ledger.pending if entry.digest in refused}
+        unknown = [entry.digest for entry in ledger.pending if entry.kind == "user" and entry.token not in known]
+        misnamed = _misnamed(connection, lake, unknown)
     lake.sweep()
-    return Erased(persons, partitions, rows)
+    return Erased(len(known), partitions, rows, len(unknown), misnamed)
+
+
+def _known(connection: "duckdb.DuckDBPyConnection", lake: Lake, tokens: Collection[str]) -> set[str]:
+    """Tokens that a row of the lake has, requests aside."""
+    known: set[str] = set()
+    for source in CONTRACT.values():
+        columns = _named(source, Personal.USER, Personal.MENTION)
+        if source.name != REQUESTS and columns and (scan := _scan(lake, source)):
+            for column in columns:
+                found = f"SELECT DISTINCT {column} FROM ({scan}) WHERE {column} IN (SELECT unnest(?::VARCHAR[]))"
+                known |= {token for (token,) in connection.execute(found, [list(tokens)]).fetchall()}
+    return known
+
+
+def _misnamed(connection: "duckdb.DuckDBPyConnection", lake: Lake, digests: Collection[str]) -> int:
+    """How many of these digests are of a device's or an account's id."""
+    misnamed: set[str] = set()
+    for source in CONTRACT.values() if digests else ():
+        columns = _named(source, Personal.ANONYMOUS)
+        columns += [identifier(column.name) for column in source.columns if column.name == "account_id"]
+        if columns and (scan := _scan(lake, source)):
+            for column in columns:
+                ids = f"SELECT DISTINCT {column} AS id FROM ({scan}) WHERE {column} IS NOT NULL"
+                found = f"SELECT digest FROM (SELECT {digest_sql('ledger', 'id')} AS digest FROM ({ids}))"
+                wanted = f"{found} WHERE digest IN (SELECT unnest(?::VARCHAR[]))"
+                misnamed |= {digest for (digest,) in connection.execute(wanted, [list(digests)]).fetchall()}
+    return len(misnamed)
+
+
+def _requests(count: int) -> str:
+    return "request" if count == 1 else "requests"
 
 
 # --- what a source says of persons ---------------------------------------------------------------------------------------------
@@ -371,8 +429,8 @@ def _find(connection: "duckdb.DuckDBPyConnection", source: Source, relation: str
     return _count(connection, "SELECT count(*) FROM found")
 
 
-def _naming(rows: str) -> str:
-    """SQL for `place` of those refused rows (place, refused: JSON) that hold an erased id, as a cell or as a word of one."""
+def _naming(rows: str, selected: str = "place") -> str:
+    """SQL for place and digest, as selected, of refused rows (place, refused: JSON) and the erased ids in them, as a cell or a word."""
     return f"""
         WITH cells AS (
           SELECT place, atom ->> '$' AS cell FROM ({rows}), json_tree(refused) WHERE atom IS NOT NULL
@@ -388,7 +446,7 @@ def _naming(rows: str) -> str:
         ),
         ids AS MATERIALIZED (SELECT DISTINCT word FROM words WHERE word <> ''),
         hashed AS MATERIALIZED (SELECT word, {digest_sql("ledger", "word")} AS digest FROM ids)
-        SELECT DISTINCT place FROM words WHERE word IN (SELECT word FROM hashed SEMI JOIN erased USING (digest))
+        SELECT DISTINCT {selected} FROM words INNER JOIN (FROM hashed SEMI JOIN erased USING (digest)) USING (word)
     """
 
 
@@ -399,10 +457,11 @@ def _scan(lake: Lake, source: Source, partitions: Iterable[Partition] | None = N
     return f"SELECT * FROM read_parquet([{files}], hive_partitioning = false)" if files else None
 
 
-def _affected(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Source) -> list[Partition]:
-    """Partitions that hold a row which `mask` would change, oldest first."""
+def _affected(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Source) -> tuple[list[Partition], set[str]]:
+    """Partitions that hold a row which `mask` would change, oldest first, and the digests that refused rows hold."""
     partitions = lake.partitions(source.name)
     days: set[date] = set()
+    digests: set[str] = set()
     if _ids(source) and (scan := _scan(lake, source, partitions.values())) and _find(connection, source, f"({scan})"):
         users = _named(source, Personal.USER)
         conditions = [
@@ -417,8 +476,10 @@ def _affected(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Sourc
         listed = ", ".join(map(literal, files))
         scan = f"read_parquet([{listed}], filename = true, hive_partitioning = false)"
         rows = f'SELECT filename AS place, "row" AS refused FROM {scan}'
-        days |= {files[path] for (path,) in connection.execute(_naming(rows)).fetchall()}
-    return [partition for day, partition in partitions.items() if day in days]
+        named = connection.execute(_naming(rows, "place, digest")).fetchall()
+        days |= {files[path] for path, _ in named}
+        digests = {digest for _, digest in named}
+    return [partition for day, partition in partitions.items() if day in days], digests
 
 
 def _batches(lake: Lake, partitions: Sequence[Partition]) -> Iterator[list[Partition]]:
