@@ -421,7 +421,7 @@ class Night:
             current = self.releases.current()
             checks = list(report.checks)
             # They are named in the manifest before they go: a night that is killed in between finds them again.
-            holding = self.releases.holding(self.ledger.published_pseudonyms, lambda: self.key)
+            holding = self.releases.holding(self.ledger.published_pseudonyms, lambda: self.key, self.ledger.is_named)
             erased = self.ledger.unpublished
             manifest = candidate.manifest(
                 previous_release_id=None if current is None else current.release_id,

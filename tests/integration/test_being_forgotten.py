@@ -172,7 +172,12 @@ def test_the_night_says_what_it_did_and_names_nobody(asked, erased):
     assert "everything is built (1 person erased)" in said
     # She bought something: the release of before the request publishes her pseudonym.
     pruned = [current(asked)["release_id"]]
-    assert current(erased)["erasure"] == {"persons": 1, "partitions_rewritten": 9, "releases_pruned": pruned, "unknown_requests": 0}
+    assert current(erased)["erasure"] == {
+        "persons": 1,
+        "partitions_rewritten": 9,
+        "releases_pruned": pruned,
+        "unknown_requests": 0,
+    }
     kinds = [kind for kind, *_ in entries(erased)]
     assert kinds == ["anonymous", "anonymous", "anonymous", "contact", "user"]
 

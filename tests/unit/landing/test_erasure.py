@@ -377,6 +377,29 @@ def test_an_ignored_request_and_a_repeated_one_change_nothing(zone):
     assert len(zone.ledger.entries) == 1
 
 
+def test_an_erased_id_goes_from_the_texts_of_other_rows(zone):
+    """As a segment, a value or a word, also percent-encoded; not as a part of one, nor a short one as a word."""
+    named = {
+        "page": ["/u/alice/settings", "/find?who=alice", "/m/al%69ce", "/malice", "/alice2", "/p/7"],
+        "properties": ['{"friend": "alice"}', '{"alice": 1}', '{"text": "seen with alice."}', '{"text": "malice"}'],
+        "utm_campaign": ["alice", "spring"],
+    }
+    rows = [
+        event(f"{name}{number}", anonymous_id="phone", **{name: text})
+        for name, texts in named.items()
+        for number, text in enumerate(texts)
+    ]
+    zone.put("events", DAYS[0], [*rows, event("own", user_id="alice", anonymous_id="laptop")])
+    zone.night()
+    zone.forget(DAYS[1], "alice", "bo")
+    zone.night()
+    kept = {row[0] for name in named for row in zone.rows("events", name) if row[0] is not None}
+    assert {str(text) for text in kept} == {"/malice", "/alice2", "/p/7", '{"text":"malice"}', "spring"}
+    digests = zone.digests()
+    zone.ingest("events", [DAYS[0]])
+    assert zone.digests() == digests
+
+
 def test_a_request_that_names_nobody_is_told_apart_from_one_that_names_a_device(zone):
     """No request is lost: whoever comes by that id later is erased."""
     zone.put("events", DAYS[0], [event("e1", anonymous_id="phone")])
