@@ -508,7 +508,7 @@ def _erase_mentions(connection: "duckdb.DuckDBPyConnection", source: Source) -> 
 
 
 def _naming(rows: str, selected: str = "place") -> str:
-    """SQL for place and digest, as selected, of refused rows (place, refused: JSON) and the erased ids in them, cells or words."""
+    """SQL for place and digest, as selected, of refused rows (place, refused: JSON) with erased ids, as cells or words."""
     return f"""
         WITH cells AS (
           SELECT place, atom ->> '$' AS cell FROM ({rows}), json_tree(refused) WHERE atom IS NOT NULL

@@ -532,8 +532,8 @@ class ReleaseStore:
     ) -> list[str]:
         """Releases that hold one of these pseudonyms of persons or users, newest first; the current one may be among them.
 
-        Pseudonyms of another key than `key` gives cannot be compared: a release that has some counts as holding one. is_named: whether
-        an erased id stands in a relation's column `text`, which is asked of the texts that are no pseudonyms.
+        Pseudonyms of another key than `key` gives cannot be compared: a release that has some counts as holding one.
+        is_named: whether an erased id stands in a relation's column `text`; asked of the texts that are no pseudonyms.
         """
         if not pseudonyms:
             return []
