@@ -94,7 +94,7 @@ class Erased:
         verb = "names" if self.unknown == 1 else "name"
         text = (
             f"{self.unknown:,} {_requests(self.unknown)} for erasure {verb} a user_id that no row has; "
-            "the request stays in force for later rows"
+            "each stays in force for later rows"
         )
         if self.misnamed:
             text += (
@@ -559,9 +559,9 @@ def _affected(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Sourc
         listed = ", ".join(map(literal, files))
         scan = f"read_parquet([{listed}], filename = true, hive_partitioning = false)"
         rows = f'SELECT filename AS place, "row" AS refused FROM {scan}'
-        named = connection.execute(_naming(rows, "place, digest")).fetchall()
-        days |= {files[path] for path, _ in named}
-        digests = {digest for _, digest in named}
+        holding_refused = connection.execute(_naming(rows, "place, digest")).fetchall()
+        days |= {files[path] for path, _ in holding_refused}
+        digests = {digest for _, digest in holding_refused}
     return [partition for day, partition in partitions.items() if day in days], digests
 
 

@@ -1,3 +1,5 @@
+{%- set is_id = "named.decoded is not null or " ~ is_id_by_form("segments.decoded") %}
+
 with entries as (
   select
     *,
@@ -67,7 +69,7 @@ named as (
 pages as (
   select
     segments.path,
-    {{ path_of("case when named.decoded is not null or " ~ is_id_by_form("segments.decoded") ~ " then ':id' else segments.segment end", "segments.place") }} as page
+    {{ path_of("case when " ~ is_id ~ " then ':id' else segments.segment end", "segments.place") }} as page
   from segments
   left join named on segments.decoded = named.decoded
   group by segments.path
