@@ -199,6 +199,8 @@ class Night:
             shutil.rmtree(self.settings.home / "tmp", ignore_errors=True)
             self.ledger.mark_applied(erased)
             stage.rows, stage.detail = erased.rows, str(erased)
+        if erased.warning:
+            _logger.warning("%s", erased.warning)
         return erased
 
     def plan(self, *, as_of: date | None = None, anew: bool = False) -> FoldPlan:
@@ -419,7 +421,7 @@ class Night:
             current = self.releases.current()
             checks = list(report.checks)
             # They are named in the manifest before they go: a night that is killed in between finds them again.
-            holding = self.releases.holding(self.ledger.published_pseudonyms, lambda: self.key)
+            holding = self.releases.holding(self.ledger.published_pseudonyms, lambda: self.key, self.ledger.is_named)
             erased = self.ledger.unpublished
             manifest = candidate.manifest(
                 previous_release_id=None if current is None else current.release_id,
@@ -438,7 +440,9 @@ class Night:
                 ),
                 timings=self.timings,
                 previous_key=None if current is None else current.manifest.key_fingerprint,
-                erasure=ErasureRecord(erased.persons, erased.partitions, tuple(holding)) if erased.persons or holding else None,
+                erasure=ErasureRecord(erased.persons, erased.partitions, tuple(holding), erased.unknown)
+                if erased.persons or erased.unknown or holding
+                else None,
                 schema_changes=self.releases.schema_changes(candidate, self.left_out),
                 changes=self._changes,
             )
