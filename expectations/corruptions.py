@@ -163,7 +163,7 @@ _OF_MART: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     revenue.LTV_CAC: {
-        "null": ("UPDATE {mart} SET revenue = NULL", "revenue.not_null"),
+        "null": ("UPDATE {mart} SET revenue = NULL", "revenue.null_where_unknown"),
         "part": ("DELETE FROM {mart} WHERE channel = 'email'", "spend.channels_add_up"),
         "hundred": ("UPDATE {mart} SET spend = 100 * spend", "roas.matches"),
         "swapped": ("UPDATE {mart} SET revenue = margin, margin = revenue", "margin.within_revenue"),

@@ -201,6 +201,8 @@ class Night:
             shutil.rmtree(self.settings.home / "tmp", ignore_errors=True)
             self.ledger.mark_applied(erased)
             stage.rows, stage.detail = erased.rows, str(erased)
+        if erased.warning:
+            _logger.warning("%s", erased.warning)
         return erased
 
     def plan(self, *, as_of: date | None = None, anew: bool = False) -> FoldPlan:
@@ -421,7 +423,7 @@ class Night:
             current = self.releases.current()
             checks = list(report.checks)
             # They are named in the manifest before they go: a night that is killed in between finds them again.
-            holding = self.releases.holding(self.ledger.published_pseudonyms, lambda: self.key)
+            holding = self.releases.holding(self.ledger.published_pseudonyms, lambda: self.key, self.ledger.is_named)
             erased = self.ledger.unpublished
             manifest = candidate.manifest(
                 previous_release_id=None if current is None else current.release_id,
@@ -440,7 +442,9 @@ class Night:
                 ),
                 timings=self.timings,
                 previous_key=None if current is None else current.manifest.key_fingerprint,
-                erasure=ErasureRecord(erased.persons, erased.partitions, tuple(holding)) if erased.persons or holding else None,
+                erasure=ErasureRecord(erased.persons, erased.partitions, tuple(holding), erased.unknown)
+                if erased.persons or erased.unknown or holding
+                else None,
                 schema_changes=self.releases.schema_changes(candidate, self.left_out),
                 changes=self._changes,
             )
@@ -566,7 +570,15 @@ class Night:
         }
         with self.warehouse.connect(read_only=True) as connection:
             return reconciliation.advertised(
-                connection, files, currency=self.settings.config.reporting_currency, through=self._planned.data_through
+                connection,
+                files,
+                currency=self.settings.config.reporting_currency,
+                through=self._planned.data_through,
+                times={
+                    (partition.arrived_date, file.name): file.mtime_ns
+                    for partition in self._partitions("ad_spend")
+                    for file in partition.landed
+                },
             )
 
     @cached_property

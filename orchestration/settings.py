@@ -184,10 +184,19 @@ class Config(_Frozen):
     )
     identity_deny_list: tuple[str, ...] = Field(
         (
-            *("-", "-1", "0", "00000000-0000-0000-0000-000000000000"),
-            *("anonymous", "guest", "n/a", "na", "nan", "nil", "none", "null", "undefined", "unknown"),
+            *("-", "-1", "0", "00000000-0000-0000-0000-000000000000", "00000000000000000000000000000000"),
+            *("#n/a", "(null)", "(none)", "<na>", "<null>", "[object object]", "\\n", "[]", "{}", '""', "''"),
+            *("anonymous", "false", "guest", "infinity", "invalid", "n/a", "na", "nan", "nil", "none", "not_set", "(not set)"),
+            *("null", "true", "undefined", "unknown", "anon", "not set"),
         ),
         description="ids, whatever their case, that stand for nobody and never join persons",
+    )
+    ignored_referrers: tuple[str, ...] = Field(
+        (
+            *("accounts.google.com", "appleid.apple.com", "login.microsoftonline.com", "login.live.com", "login.yahoo.com"),
+            *("paypal.com", "checkout.stripe.com", "alipay.com", "tenpay.com", "adyen.com", "klarna.com", "localhost"),
+        ),
+        description="hosts (and subdomains) that are no source of visits: sign-in and payment pages; add your own domains",
     )
     max_identity_links: Annotated[int, Field(ge=1, strict=True)] = Field(
         20, description="ids that one id may be linked to; with more it is a shared device or a test user and joins nobody"
@@ -274,6 +283,11 @@ class Config(_Frozen):
     @classmethod
     def _are_compared_lower(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(sorted({text.strip().lower() for text in value}))
+
+    @field_validator("ignored_referrers")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted({text.strip().lower().removeprefix("www.") for text in value} - {""}))
 
     @field_validator("session_gap")
     @classmethod

@@ -48,9 +48,11 @@ create table if not exists control.restatements (
 create or replace table control.planned_digests (name varchar, digest varchar);
 create table if not exists control.affected_days (event_date date primary key);
 create or replace table control.run (data_through date, is_rebuild boolean);
+create or replace table control.landed_files (source varchar, arrived_date date, landed_file varchar, landed_ns bigint);
 create or replace table control.landed_sources (source varchar, is_landed boolean);
 create or replace table control.event_names (landed_name varchar, core_name varchar);
 create or replace table control.denied_ids (denied_id varchar);
+create or replace table control.ignored_referrers (host varchar);
 create or replace table control.funnel_steps (
   funnel varchar, step_number integer, step varchar, event varchar, window_seconds bigint
 );
@@ -259,6 +261,7 @@ class Warehouse:
         config = self._settings.config
         _insert(connection, "control.event_names", list(config.event_names.items()))
         _insert(connection, "control.denied_ids", [(denied,) for denied in config.identity_deny_list])
+        _insert(connection, "control.ignored_referrers", [(host,) for host in config.ignored_referrers])
         # As text: DuckDB takes a bound Decimal with a positive exponent (1E+3) for another number.
         _insert(connection, "control.metric_targets", [(name, format(target, "f")) for name, target in config.targets.items()])
         _insert(
@@ -297,6 +300,16 @@ class Warehouse:
             connection,
             "control.target",
             [(source, day, partition.digest) for source, days in partitions.items() for day, partition in days.items()],
+        )
+        _insert(
+            connection,
+            "control.landed_files",
+            [
+                (source, day, file.name, file.mtime_ns)
+                for source, days in partitions.items()
+                for day, partition in days.items()
+                for file in partition.landed
+            ],
         )
         _insert(connection, "control.landed_sources", [(source, bool(days)) for source, days in partitions.items()])
 
@@ -374,7 +387,12 @@ class Warehouse:
             return "select " + ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in columns.items()) + " limit 0"
         names = ", ".join(f'"{name}"' for name in columns)
         paths = ", ".join(literal(exact(path)) for path in files)
-        return f"select {names} from read_parquet([{paths}], hive_partitioning = false)"
+        # Files from before the contract had a column lack it; the empty relation brings every column, and what is absent is NULL.
+        typed = ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in columns.items())
+        return (
+            f"select {names} from (select {typed} limit 0) union all by name"
+            f" select * from read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
+        )
 
 
 def _incremental_code_digest(project: Path) -> str:

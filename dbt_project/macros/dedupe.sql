@@ -1,36 +1,60 @@
 {#-
-  The key of every source but events, whose copies are told apart day by day, and for sources that hold the state of a thing the order
-  that puts the latest state first.
+  The key of every source but events, whose copies are told apart day by day, and which row of a key stays: `latest` for a state, else the
+  first. `dated` is whether the source says by `updated_at` when a state was written. A test holds this against the landing contract.
 -#}
 {% macro landing_keys() %}
-  {%- set latest = ["coalesce(updated_at, cast(arrived_date as timestamp)) desc"] %}
   {{- return({
-    "users": {"key": ["user_id"], "order": latest},
-    "accounts": {"key": ["account_id"], "order": latest},
-    "subscriptions": {"key": ["subscription_id", "changed_at"]},
-    "payments": {"key": ["payment_id"]},
-    "orders": {"key": ["order_id"]},
-    "ad_spend": {"key": ["spend_date", "utm_source", "coalesce(utm_medium, '')", "coalesce(utm_campaign, '')"]},
-    "tickets": {"key": ["ticket_id"]},
-    "surveys": {"key": ["response_id"]},
-    "feedback": {"key": ["feedback_id"]},
-    "wecom": {"key": ["interaction_id"]},
-    "outcomes": {"key": ["account_id", "measured_at"]},
-    "exposures": {"key": ["experiment_id", "unit_id"]},
+    "users": {"key": ["user_id"], "latest": true, "dated": true},
+    "accounts": {"key": ["account_id"], "latest": true, "dated": true},
+    "subscriptions": {"key": ["subscription_id", "changed_at"], "latest": true},
+    "payments": {"key": ["payment_id"], "latest": true, "dated": true},
+    "orders": {"key": ["order_id"], "latest": true, "dated": true},
+    "ad_spend": {
+      "key": [
+        "spend_date", "utm_source", "coalesce(utm_medium, '')", "coalesce(utm_campaign, '')", "coalesce(utm_content, '')",
+        "coalesce(ad_id, '')"
+      ],
+      "latest": true,
+      "dated": true,
+    },
+    "tickets": {"key": ["ticket_id"], "latest": true, "dated": true},
+    "surveys": {"key": ["response_id"], "latest": true, "dated": true},
+    "feedback": {"key": ["feedback_id"], "latest": true, "dated": true},
+    "wecom": {"key": ["interaction_id"], "latest": true},
+    "outcomes": {"key": ["account_id", "measured_at"], "latest": true, "dated": true},
+    "exposures": {"key": ["experiment_id", "unit_id", "variant"]},
     "fx_rates": {"key": ["rate_date", "currency"]},
-    "erasures": {"key": ["user_id"]},
+    "erasures": {"key": ["user_id"], "latest": true},
   }) -}}
 {% endmacro %}
 
+{#- Rows of a source with the time of the file that each landed in, `landed_ns`. -#}
+{% macro landed_rows(source_name) -%}
+  select landed.*, files.landed_ns
+  from {{ source("lake", source_name) }} as landed
+  left join {{ source("control", "landed_files") }} as files
+    on
+      files.source = '{{ source_name }}'
+      and landed.arrived_date = files.arrived_date
+      and landed.landed_file = files.landed_file
+{%- endmacro %}
+
 {#-
-  Number of a row among those of its key in a source, 1 for the one that stays: the order decides, and the file's place breaks ties, so
-  that every run gives the same answer.
+  The order in which the row that stays comes first. A state without `updated_at` counts as written when its arrival day began; the file's
+  place breaks ties, so that every run gives the same answer.
 -#}
-{% macro copy_number(source_name) -%}
+{% macro landing_order(source_name) -%}
   {%- set rule = landing_keys()[source_name] -%}
+  {%- if rule.get("dated") -%} coalesce(updated_at, cast(arrived_date as timestamp)) desc, {% endif -%}
+  {%- set direction = " desc" if rule.get("latest") else "" -%}
+  arrived_date{{ direction }}, coalesce(landed_ns, 0){{ direction }}, landed_file{{ direction }}, landed_row{{ direction }}
+{%- endmacro %}
+
+{#- Number of a row of `landed_rows` among those of its key, 1 for the one that stays. -#}
+{% macro copy_number(source_name) -%}
   row_number() over (
-      partition by {{ rule["key"] | join(", ") }}
-      order by {{ (rule.get("order", []) + ["arrived_date", "landed_file", "landed_row"]) | join(", ") }}
+      partition by {{ landing_keys()[source_name]["key"] | join(", ") }}
+      order by {{ landing_order(source_name) }}
     )
 {%- endmacro %}
 
@@ -49,7 +73,36 @@
       *,
       min(arrived_date) over (partition by {{ key | join(", ") }}) as first_arrived_date,
       {{ copy_number(source_name) }} as copy_number
-    from {{ source("lake", source_name) }}
+    from ({{ landed_rows(source_name) }}) as landed
   ) as ranked
   where copy_number = 1
+{%- endmacro %}
+
+{#-
+  What was known of each key day by day: the state that stands from `arrived_date`, the day on which it arrived, until `known_until`, the day
+  on which a later one did (NULL: until today). Nothing that arrived afterwards shows in what was known on a day.
+-#}
+{% macro known_states(source_name, columns) -%}
+  {%- set key = landing_keys()[source_name]["key"] | join(", ") -%}
+  select
+    {{ columns | join(",\n    ") }},
+    arrived_date,
+    lead(arrived_date) over (partition by {{ key }} order by arrived_date) as known_until
+  from (
+    select
+      *,
+      min(state_number) over (
+        partition by {{ key }} order by arrived_date range between unbounded preceding and current row
+      ) as latest_state_number
+    from (
+      select *, {{ copy_number(source_name) }} as state_number
+      from ({{ landed_rows(source_name) }}) as landed
+    ) as numbered
+  ) as known
+  where state_number = latest_state_number
+{%- endmacro %}
+
+{#- Whether a row of `known_states` is what was known on a day. -#}
+{% macro is_known_on(states, day) -%}
+  {{ states }}.arrived_date <= {{ day }} and {{ day }} < coalesce({{ states }}.known_until, {{ days_after(day, 1) }})
 {%- endmacro %}

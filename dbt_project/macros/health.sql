@@ -30,3 +30,17 @@
 {% macro growth_share(now, then) -%}
   (0.5e0 + 2 * {{ within(now ~ " / nullif(" ~ then ~ ", 0) - 1", "-0.25e0", "0.25e0") }})
 {%- endmacro %}
+
+{#- Weighted sum of shares as a score of 100; those that are NULL are left out and the weights of the others rescaled. NULL when all are. -#}
+{% macro weighted_mean_of_known(weights) -%}
+  100 * ({% for name, weight in weights.items() %}{{ weight }} * coalesce({{ name }}, 0){{ " + " if not loop.last }}{% endfor %})
+  / nullif({% for name, weight in weights.items() %}case when {{ name }} is null then 0 else {{ weight }} end{{ " + " if not loop.last }}{% endfor %}, 0)
+{%- endmacro %}
+
+{#- Names of the shares that are NULL where others are known, separated by commas; NULL when none is. -#}
+{% macro names_of_unknown(names) -%}
+  case
+    when coalesce({{ names | join(", ") }}) is not null
+      then nullif(concat_ws(', '{% for column, name in names.items() %}, case when {{ column }} is null then '{{ name }}' end{% endfor %}), '')
+  end
+{%- endmacro %}

@@ -43,6 +43,7 @@ HEALTH_COLUMNS = {
     "light": "VARCHAR",
     **{f"{name}_score": "DOUBLE" for name in COMPONENTS},
     "missing_components": "VARCHAR",
+    "missing_terms": "VARCHAR",
     "trend_30d": "DOUBLE",
     "risk_factors": "VARCHAR",
     "improvement_opportunities": "VARCHAR",

@@ -47,6 +47,8 @@ DAILY_COLUMNS = {
 }
 DAILY_GRAIN = ("date", "dimension", "segment")
 _COUNTS = tuple(name for name, kind in DAILY_COLUMNS.items() if kind == "BIGINT")
+# NULL throughout when no event that they count was ever sent.
+_NEVER_SENT = ("core_feature_user_count", "features_used_avg")
 # Filled exactly where the count beside it is not 0.
 _AVERAGES = {
     "session_minutes_avg": "session_count",
@@ -71,10 +73,14 @@ def daily(context: Context) -> list[Check]:
         WINDOW days AS (PARTITION BY dimension, segment ORDER BY date),
             week AS (PARTITION BY dimension, segment ORDER BY date ROWS 6 PRECEDING),
             month AS (PARTITION BY dimension, segment ORDER BY date ROWS 29 PRECEDING)"""
+    sent = f"""
+        SELECT *, count(core_feature_user_count) OVER () = 0 AS are_core_events_unknown,
+            count(features_used_avg) OVER () = 0 AS are_features_unknown
+        FROM {table(mart)}"""
     return [
         *schema(mart, DAILY_COLUMNS),
         row_count(context, mart, shrink=0.5, growth=3),
-        *not_null([*DAILY_GRAIN, *_COUNTS]),
+        *not_null([*DAILY_GRAIN, *(name for name in _COUNTS if name not in _NEVER_SENT)]),
         unique(DAILY_GRAIN),
         in_set("dimension", DIMENSIONS),
         *(between(column, 0) for column in (*_COUNTS, "session_minutes_avg", "session_minutes_median", "features_used_avg")),
@@ -126,17 +132,21 @@ def daily(context: Context) -> list[Check]:
         holds(
             mart,
             "core_feature_user_count.within_active",
-            "core_feature_user_count <= active_count",
-            "Who uses a core feature is active.",
+            "coalesce(core_feature_user_count, 0) <= active_count"
+            " AND (core_feature_user_count IS NULL) = are_core_events_unknown",
+            "Who uses a core feature is active; how many do is known on every day or on none.",
+            rows=sent,
         ),
         *(
             holds(
                 mart,
                 f"{average}.null_where_nobody",
-                f"({average} IS NOT NULL) = ({count} > 0)",
-                f"{average} is filled exactly where {count} is not 0.",
+                f"({average} IS NOT NULL) = ({count} > 0)" + (f" OR are_{name}_unknown" if name else ""),
+                f"{average} is filled exactly where {count} is not 0" + (", or nowhere." if name else "."),
+                rows=sent,
             )
             for average, count in _AVERAGES.items()
+            for name in ["features" if average in _NEVER_SENT else ""]
         ),
         holds(
             mart,

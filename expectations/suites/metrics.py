@@ -101,11 +101,11 @@ def daily(context: Context) -> list[Check]:
                 WHEN 'median' THEN numerator IS NULL AND (value IS NULL) = (denominator = 0)
                 WHEN 'count' THEN denominator IS NULL AND value = numerator
                 WHEN 'score' THEN coalesce(abs(value - 100 * numerator / nullif(denominator, 0)) <= {_CLOSE} * (1 + abs(value)),
-                    value IS NULL AND coalesce(denominator, 0) = 0)
+                    value IS NULL AND (numerator IS NULL OR coalesce(denominator, 0) = 0))
                 ELSE coalesce(abs(value - numerator / nullif(denominator, 0)) <= {_CLOSE} * (1 + abs(value)),
-                    value IS NULL AND coalesce(denominator, 0) = 0)
+                    value IS NULL AND (numerator IS NULL OR coalesce(denominator, 0) = 0))
             END""",
-            "A value is its numerator over its denominator, NULL where that is 0; a count is its numerator.",
+            "A value is its numerator over its denominator, NULL where that is 0 or either is unknown; a count is its numerator.",
             rows=values,
         ),
         holds(

@@ -28,7 +28,7 @@ from expectations.checks import (
 
 # What a lifetime value is predicted for, and what the column `method` says: models, or why there is none.
 _HORIZONS = (12, 24, 36)
-_NO_MODEL = ("none: too few customers", "none: no stable fit")
+_NO_MODEL = ("none: too few customers", "none: no stable fit", "none: no subscriptions")
 _SHOP_METHOD = "bg_nbd_gamma_gamma"
 _COHORT_METHODS = ("sbg", _SHOP_METHOD, f"sbg+{_SHOP_METHOD}", *_NO_MODEL)
 
@@ -338,21 +338,31 @@ LTV_CAC_GRAIN = ("month", "channel")
 # The channels that the rules of the `channel_rules` seed name, what is unknown, and the month as a whole.
 CHANNELS = (
     "affiliate",
+    "audio",
+    "cross_network",
     "direct",
     "display",
     "email",
+    "mobile_push",
     "organic_search",
+    "organic_shopping",
     "organic_social",
+    "organic_video",
     "other",
+    "paid_other",
     "paid_search",
+    "paid_shopping",
     "paid_social",
+    "paid_video",
     "partner",
     "referral",
+    "sms",
     "wecom",
     "(none)",
     "all",
 )
 _LTV_CAC_COUNTS = ("signup_count", "new_customer_count", "paid_customer_count")
+_LTV_CAC_SOURCED = ("spend", *_LTV_CAC_COUNTS)
 _LTV_CAC_SUMS = ("spend", "impressions", "clicks", *_LTV_CAC_COUNTS, "revenue", "margin")
 # Money is rounded to a hundredth in each channel and month.
 _CELL_TOLERANCE = {"spend": "0.005"}
@@ -380,13 +390,36 @@ def ltv_cac(context: Context) -> list[Check]:
     total = f"""
         SELECT coalesce(sum(revenue), 0) AS revenue, coalesce(sum(margin), 0) AS margin
         FROM {table(mart)} WHERE channel = 'all'"""
+    unknown = f"""
+        SELECT *,
+            coalesce(month < min(month) FILTER (WHERE spend IS NOT NULL) OVER (), true) AS spend_is_unknown,
+            coalesce(month < min(month) FILTER (WHERE paid_customer_count IS NOT NULL) OVER (), true)
+                AS paid_customer_count_is_unknown,
+            {", ".join(f"count({name}) OVER () = 0 AS {name}_is_unknown" for name in ("signup_count", "new_customer_count"))}
+        FROM {table(mart)}"""
     shares = f"""
         SELECT *, sum(signup_count) FILTER (WHERE channel = 'all') OVER (PARTITION BY month) AS month_signup_count
         FROM {table(mart)}"""
     return [
         *schema(mart, LTV_CAC_COLUMNS),
         row_count(context, mart, shrink=0.5, growth=3),
-        *not_null([*LTV_CAC_GRAIN, "spend", *_LTV_CAC_COUNTS, "revenue", "margin", "is_complete"]),
+        *not_null([*LTV_CAC_GRAIN, "is_complete"]),
+        *(
+            holds(
+                mart,
+                f"{name}.null_where_unknown",
+                f"({name} IS NULL) = (new_customer_count IS NULL)",
+                f"The {name} of customers is known where their number is.",
+            )
+            for name in ("revenue", "margin")
+        ),
+        holds(
+            mart,
+            "undelivered.in_whole",
+            " AND ".join(f"({name} IS NULL) = {name}_is_unknown" for name in _LTV_CAC_SOURCED),
+            "What was never delivered is unknown in every channel and month; spend until the first month that has any.",
+            rows=unknown,
+        ),
         unique(LTV_CAC_GRAIN),
         in_set("channel", CHANNELS),
         *(between(column, 0) for column in ("spend", "impressions", "clicks", *_LTV_CAC_COUNTS, "payback_months")),
@@ -421,14 +454,15 @@ def ltv_cac(context: Context) -> list[Check]:
         holds(
             mart,
             "paid_customer_count.matches",
-            "channel = 'all' OR paid_customer_count = CASE WHEN spend > 0 THEN new_customer_count ELSE 0 END",
+            """channel = 'all' OR paid_customer_count IS NOT DISTINCT FROM CASE
+                WHEN new_customer_count IS NULL OR spend IS NULL THEN NULL WHEN spend > 0 THEN new_customer_count ELSE 0 END""",
             "The customers of a channel are paid for where something was spent on it.",
         ),
         *(
             holds(
                 mart,
                 f"{column}.matches",
-                f"""({column} IS NOT NULL) = (is_complete AND coalesce({customers}, 0) > 0)
+                f"""({column} IS NOT NULL) = (is_complete AND spend IS NOT NULL AND coalesce({customers}, 0) > 0)
                     AND coalesce(abs({column} - spend / nullif({customers}, 0)) <= 0.0001, true)""",
                 f"{column} is spend over its customers, and NULL without any or until the month is over.",
             )

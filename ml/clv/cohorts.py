@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-TOO_FEW, NO_FIT = "none: too few customers", "none: no stable fit"
-METHODS = (SHOP_METHOD, SUBSCRIPTION_METHOD, f"{SUBSCRIPTION_METHOD}+{SHOP_METHOD}", TOO_FEW, NO_FIT)
+TOO_FEW, NO_FIT, NO_SUBSCRIPTIONS = "none: too few customers", "none: no stable fit", "none: no subscriptions"
+METHODS = (SHOP_METHOD, SUBSCRIPTION_METHOD, f"{SUBSCRIPTION_METHOD}+{SHOP_METHOD}", TOO_FEW, NO_FIT, NO_SUBSCRIPTIONS)
 """All that the column `method` may say: which models speak for the customers, or why none does."""
 
 DIMENSIONS = ("channel", "country")
@@ -64,8 +64,8 @@ def value(
     them; customers of both kinds with cohort_month, channel and country (not NULL) besides.
 
     A company too young or too small for a model gets no prediction for the customers it would speak for, nor for any cohort with
-    one of them, and `method` says why: `none: too few customers` or `none: no stable fit`. ClvError only for frames that are
-    none of customers.
+    one of them, and `method` says why: `none: too few customers`, `none: no stable fit`, or `none: no subscriptions` for accounts
+    that paid while no subscription says for how long. ClvError only for frames that are none of customers.
     """
     shop = shop.sort_values("person_id", ignore_index=True)
     cohorts, of_shop, of_accounts = _cohorts(shop, accounts)
@@ -81,7 +81,10 @@ def value(
         return subscription_model.fit(tenures).sums(accounts, of_accounts)
 
     shop_values, shop_reason, shop_says = _attempt(value_shop, is_needed=len(shop) > 0)
-    account_sums, account_reason, account_says = _attempt(value_accounts, is_needed=len(accounts) > 0)
+    has_subscriptions = len(tenures) > 0 or bool(accounts["plan"].notna().any())
+    account_sums, account_reason, account_says = _attempt(value_accounts, is_needed=len(accounts) > 0 and has_subscriptions)
+    if len(accounts) > 0 and not has_subscriptions:
+        account_reason = account_says = NO_SUBSCRIPTIONS
     customers = shop[["person_id"]].assign(**dict.fromkeys(_PREDICTED, np.nan), method=shop_reason)
     if shop_values is not None:
         customers = shop_values[0]

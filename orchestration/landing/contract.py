@@ -5,7 +5,8 @@ are all made or checked from it. Does not belong here: reading files (`ingest`),
 what the facts mean once they are in (`dbt_project`).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
@@ -63,6 +64,8 @@ class Column:
     """One column of a source: a required one is present in every file and filled in every row.
 
     may_lie_ahead: whether a time may lie after its arrival; all others are facts of the past.
+    allowed: the only values that it may hold. spellings: other spellings of values, in lower case with underscores. Both are
+    matched in any case, with spaces or hyphens for underscores, and enter the lake as the contract spells them.
     personal: how it is erased; None for what says nothing about a person, or is kept as a fact of the business (amounts, times).
     """
 
@@ -75,16 +78,31 @@ class Column:
     maximum: int | None = None
     personal: Personal | None = None
     may_lie_ahead: bool = False
+    spellings: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+class Keep(Enum):
+    """Which row of a key stays.
+
+    FIRST: the fact is immutable, so the row that was received or arrived first is the fact and later ones are copies of it.
+    LATEST: the row is a state, and a later one replaces it: by `updated_at` where the source has it (a row without one counts as
+    written when its arrival day began, UTC), then by arrival day, the time of the file, its name and the row's number in it.
+    """
+
+    FIRST = "first"
+    LATEST = "latest"
 
 
 @dataclass(frozen=True)
 class Source:
     """One source of the landing zone.
 
-    key: the columns that identify a fact; among rows with one key a single row stays.
+    key: the columns that identify a fact; among rows with one key a single row stays. An optional column of the key that is empty
+    is a value of its own: spend without a campaign is one thing, not one per row.
+    keep: which row that is.
     happened_at: the column that says on which day the fact happened, where the source has facts in time.
-    latest_by: for sources that hold the state of a thing, the column whose latest value wins among rows of one key.
     one_of: of these columns at least one must be filled in every row.
+    summed: columns that add up over rows of one file that share the key (and `updated_at`) but differ.
     """
 
     name: str
@@ -92,12 +110,19 @@ class Source:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     happened_at: str
-    latest_by: str | None = None
+    keep: Keep = Keep.LATEST
     one_of: tuple[str, ...] = ()
+    summed: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column:
         """The column of that name; KeyError when the source has none."""
         return {column.name: column for column in self.columns}[name]
+
+    @property
+    def latest_by(self) -> str | None:
+        """The column that dates a state; None for sources of immutable facts, and where arrival alone decides."""
+        is_dated = any(column.name == _UPDATED_AT.name for column in self.columns)
+        return _UPDATED_AT.name if self.keep is Keep.LATEST and is_dated else None
 
     @property
     def required_columns(self) -> tuple[str, ...]:
@@ -120,8 +145,9 @@ def _text(
     required: bool = False,
     allowed: tuple[str, ...] = (),
     personal: Personal | None = None,
+    spellings: Mapping[str, str] | None = None,
 ) -> Column:
-    return Column(name, Type.TEXT, description, required=required, allowed=allowed, personal=personal)
+    return Column(name, Type.TEXT, description, required=required, allowed=allowed, personal=personal, spellings=spellings or {})
 
 
 def _at(name: str, description: str, *, required: bool = False) -> Column:
@@ -138,11 +164,65 @@ def _count(name: str, description: str) -> Column:
 
 _CURRENCY = Column("currency", Type.CURRENCY, "ISO 4217 code of the row's amounts", required=True)
 _COUNTRY = _text("country", "ISO 3166 code or name, as the source spells it")
+_UPDATED_AT = _at("updated_at", "when this state was written")
 # Where a person is; where a firm is, is not about a person.
 _PERSON_COUNTRY = replace(_COUNTRY, personal=Personal.DETAIL)
 _CITY_TIER = Column(
     "city_tier", Type.INTEGER, "tier of the city, 1 (largest) to 5", minimum=1, maximum=5, personal=Personal.DETAIL
 )
+
+SUBSCRIPTION_STATUSES = (
+    "trialing",
+    "active",
+    "past_due",
+    "canceled",
+    "unpaid",
+    "incomplete",
+    "incomplete_expired",
+    "paused",
+    "ended",
+)
+# How billing systems spell them; case, spaces and hyphens do not matter.
+_STATUS_SPELLINGS = {
+    "trial": "trialing",
+    "trialling": "trialing",
+    "in_trial": "trialing",
+    "non_renewing": "active",
+    "pastdue": "past_due",
+    "overdue": "past_due",
+    "cancelled": "canceled",
+    "cancel": "canceled",
+    "cancelation": "canceled",
+    "cancellation": "canceled",
+    "incompleteexpired": "incomplete_expired",
+    "on_hold": "paused",
+    "onhold": "paused",
+    "suspended": "paused",
+    "expired": "ended",
+    "terminated": "ended",
+    "finished": "ended",
+    "inactive": "ended",
+}
+_INTERVAL_SPELLINGS = {
+    "month": "month",
+    "months": "month",
+    "monthly": "month",
+    "1_month": "month",
+    "every_month": "month",
+    "p1m": "month",
+    "m": "month",
+    "year": "year",
+    "years": "year",
+    "yearly": "year",
+    "annual": "year",
+    "annually": "year",
+    "12_months": "year",
+    "1_year": "year",
+    "every_year": "year",
+    "p1y": "year",
+    "p12m": "year",
+    "y": "year",
+}
 
 _SOURCES = (
     Source(
@@ -150,6 +230,7 @@ _SOURCES = (
         "product and shop events of visitors and users",
         key=("event_id",),
         happened_at="occurred_at",
+        keep=Keep.FIRST,
         one_of=("anonymous_id", "user_id"),
         columns=(
             _id("event_id", "identifies the event; not unique in the wild, the first received wins", required=True),
@@ -181,7 +262,6 @@ _SOURCES = (
         "registered users, latest state",
         key=("user_id",),
         happened_at="signed_up_at",
-        latest_by="updated_at",
         columns=(
             _user("identifies the user", required=True),
             _id("account_id", "account the user belongs to"),
@@ -193,7 +273,7 @@ _SOURCES = (
             _text("gender", "as the source spells it", personal=Personal.DETAIL),
             Column("birth_year", Type.INTEGER, "year of birth", minimum=1900, maximum=2100, personal=Personal.DETAIL),
             Column("is_internal", Type.BOOLEAN, "staff and test users: left out of every mart"),
-            _at("updated_at", "when this state was written"),
+            _UPDATED_AT,
         ),
     ),
     Source(
@@ -201,7 +281,6 @@ _SOURCES = (
         "customer accounts, latest state",
         key=("account_id",),
         happened_at="created_at",
-        latest_by="updated_at",
         columns=(
             _id("account_id", "identifies the account", required=True),
             _at("created_at", "when the account was created", required=True),
@@ -210,7 +289,7 @@ _SOURCES = (
             _text("company_size", "size class of the firm"),
             _COUNTRY,
             _text("owner", "who looks after the account"),
-            _at("updated_at", "when this state was written"),
+            _UPDATED_AT,
         ),
     ),
     Source(
@@ -222,11 +301,21 @@ _SOURCES = (
             _id("subscription_id", "identifies the subscription", required=True),
             _id("account_id", "account that holds it", required=True),
             _at("changed_at", "when this state began", required=True),
-            _text("plan", "plan from then on", required=True, allowed=("free", "professional", "enterprise", "custom")),
-            _text("billing_interval", "how often it is billed", allowed=("month", "year")),
+            _text("plan", "plan from then on, as the source spells it", required=True),
+            _text(
+                "billing_interval",
+                "how often it is billed: month, year (usual spellings are mapped) or any other text",
+                spellings=_INTERVAL_SPELLINGS,
+            ),
             _money("mrr", "monthly recurring revenue from then on; a yearly price counts a twelfth", required=True),
             _CURRENCY,
-            _text("status", "state from then on", required=True, allowed=("trialing", "active", "past_due", "canceled")),
+            _text(
+                "status",
+                "state from then on; active and past_due pay, all others do not",
+                required=True,
+                allowed=SUBSCRIPTION_STATUSES,
+                spellings=_STATUS_SPELLINGS,
+            ),
             _count("seats", "seats paid for"),
             Column("renews_at", Type.TIMESTAMP, "end of the term", may_lie_ahead=True),
         ),
@@ -245,7 +334,8 @@ _SOURCES = (
             _money("amount", "amount paid or refunded, positive", required=True),
             _CURRENCY,
             _text("status", "outcome", required=True, allowed=("succeeded", "failed", "refunded")),
-            _id("refund_of", "payment that a refund gives back"),
+            _id("refund_of", "payment or, for kind order, the order that a refund gives back"),
+            _UPDATED_AT,
         ),
     ),
     Source(
@@ -260,6 +350,7 @@ _SOURCES = (
             _money("amount", "amount paid, after discount", required=True),
             _money("discount", "discount given"),
             _money("refunded_amount", "amount given back"),
+            _at("refunded_at", "when it was given back; unknown: on the order's day"),
             _money("cost", "cost of goods"),
             _CURRENCY,
             _count("items", "pieces ordered"),
@@ -267,22 +358,27 @@ _SOURCES = (
             _id("store_id", "store that fulfilled it"),
             _text("fulfilment", "how it reached the customer", allowed=("online", "pickup", "store")),
             _text("status", "state of the order; canceled and returned are no purchases"),
+            _UPDATED_AT,
         ),
     ),
     Source(
         "ad_spend",
-        "advertising cost by day and campaign",
-        key=("spend_date", "utm_source", "utm_medium", "utm_campaign"),
+        "advertising cost by day and campaign or ad",
+        key=("spend_date", "utm_source", "utm_medium", "utm_campaign", "utm_content", "ad_id"),
         happened_at="spend_date",
+        summed=("cost", "impressions", "clicks"),
         columns=(
             Column("spend_date", Type.DATE, "day of the spend in the reporting time zone", required=True),
             _text("utm_source", "campaign source", required=True),
             _text("utm_medium", "campaign medium"),
             _text("utm_campaign", "campaign name"),
+            _text("utm_content", "campaign content"),
+            _id("ad_id", "identifies the ad"),
             _money("cost", "amount spent", required=True),
             _CURRENCY,
             _count("impressions", "times shown"),
             _count("clicks", "times clicked"),
+            _UPDATED_AT,
         ),
     ),
     Source(
@@ -299,6 +395,7 @@ _SOURCES = (
             _at("resolved_at", "when it was solved"),
             _count("contacts", "contacts until solved"),
             _text("severity", "as the source spells it"),
+            _UPDATED_AT,
         ),
     ),
     Source(
@@ -314,6 +411,7 @@ _SOURCES = (
             _text("kind", "which question", required=True, allowed=("nps", "csat")),
             Column("score", Type.INTEGER, "0 to 10 for nps, 1 to 5 for csat", required=True, minimum=0, maximum=10),
             _text("comment", "free text", personal=Personal.DETAIL),
+            _UPDATED_AT,
         ),
     ),
     Source(
@@ -329,6 +427,7 @@ _SOURCES = (
             _text("channel", "where it was written"),
             _text("text", "what was written", required=True, personal=Personal.DETAIL),
             _at("answered_at", "when it was answered"),
+            _UPDATED_AT,
         ),
     ),
     Source(
@@ -372,13 +471,16 @@ _SOURCES = (
             Column("efficiency_gain", Type.NUMBER, "gain in efficiency, as a ratio"),
             Column("cost_savings", Type.MONEY, "money saved"),
             Column("currency", Type.CURRENCY, "ISO 4217 code of cost_savings"),
+            _UPDATED_AT,
         ),
     ),
     Source(
         "exposures",
         "first exposures to experiment variants",
-        key=("experiment_id", "unit_id"),
+        # With the variant: a unit that was in two of them can be seen.
+        key=("experiment_id", "unit_id", "variant"),
         happened_at="exposed_at",
+        keep=Keep.FIRST,
         columns=(
             _id("experiment_id", "identifies the experiment", required=True),
             _id("variant", "variant shown", required=True),
@@ -391,6 +493,7 @@ _SOURCES = (
         "exchange rates by day",
         key=("rate_date", "currency"),
         happened_at="rate_date",
+        keep=Keep.FIRST,
         columns=(
             Column("rate_date", Type.DATE, "day from which the rate holds", required=True),
             _CURRENCY,

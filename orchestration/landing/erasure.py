@@ -10,7 +10,8 @@ The ledger is in force for good: whatever lands, late or again, loses the same f
 the bytes that the lake holds. A person's rows stay, under one token that nobody can turn back, for the amounts and counts that
 they are part of. A row is a person's when its user is, or when it has no user and its device or contact is one of the person's: a
 device that was seen with the person, unless it is denied (`null`, …) or belongs to too many users to be anybody's. A device that
-two users share stays in the rows of the other one.
+two users share stays in the rows of the other one. A text of anybody's row (a page, a comment, `properties`, `utm_*`) in which an
+erased id stands as a segment, value or word goes too.
 
 An entry is pending until everything that lay in the lake before it is rewritten. New ids are in the ledger, on the disk, before
 any row loses them: a run that is killed in between is finished by the next one, by their digests.
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from orchestration.durable import replace_text, sync_path
 from orchestration.errors import NorthstarError
-from orchestration.landing.contract import CONTRACT, Column, Personal, Source
+from orchestration.landing.contract import CONTRACT, Column, Personal, Source, Type
 from orchestration.landing.lake import Lake, Partition
 from orchestration.pseudonyms import Key, digest_sql, pseudonym_sql
 from orchestration.sql import exact, identifier, literal
@@ -43,6 +44,10 @@ _BATCH_BYTES = 32 * 2**20
 # What stands between the cells of a refused row, and what else may stand around an id within a cell.
 _AROUND_CELLS = r"""[\s"',;|{}\[\]]+"""
 _AROUND_WORDS = r"[^\p{L}\p{N}_-]+"
+# What stands around a segment of a path, or a name or value of a query or JSON document.
+_AROUND_SEGMENTS = r"""[/?&=#;,\s"'{}\[\]]+"""
+# Shorter ids count as named only where they stand alone as a segment, name or value, for many words of a text are as short.
+_SHORTEST_WORD = 5
 _HOST = r"(?i)^((?:[a-z][a-z0-9+.-]*:)?//)(?:[^/?#@]*@)?([^/?#]+)"
 
 
@@ -65,14 +70,38 @@ class Entry:
 
 @dataclass(frozen=True)
 class Erased:
-    """What was erased: persons, the partitions of lake and quarantine that were rewritten for it, and their changed rows."""
+    """What was erased: persons, the partitions of lake and quarantine that were rewritten for it, and their changed rows.
+
+    A person counts when the lake holds a row of theirs. unknown: requests for an id that is no user's in any row; misnamed: those
+    of them whose id is a device's or an account's.
+    """
 
     persons: int = 0
     partitions: int = 0
     rows: int = 0
+    unknown: int = 0
+    misnamed: int = 0
 
     def __str__(self) -> str:
-        return f"{self.persons:,} {'person' if self.persons == 1 else 'persons'}, {self.partitions:,} partitions rewritten"
+        text = f"{self.persons:,} {'person' if self.persons == 1 else 'persons'}, {self.partitions:,} partitions rewritten"
+        return f"{text}, {self.unknown:,} {_requests(self.unknown)} of nobody known" if self.unknown else text
+
+    @property
+    def warning(self) -> str | None:
+        """What to tell of requests that name no known user, without their ids; None when there are none."""
+        if not self.unknown:
+            return None
+        verb = "names" if self.unknown == 1 else "name"
+        text = (
+            f"{self.unknown:,} {_requests(self.unknown)} for erasure {verb} a user_id that no row has; "
+            "each stays in force for later rows"
+        )
+        if self.misnamed:
+            text += (
+                f". The id of {self.misnamed:,} of them is that of a device or an account, whose rows are kept: "
+                "request the erasure of its user_id instead"
+            )
+        return text
 
 
 @dataclass(frozen=True)
@@ -147,7 +176,7 @@ class Ledger:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         entries = tuple(replace(entry, applied_at=entry.applied_at or now) for entry in self.entries)
         before = self.unpublished
-        total = Erased(before.persons + erased.persons, before.partitions + erased.partitions, before.rows + erased.rows)
+        total = Erased(**{name: getattr(before, name) + getattr(erased, name) for name in asdict(before)})
         self._save(_State(entries, total))
 
     def mark_published(self) -> None:
@@ -178,6 +207,22 @@ class Ledger:
         connection.execute("CREATE OR REPLACE TABLE erased (kind VARCHAR, digest VARCHAR, token VARCHAR, requested_at VARCHAR)")
         columns = [[getattr(entry, name) for entry in self.entries] for name in ("kind", "digest", "token", "requested_at")]
         connection.execute("INSERT INTO erased SELECT unnest(?), unnest(?), unnest(?), unnest(?)", columns)
+
+    def is_named(self, connection: "duckdb.DuckDBPyConnection", texts: str) -> bool:
+        """Whether an erased id that kept releases may still hold stands in a relation's column `text`. The relation is SQL."""
+        digests = [entry.digest for entry in self.entries if entry.applied_at and entry.published]
+        if not digests:
+            return False
+        self._key.bind(connection)
+        found = connection.execute(
+            f"""
+            WITH texts AS MATERIALIZED (SELECT DISTINCT text FROM ({texts}) WHERE text IS NOT NULL),
+            words AS MATERIALIZED (SELECT DISTINCT word FROM ({_words("texts", "text")}) WHERE word <> '')
+            SELECT 1 FROM words WHERE {digest_sql("ledger", "word")} IN (SELECT unnest(?::VARCHAR[])) LIMIT 1
+            """,
+            [digests],
+        )
+        return found.fetchone() is not None
 
     def take_requests(self, connection: "duckdb.DuckDBPyConnection") -> None:
         """Enter the users of the accepted requests in `judged`."""
@@ -247,6 +292,7 @@ class Ledger:
                     connection,
                     f"UPDATE judged SET {column} = token FROM found WHERE found.kind = 'user' AND found.id = judged.{column}",
                 )
+        changed += _erase_mentions(connection, source)
         refused = _naming("SELECT rowid AS place, raw::JSON AS refused FROM judged WHERE raw IS NOT NULL")
         changed += _count(connection, f"UPDATE judged SET raw = {literal(_ERASED_ROW)} WHERE rowid IN ({refused})")
         return changed
@@ -275,21 +321,58 @@ def rewrite(lake: Lake, ledger: Ledger, *, memory_limit: str | None = None) -> E
     Exactly the partitions that hold one of their rows are replaced, each at once, and equal what ingesting their files again
     would give. Leftovers of killed runs are removed.
     """
-    persons = len({entry.token for entry in ledger.pending})
     partitions = rows = 0
+    refused: set[str] = set()
     with lake.connect(memory_limit) as connection:
         ledger.bind(connection)
         for source in CONTRACT.values():
             if scan := _scan(lake, source):
                 ledger.take_links(connection, source, scan, scan)
         for source in CONTRACT.values():
-            for batch in _batches(lake, _affected(connection, lake, source)):
+            affected, digests = _affected(connection, lake, source)
+            refused |= digests
+            for batch in _batches(lake, affected):
                 lake.load(connection, source, batch)
                 rows += ledger.mask(connection, source)
                 lake.write(connection, batch)
                 partitions += len(batch)
+        known = _known(connection, lake, {entry.token for entry in ledger.pending})
+        known |= {entry.token for entry in ledger.pending if entry.digest in refused}
+        unknown = [entry.digest for entry in ledger.pending if entry.kind == "user" and entry.token not in known]
+        misnamed = _misnamed(connection, lake, unknown)
     lake.sweep()
-    return Erased(persons, partitions, rows)
+    return Erased(len(known), partitions, rows, len(unknown), misnamed)
+
+
+def _known(connection: "duckdb.DuckDBPyConnection", lake: Lake, tokens: Collection[str]) -> set[str]:
+    """Tokens that a row of the lake has, requests aside."""
+    known: set[str] = set()
+    for source in CONTRACT.values():
+        columns = _named(source, Personal.USER, Personal.MENTION)
+        if source.name != REQUESTS and columns and (scan := _scan(lake, source)):
+            for column in columns:
+                found = f"SELECT DISTINCT {column} FROM ({scan}) WHERE {column} IN (SELECT unnest(?::VARCHAR[]))"
+                known |= {token for (token,) in connection.execute(found, [list(tokens)]).fetchall()}
+    return known
+
+
+def _misnamed(connection: "duckdb.DuckDBPyConnection", lake: Lake, digests: Collection[str]) -> int:
+    """How many of these digests are of a device's or an account's id."""
+    misnamed: set[str] = set()
+    for source in CONTRACT.values() if digests else ():
+        columns = _named(source, Personal.ANONYMOUS)
+        columns += [identifier(column.name) for column in source.columns if column.name == "account_id"]
+        if columns and (scan := _scan(lake, source)):
+            for column in columns:
+                ids = f"SELECT DISTINCT {column} AS id FROM ({scan}) WHERE {column} IS NOT NULL"
+                found = f"SELECT digest FROM (SELECT {digest_sql('ledger', 'id')} AS digest FROM ({ids}))"
+                wanted = f"{found} WHERE digest IN (SELECT unnest(?::VARCHAR[]))"
+                misnamed |= {digest for (digest,) in connection.execute(wanted, [list(digests)]).fetchall()}
+    return len(misnamed)
+
+
+def _requests(count: int) -> str:
+    return "request" if count == 1 else "requests"
 
 
 # --- what a source says of persons ---------------------------------------------------------------------------------------------
@@ -351,6 +434,16 @@ def _erased(column: Column, source: Source) -> str:
             return "''" if column.required else "NULL"
 
 
+def _texts(source: Source) -> list[tuple[str, str]]:
+    """Columns of a source in which anybody's id may stand, and what is left of a text in which an erased one does."""
+    texts = [("extra", "NULL")]
+    for column in source.columns:
+        if column.type in {Type.TEXT, Type.JSON} and (column.personal is not None or column.name.startswith("utm_")):
+            left = "NULL" if column.personal is Personal.PAGE else _erased(column, source)
+            texts.append((identifier(column.name), left))
+    return texts
+
+
 # --- SQL over rows -------------------------------------------------------------------------------------------------------------
 
 
@@ -371,8 +464,51 @@ def _find(connection: "duckdb.DuckDBPyConnection", source: Source, relation: str
     return _count(connection, "SELECT count(*) FROM found")
 
 
-def _naming(rows: str) -> str:
-    """SQL for `place` of those refused rows (place, refused: JSON) that hold an erased id, as a cell or as a word of one."""
+def _words(relation: str, keys: str) -> str:
+    """SQL for the words (keys, word) of a relation's `text` that may be an id."""
+    return f"""
+        SELECT {keys}, trim(coalesce(try(url_decode(part)), part)) AS word
+        FROM (SELECT {keys}, unnest(regexp_split_to_array(text, {literal(_AROUND_SEGMENTS)})) AS part FROM {relation})
+        UNION
+        SELECT {keys}, part AS word
+        FROM (SELECT {keys}, unnest(regexp_split_to_array(text, {literal(_AROUND_WORDS)})) AS part FROM {relation})
+        WHERE length(part) >= {_SHORTEST_WORD}
+    """
+
+
+def _find_mentions(connection: "duckdb.DuckDBPyConnection", source: Source, relation: str) -> bool:
+    """Fill `mentions` (name, text) with the texts of a relation in which an erased id stands; returns whether there are any.
+
+    An id stands in a text as a segment of a path, as a name or value of a query or document, or as a word; not as a part of one.
+    """
+    texts = [f"SELECT {literal(name)} AS name, {name}::VARCHAR AS text FROM {relation}" for name, _ in _texts(source)]
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE mentions AS
+        WITH texts AS MATERIALIZED (SELECT DISTINCT name, text FROM ({" UNION ALL ".join(texts)}) WHERE text IS NOT NULL),
+        words AS MATERIALIZED ({_words("texts", "name, text")}),
+        ids AS MATERIALIZED (SELECT DISTINCT word FROM words WHERE word <> ''),
+        hashed AS MATERIALIZED (SELECT word, {digest_sql("ledger", "word")} AS digest FROM ids)
+        SELECT DISTINCT name, text FROM words INNER JOIN (FROM hashed SEMI JOIN erased USING (digest)) USING (word)
+    """)
+    return bool(_count(connection, "SELECT count(*) FROM mentions"))
+
+
+def _erase_mentions(connection: "duckdb.DuckDBPyConnection", source: Source) -> int:
+    """Take erased ids out of the texts of anybody's rows in `judged`; returns how many texts changed."""
+    if not _find_mentions(connection, source, "judged"):
+        return 0
+    return sum(
+        _count(
+            connection,
+            f"UPDATE judged SET {name} = {left} FROM mentions WHERE mentions.name = {literal(name)} "
+            f"AND mentions.text = judged.{name}::VARCHAR AND judged.{name}::VARCHAR IS DISTINCT FROM ({left})::VARCHAR",
+        )
+        for name, left in _texts(source)
+    )
+
+
+def _naming(rows: str, selected: str = "place") -> str:
+    """SQL for place and digest, as selected, of refused rows (place, refused: JSON) with erased ids, as cells or words."""
     return f"""
         WITH cells AS (
           SELECT place, atom ->> '$' AS cell FROM ({rows}), json_tree(refused) WHERE atom IS NOT NULL
@@ -388,7 +524,7 @@ def _naming(rows: str) -> str:
         ),
         ids AS MATERIALIZED (SELECT DISTINCT word FROM words WHERE word <> ''),
         hashed AS MATERIALIZED (SELECT word, {digest_sql("ledger", "word")} AS digest FROM ids)
-        SELECT DISTINCT place FROM words WHERE word IN (SELECT word FROM hashed SEMI JOIN erased USING (digest))
+        SELECT DISTINCT {selected} FROM words INNER JOIN (FROM hashed SEMI JOIN erased USING (digest)) USING (word)
     """
 
 
@@ -399,10 +535,11 @@ def _scan(lake: Lake, source: Source, partitions: Iterable[Partition] | None = N
     return f"SELECT * FROM read_parquet([{files}], hive_partitioning = false)" if files else None
 
 
-def _affected(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Source) -> list[Partition]:
-    """Partitions that hold a row which `mask` would change, oldest first."""
+def _affected(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Source) -> tuple[list[Partition], set[str]]:
+    """Partitions that hold a row which `mask` would change, oldest first, and the digests that refused rows hold."""
     partitions = lake.partitions(source.name)
     days: set[date] = set()
+    digests: set[str] = set()
     if _ids(source) and (scan := _scan(lake, source, partitions.values())) and _find(connection, source, f"({scan})"):
         users = _named(source, Personal.USER)
         conditions = [
@@ -413,12 +550,19 @@ def _affected(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Sourc
             conditions.append(f"{users[0]} IS NULL AND {other[1]} IN (SELECT id FROM found WHERE kind = '{other[0]}')")
         holding = connection.execute(f"SELECT DISTINCT arrived_date FROM ({scan}) WHERE {' OR '.join(conditions)}")
         days |= {day for (day,) in holding.fetchall()}
+    if (scan := _scan(lake, source, partitions.values())) and _find_mentions(connection, source, f"({scan})"):
+        named = " OR ".join(
+            f"{name}::VARCHAR IN (SELECT text FROM mentions WHERE name = {literal(name)})" for name, _ in _texts(source)
+        )
+        days |= {day for (day,) in connection.execute(f"SELECT DISTINCT arrived_date FROM ({scan}) WHERE {named}").fetchall()}
     if files := {str(path): day for day, partition in partitions.items() for path in lake.refused_files(partition)}:
         listed = ", ".join(literal(exact(Path(path))) for path in files)
         scan = f"read_parquet([{listed}], filename = true, hive_partitioning = false)"
         rows = f'SELECT filename AS place, "row" AS refused FROM {scan}'
-        days |= {files[path] for (path,) in connection.execute(_naming(rows)).fetchall()}
-    return [partition for day, partition in partitions.items() if day in days]
+        holding_refused = connection.execute(_naming(rows, "place, digest")).fetchall()
+        days |= {files[path] for path, _ in holding_refused}
+        digests = {digest for _, digest in holding_refused}
+    return [partition for day, partition in partitions.items() if day in days], digests
 
 
 def _batches(lake: Lake, partitions: Sequence[Partition]) -> Iterator[list[Partition]]:

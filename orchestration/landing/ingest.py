@@ -50,6 +50,7 @@ from orchestration.errors import NorthstarError, UserError
 from orchestration.landing import erasure
 from orchestration.landing.contract import CONTRACT, Column, Source, Type
 from orchestration.landing.lake import SPILL_PREFIX, Lake, LandedFile, Partition
+from orchestration.landing.spellings import canonical
 from orchestration.sql import exact, identifier, literal
 
 _logger = logging.getLogger("northstar.ingest")
@@ -548,7 +549,10 @@ class _Batch:
         columns = self.source.columns
         present = [cells.get(column.name, _Cell("NULL::VARCHAR")) for column in columns]
         texts = [cell.judged(column.type) for cell, column in zip(present, columns, strict=True)]
-        values = [cell.parsed(column.type, f"t{i}") for i, (cell, column) in enumerate(zip(present, columns, strict=True))]
+        values = [
+            canonical(column, cell.parsed(column.type, f"t{i}"))
+            for i, (cell, column) in enumerate(zip(present, columns, strict=True))
+        ]
         faults = [fault for i, column in enumerate(columns) for fault in self._faults(i, column)]
         if self.source.one_of:
             where = [i for i, column in enumerate(columns) if column.name in self.source.one_of]

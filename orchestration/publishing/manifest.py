@@ -116,12 +116,16 @@ class PseudonymRecord:
 
 @dataclass(frozen=True)
 class ErasureRecord:
-    """Persons erased since the last release, partitions rewritten for it, and releases that went because they held them."""
+    """Persons erased since the last release, partitions rewritten for it, and releases that went because they held them.
+
+    unknown_requests: requests whose user_id no row has.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     persons: int
     partitions_rewritten: int
     releases_pruned: tuple[str, ...]
+    unknown_requests: int = 0
 
 
 @dataclass(frozen=True)

@@ -524,10 +524,16 @@ class ReleaseStore:
             shutil.rmtree(release.path.rename(self.published / f".removed-{release.release_id}"))
         return [release.release_id for release in releases]
 
-    def holding(self, pseudonyms: Collection[str], key: Callable[[], Key]) -> list[str]:
+    def holding(
+        self,
+        pseudonyms: Collection[str],
+        key: Callable[[], Key],
+        is_named: Callable[[duckdb.DuckDBPyConnection, str], bool] = lambda *_: False,
+    ) -> list[str]:
         """Releases that hold one of these pseudonyms of persons or users, newest first; the current one may be among them.
 
         Pseudonyms of another key than `key` gives cannot be compared: a release that has some counts as holding one.
+        is_named: whether an erased id stands in a relation's column `text`; asked of the texts that are no pseudonyms.
         """
         if not pseudonyms:
             return []
@@ -541,9 +547,30 @@ class ReleaseStore:
                 for column, domain in named.items()
                 if domain in _OF_PERSONS
             ]
-            if record and columns and (record.key != fingerprint or self._holds(release, columns, pseudonyms)):
+            published = {} if record is None else record.columns
+            if (record and columns and (record.key != fingerprint or self._holds(release, columns, pseudonyms))) or self._names(
+                release, published, is_named
+            ):
                 found.append(release.release_id)
         return found
+
+    def _names(
+        self,
+        release: Release,
+        pseudonyms: Mapping[str, Mapping[str, str]],
+        is_named: Callable[[duckdb.DuckDBPyConnection, str], bool],
+    ) -> bool:
+        with self.opened({"release": release.database}) as connection:
+            columns = connection.execute(
+                "SELECT table_name, column_name FROM duckdb_columns() "
+                "WHERE database_name = 'release' AND schema_name = 'main' AND data_type = 'VARCHAR' ORDER BY ALL"
+            ).fetchall()
+            texts = [
+                f"SELECT {identifier(column)} AS text FROM release.{identifier(mart)}"
+                for mart, column in columns
+                if column not in pseudonyms.get(mart, {})
+            ]
+            return bool(texts) and is_named(connection, " UNION ALL ".join(texts))
 
     def _holds(self, release: Release, columns: Sequence[tuple[str, str]], pseudonyms: Collection[str]) -> bool:
         with self.opened({"release": release.database}) as connection:

@@ -276,6 +276,7 @@ def orders(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDNIG
             "user_id": user_id,
             "ordered_at": at,
             "amount": Decimal(0) if fate == "return alone" else amount,
+            "refunded_at": at + timedelta(days=40) if number % 3 == 0 else None,
             "refunded_amount": {"whole": None, "part": _money(amount * Decimal("0.3"))}.get(fate, amount),
             "cost": None if cost_ratio is None else _money(amount * cost_ratio),
             "currency": currency,

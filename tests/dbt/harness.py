@@ -81,6 +81,7 @@ class DbtProject:
             gross_margin=self.config.gross_margin,
             bot_events_per_day=self.config.bot_events_per_day,
             denied_ids=frozenset(self.config.identity_deny_list),
+            ignored_referrers=frozenset(self.config.ignored_referrers),
             max_identity_links=self.config.max_identity_links,
             session_gap=timedelta(seconds=int(self._settings().dbt_vars()["session_gap_seconds"])),
             sessions_end_at_midnight=self.config.sessions_end_at_midnight,

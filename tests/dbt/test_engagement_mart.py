@@ -136,6 +136,17 @@ def test_the_core_of_the_product_may_have_other_names(shanghai: DbtProject) -> N
     assert (column(expected, "active_count"), column(expected, "core_feature_user_count")) == ([2], [1])
 
 
+def test_what_nobody_ever_sent_is_unknown(shanghai: DbtProject) -> None:
+    """A feature without a name is none; from the first core event on the days before it have 0."""
+    rows = visits(shanghai, 0, name="feature_used", user_id="u1")
+    for row in rows:
+        row["feature"] = None
+    expected = check(shanghai, {"events": rows}, LEAP_DAY)
+    assert (column(expected, "features_used_avg"), column(expected, "core_feature_user_count")) == ([None], [None])
+    rows += visits(shanghai, 1, name="value_achieved", user_id="u1")
+    assert column(check(shanghai, {"events": rows}, LEAP_DAY + timedelta(days=1)), "core_feature_user_count") == [0, 1]
+
+
 def test_staff_and_bots_are_not_active(shanghai: DbtProject) -> None:
     limit = shanghai.config.bot_events_per_day
     rows = visits(shanghai, *(number / 1_000 for number in range(limit + 1))) + visits(shanghai, 0, user_id="u1")

@@ -19,7 +19,23 @@ from tests.oracles.reporting import Facts
 EXITS, OPPORTUNITIES = "mart_funnel_exits__weekly", "mart_funnel_opportunities__current"
 KEYS = {EXITS: ("funnel", "step_number", "week", "exit_page"), OPPORTUNITIES: ("funnel", "step_number")}
 ORACLES = {EXITS: funnel_exits, OPPORTUNITIES: funnel_opportunities}
-PAGES = (None, "", "/", "/a", "/a?x=1", "/b", "/b?x=1?y", "?x", "/c", "/d", "/e", "/#/f?x")
+PAGES = (
+    None,
+    "",
+    "/",
+    "/a",
+    "/a?x=1",
+    "/b",
+    "/b?x=1?y",
+    "?x",
+    "/c",
+    "/d",
+    "/e/",
+    "/#/f?x",
+    "/u/u1/Settings",
+    "https://a.example/o/17850;s=1?q",
+    "/m/x%40y.example",
+)
 Defined = list[tuple[Funnel, FunnelSpec]]
 LEAP_DAY = date(2024, 2, 29)
 MONDAY = date(2024, 2, 26)
@@ -120,6 +136,30 @@ def test_five_pages_are_kept_and_shares_are_of_everybody(shanghai: DbtProject) -
         ("/6", 1, 2 / 8),
         *((f"/{number}", number + 2, 1 / 8) for number in range(4)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("page", "published"),
+    [
+        ("/u/NCUser42/settings", "/u/:id/settings"),
+        ("/U/ncuser42/", "/u/:id"),
+        ("/d/p1", "/d/:id"),
+        ("https://shop.example/#/u/17850/settings?tab=1", "/#/u/:id/settings"),
+        ("/m/jo%40shop.example;jsessionid=1/edit#top", "/m/:id/edit"),
+        ("/o/3f2b8c1a-9d7e-4f60-8a1b-0c2d3e4f5a6b", "/o/:id"),
+        ("/t/eyJhbGciOiJIUzI1NiJ9abc", "/t/:id"),
+        ("/p/123", "/p/123"),
+        ("/pricing-for-large-companies", "/pricing-for-large-companies"),
+        ("/100%", "/100%"),
+        ("https://shop.example", "/"),
+    ],
+)
+def test_no_id_is_published_in_a_page(shanghai: DbtProject, page: str, published: str) -> None:
+    """Ids of any visitor count, not only those of the row."""
+    rows = visits(shanghai, "p1", ("a", 0, page))
+    rows += [event(9, "x", at(shanghai), event_id="other", anonymous_id="p2", user_id="NCUser42")]
+    expected = check(shanghai, EXITS, {"events": rows}, LEAP_DAY, [funnel("f", "1d", AB)])
+    assert [key[3] for key in expected] == [published]
 
 
 @pytest.mark.parametrize(("through", "is_mature"), [(date(2024, 3, 3), False), (date(2024, 3, 4), True)])

@@ -119,8 +119,11 @@ def test_a_component_without_facts_is_left_out_and_silence_is_a_fact(shanghai: D
         "product_usage, feature_adoption, support_engagement, business_outcomes, relationship_health, account_growth"
     )
     assert (unheard["health_score"], unheard["light"], unheard["risk_factors"]) == (None, None, None)
-    assert asked["health_score"] == asked["support_engagement_score"] == 44
-    assert asked["risk_factors"] == asked["improvement_opportunities"] == "support_engagement"
+    # Nothing ever said how tickets went on: their number alone counts.
+    assert asked["health_score"] == asked["support_engagement_score"] == 75
+    assert asked["missing_terms"] == "support_engagement: first_responses, resolutions, contacts"
+    assert silent["missing_terms"] == "product_usage: features, session_minutes"
+    assert (asked["risk_factors"], asked["improvement_opportunities"]) == (None, "support_engagement")
 
 
 @pytest.mark.parametrize(("day", "before"), [(date(2024, 4, 1), 33), (date(2024, 4, 2), 26), (date(2024, 3, 31), 32)])
@@ -137,3 +140,47 @@ def test_the_trend_is_that_of_a_month_before(shanghai: DbtProject, day: date, be
     former = rows[day - timedelta(days=before), "c1"]["health_score"]
     assert rows[day, "c1"]["trend_30d"] == rows[day, "c1"]["health_score"] - former > 0
     assert rows[day, "c2"]["trend_30d"] is None
+
+
+@pytest.mark.parametrize(
+    ("names", "usage", "adoption", "missing"),
+    [
+        (["logged_in"] * 20, 100, None, "product_usage: features, session_minutes"),
+        (["bought"] * 20, None, None, None),
+        (["match_requested"] * 8, None, 100, "feature_adoption: features"),
+        (["feature_used"] * 8, 100, 100, "product_usage: logins, session_minutes; feature_adoption: core_features, core_events"),
+    ],
+    ids=["logins alone", "names of its own", "core events alone", "features alone"],
+)
+def test_a_term_that_nobody_could_earn_costs_nobody(shanghai: DbtProject, names, usage, adoption, missing) -> None:
+    """Events on days of their own, so that no session lasts: what a company never sends says nothing of its customers."""
+    facts = {
+        "subscriptions": [pays("c1", date(2024, 1, 2))],
+        "events": [
+            event(number, name, datetime(2024, 3, 30, 4) - timedelta(days=number), user_id="u1", account_id="c1", feature="f1")
+            for number, name in enumerate(names)
+        ],
+    }
+    row = check(shanghai, facts, SUNDAY)[SUNDAY, "c1"]
+    assert (row["product_usage_score"], row["feature_adoption_score"], row["missing_terms"]) == (usage, adoption, missing)
+
+
+def test_feedback_that_nobody_could_answer_is_no_sign_of_neglect(shanghai: DbtProject) -> None:
+    """Without the column `answered_at` the survey alone counts; one answer to another account makes it a fact."""
+    said = {"text": "x", "created_at": datetime(2024, 3, 29)}
+    facts = {
+        "subscriptions": [pays(account, date(2024, 1, 2)) for account in ("c1", "c2")],
+        "surveys": [
+            landed(
+                {"response_id": "r", "account_id": "c1", "responded_at": datetime(2024, 3, 29), "kind": "nps", "score": 8},
+                1,
+                SUNDAY,
+            )
+        ],
+        "feedback": [landed({"feedback_id": f"f{n}", "account_id": f"c{n}", **said}, n, SUNDAY) for n in (1, 2)],
+    }
+    row = check(shanghai, facts, SUNDAY)[SUNDAY, "c1"]
+    assert (row["relationship_health_score"], row["missing_terms"]) == (80, "relationship_health: answers")
+    facts["feedback"][1]["answered_at"] = datetime(2024, 3, 30)
+    row = check(shanghai, facts, SUNDAY)[SUNDAY, "c1"]
+    assert (row["relationship_health_score"], row["missing_terms"]) == (40, None)

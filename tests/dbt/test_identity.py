@@ -120,7 +120,9 @@ def test_a_long_chain_takes_no_longer_than_a_short_one(shanghai: DbtProject) -> 
     assert len(found) == len(pairs)
 
 
-@pytest.mark.parametrize("nobody", ["null", "NULL", "0", "Undefined", "00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize(
+    "nobody", ["null", "NULL", "0", "Undefined", "[object Object]", "\\N", "True", "00000000-0000-0000-0000-000000000000"]
+)
 def test_an_id_that_stands_for_nobody_does_not_merge(shanghai: DbtProject, nobody: str) -> None:
     pairs: Pairs = [(nobody, "u1"), (nobody, "u2"), (nobody, None), ("a1", nobody), ("a2", nobody), (None, nobody), ("a2", "u2")]
     found = check(shanghai, {"events": seen_together(pairs)})
@@ -135,7 +137,7 @@ def test_a_device_of_more_users_than_may_be_merges_none(shanghai: DbtProject, us
     assert found["kiosk", None] == ("u:u00" if persons == 1 else "a:kiosk")
 
 
-@pytest.mark.parametrize(("devices_of_tester", "persons"), [(2, 1), (3, 4)])
+@pytest.mark.parametrize(("devices_of_tester", "persons"), [(2, 1), (3, 3)])
 def test_a_user_of_more_devices_than_may_be_merges_none(new_york: DbtProject, devices_of_tester: int, persons: int) -> None:
     devices = [f"a{number}" for number in range(devices_of_tester)]
     pairs: Pairs = [(device, user) for number, device in enumerate(devices) for user in ("tester", f"u{number}")]

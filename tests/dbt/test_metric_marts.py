@@ -32,6 +32,7 @@ from tests.dbt.facts import (
     wecom,
 )
 from tests.dbt.harness import DbtProject
+from tests.oracles.delivery import delivery
 from tests.oracles.metrics import metric_rows, tree_of
 
 DAILY, TREE = "mart_metric__daily", "mart_metric_tree__current"
@@ -47,7 +48,8 @@ def check(project: DbtProject, facts, data_through: date, predictions=(), **more
     expected = metric_rows(facts, reporting, predictions=predictions, **more)
     nodes = project.run(TREE, facts, reporting, predictions={"ltv_cohorts": predictions}, **more)
     assert_same(project.read(DAILY), KEY, expected)
-    assert_same(nodes, ("metric",), tree_of(expected, more.get("targets")))
+    delivered = delivery(facts, reporting, more.get("event_names"))
+    assert_same(nodes, ("metric",), tree_of(expected, delivered, more.get("targets")))
     return expected
 
 
@@ -133,7 +135,8 @@ def test_days_to_reach_something_are_of_24_hours(shanghai: DbtProject) -> None:
     at = {1: joined + timedelta(days=7), 2: joined + timedelta(days=7) + second, 3: joined - timedelta(days=9)}
     at |= {4: joined + timedelta(days=30), 5: joined + timedelta(days=30) + second}
     facts = {
-        "users": [user(number, joined) for number in range(1, 7)],
+        # Sign-ups are known from December on.
+        "users": [user(9, noon(2023, 12, 1)), *(user(number, joined) for number in range(1, 7))],
         "events": [did(number, "value_achieved", when, f"u{number}") for number, when in at.items()]
         + [did(number + 10, "onboarding_completed", when, f"u{number}") for number, when in at.items()],
     }
@@ -352,8 +355,9 @@ def test_exactly_a_tenth_above_the_target_is_amber(shanghai: DbtProject, cost: s
     facts["payments"][0]["arrived_date"] = date(2023, 6, 1)
     rows = check(shanghai, facts, date(2023, 6, 30))
     assert (cell(rows, "cac", date(2023, 4, 1), "target"), cell(rows, "cac", date(2023, 4, 1), "status")) == (200, status)
-    facts["payments"] = []
-    assert cell(check(shanghai, facts, date(2023, 6, 30)), "cac", date(2023, 4, 1), "target") == 200
+    facts["payments"] = [payment(1, noon(2023, 5, 3), "9", account_id="c1", arrived_date=date(2023, 6, 1))]
+    rows = check(shanghai, facts, date(2023, 6, 30))
+    assert [cell(rows, "cac", date(2023, 4, 1), name) for name in ("target", "value", "status")] == [200, None, None]
 
 
 def test_targets_may_be_configured_and_money_is_aimed_at_in_dollars(new_york: DbtProject) -> None:
@@ -369,6 +373,8 @@ def test_targets_may_be_configured_and_money_is_aimed_at_in_dollars(new_york: Db
             for number, day in enumerate((date(2024, 1, 2), date(2024, 2, 2)))
         ],
         "users": [user(1, noon(2024, 1, 2))],
+        "payments": [payment(1, noon(2024, 1, 2), "9", account_id="c1", currency="CNY")],
+        "events": [did(1, "x", noon(2024, 1, 2))],
     }
     rows = check(new_york, facts, date(2024, 2, 10), targets={"cac": Decimal(30), "signups": Decimal("1.5")})
     assert [cell(rows, "cac", start, "target") for start in (JANUARY, FEBRUARY)] == [300, 60]
@@ -413,6 +419,130 @@ def test_the_tree_names_the_newest_complete_period_or_what_is_missing(shanghai: 
     nodes = {row["metric"]: row for row in shanghai.read(TREE)}
     latest = ("is_computed", "missing_reason", "latest_period_start", "latest_value", "latest_status")
     assert [nodes["signups"][name] for name in latest] == [True, None, FEBRUARY, 1, "red"]
-    assert [nodes["aov"][name] for name in latest] == [False, "nothing to compute it from: needs orders", None, None, None]
-    assert nodes["ltv"]["missing_reason"].startswith("nothing to compute it from: needs payments or orders (enough")
+    assert [nodes["aov"][name] for name in latest] == [False, "needs orders (nothing has landed)", None, None, None]
+    assert nodes["ltv"]["missing_reason"] == "needs orders (nothing has landed) or payments (nothing has landed)"
+    assert nodes["nps"]["missing_reason"] == "needs surveys (nothing has landed)"
     assert nodes["forecast_error_7d"]["missing_reason"] == "forecasts are not built yet"
+
+
+# What metrics lack without a source, a column or a value, and how that is said.
+NEEDS = {
+    "cac": {
+        "ad_spend": "ad_spend (nothing has landed)",
+        "orders": "orders (nothing has landed) or payments (nothing has landed)",
+    },
+    "marketing_roi": {"ad_spend": "ad_spend (nothing has landed)"},
+    "mrr": {"subscriptions": "subscriptions (nothing has landed)"},
+    "mapu": {
+        "match_requested": "the event match_requested (never sent; if you send it by another name, map it in [event_names])"
+    },
+    "viral_coefficient": {
+        "users": "users (nothing has landed)",
+        "invited_by_user_id": "users.invited_by_user_id (no row has it)",
+    },
+    "visit_to_signup": {"users": "users (nothing has landed)", "events": "events (nothing has landed)"},
+    "aha_conversion": {"value_achieved": "the event value_achieved"},
+    "onboarding_completion": {"onboarding_completed": "the event onboarding_completed"},
+    "content_conversion": {"content_viewed": "the event content_viewed"},
+    "community_participation": {"community_posted": "the event community_posted"},
+    "core_feature_adoption": {"match_requested": "the event match_requested"},
+    "features_used_avg": {"feature": "events.feature (no row has it)"},
+    "feedback_response_rate": {"answered_at": "feedback.answered_at (no row has it)"},
+    "wecom_friend_acceptance": {"friend_accepted": "wecom.kind=friend_accepted (no row has it)"},
+}
+
+
+def whole_company() -> dict:
+    """Everything that a metric may need."""
+    names = ("value_achieved", "onboarding_completed", "content_viewed", "community_posted", "match_requested", "feature_used")
+    return {
+        "users": [user(1, noon(2024, 1, 1), account_id="c1"), user(2, noon(2024, 1, 3), invited_by_user_id="u1")],
+        "events": [
+            did(
+                number,
+                name,
+                noon(2024, 1, 1) + timedelta(hours=number),
+                "u3" if name == "content_viewed" else "u1",
+                feature="f1" if name == "feature_used" else None,
+            )
+            for number, name in enumerate(name for name in names)
+        ],
+        "subscriptions": [subscription(1, noon(2024, 1, 1))],
+        "orders": [
+            landed(
+                {"order_id": "o1", "user_id": "u1", "ordered_at": noon(2024, 1, 1), "amount": Decimal(9), "currency": "USD"},
+                1,
+                FEBRUARY,
+            )
+        ],
+        "ad_spend": [landed({"spend_date": JANUARY, "utm_source": "google", "cost": Decimal(3), "currency": "USD"}, 1, FEBRUARY)],
+        "feedback": [
+            landed(
+                {
+                    "feedback_id": "f1",
+                    "user_id": "u1",
+                    "text": "x",
+                    "created_at": noon(2024, 1, 1),
+                    "answered_at": noon(2024, 1, 2),
+                },
+                1,
+                FEBRUARY,
+            )
+        ],
+        "wecom": [
+            interaction(1, "friend_requested", noon(2024, 1, 1)),
+            interaction(2, "friend_accepted", noon(2024, 1, 1) + timedelta(hours=1)),
+        ],
+    }
+
+
+def without(facts: dict, what: str) -> dict:
+    """The company as it would be if a source, a column, an event name or a kind had never been delivered."""
+    kept = {source: rows for source, rows in facts.items() if source != what}
+    for source, rows in kept.items():
+        kept[source] = [
+            {**row, what: None} if what in row else row for row in rows if what not in (row.get("event"), row.get("kind"))
+        ]
+    return kept
+
+
+def test_a_company_that_delivers_everything_has_every_figure(shanghai: DbtProject) -> None:
+    rows = check(shanghai, whole_company(), date(2024, 3, 31))
+    assert {key[0] for key in rows} >= NEEDS.keys()
+
+
+@pytest.mark.parametrize("what", sorted({what for needs in NEEDS.values() for what in needs}))
+def test_what_nobody_delivered_is_unknown_and_the_tree_says_what_is_missing(shanghai: DbtProject, what: str) -> None:
+    """`match_requested` goes with `value_achieved`: either is use of the core."""
+    facts = without(whole_company(), what)
+    if what == "match_requested":
+        facts = without(facts, "value_achieved")
+    rows = check(shanghai, facts, date(2024, 3, 31))
+    nodes = {row["metric"]: row for row in shanghai.read(TREE)}
+    for metric, needs in NEEDS.items():
+        if what in needs:
+            assert metric not in {key[0] for key in rows}
+            assert nodes[metric]["missing_reason"].startswith("needs ")
+            assert needs[what] in nodes[metric]["missing_reason"]
+
+
+def test_before_a_source_held_any_fact_its_figures_are_unknown(shanghai: DbtProject) -> None:
+    """Events from January on, users from March: nobody can say that nobody signed up in January or February."""
+    facts = {"events": [did(month, "x", noon(2024, month, 1)) for month in (1, 2, 3)], "users": [user(1, noon(2024, 3, 9))]}
+    rows = check(shanghai, facts, date(2024, 3, 31))
+    assert {key[2] for key in rows if key[0] == "visit_to_signup"} == {MARCH}
+    assert {key[2] for key in rows if key[0] == "mau"} == {JANUARY, FEBRUARY, MARCH}
+
+
+def test_the_largest_channel_is_one_of_those_that_are_known(shanghai: DbtProject) -> None:
+    """Three come from somewhere, two of them by a search; of four who were never seen nothing is known."""
+    touches = ({"utm_source": "google", "utm_medium": "cpc"},) * 2 + ({"utm_source": "newsletter", "utm_medium": "email"},)
+    blank = {"referrer": None, "utm_source": None, "utm_medium": None}
+    facts = {
+        "users": [user(number, noon(2024, 1, 1)) for number in range(7)],
+        "events": [did(number, "x", noon(2024, 1, 1), f"u{number}", **blank | touch) for number, touch in enumerate(touches)],
+    }
+    assert sums(check(shanghai, facts, date(2024, 1, 31)), "max_channel_share", JANUARY) == (2, 3)
+    facts["events"] = [did(9, "x", noon(2024, 1, 1), "u9")]
+    rows = check(shanghai, facts, date(2024, 1, 31))
+    assert [cell(rows, "max_channel_share", JANUARY, name) for name in ("value", "denominator", "status")] == [None, None, None]

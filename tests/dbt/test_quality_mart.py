@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.landing.contract import CONTRACT
+from orchestration.landing.contract import CONTRACT, Keep
 from tests.dbt.comparison import assert_same
 from tests.dbt.facts import MIDNIGHTS, RANDOM, Rows, event, events, landed, landings
 from tests.dbt.harness import DbtProject
-from tests.oracles.quality import HAPPENED, KEYS, STATES, quality_daily
+from tests.oracles.quality import HAPPENED, IMMUTABLE, KEYS, STATES, quality_daily
 from tests.oracles.reporting import Arrival, Facts, arrivals_of
 
 MART = "mart_data_quality__daily"
@@ -59,7 +59,7 @@ def test_keys_and_times_are_those_of_the_contract() -> None:
     assert {name: source.key for name, source in CONTRACT.items()} == {"events": ("event_id",), **KEYS}
     assert {name: CONTRACT[name].happened_at for name in HAPPENED} == HAPPENED
     assert HAPPENED.keys() | set(STATES) == CONTRACT.keys()
-    assert {name for name, source in CONTRACT.items() if source.latest_by} == set(STATES)
+    assert {name for name, source in CONTRACT.items() if source.keep is Keep.FIRST} == {"events", *IMMUTABLE}
 
 
 def seen(*rows: tuple[str, str, date], at: datetime = NOON, **more) -> Rows:
@@ -140,11 +140,11 @@ def test_a_state_that_a_later_one_replaced_is_a_duplicate(shanghai: DbtProject) 
     assert [row["late_count"] for row in expected.values()] == [None] * 3
 
 
-def test_of_one_state_landed_twice_the_first_stays(shanghai: DbtProject) -> None:
+def test_of_one_state_landed_twice_the_last_stays(shanghai: DbtProject) -> None:
     days = (date(2024, 3, 2), DAY)
     state = {"account_id": "c1", "created_at": NOON, "updated_at": NOON}
     expected = check(shanghai, {"accounts": [landed(state, number, day) for number, day in enumerate(days)]})
-    assert [expected[day, "accounts"]["accepted_count"] for day in days] == [0, 1]
+    assert [expected[day, "accounts"]["accepted_count"] for day in days] == [1, 0]
 
 
 def test_a_bot_of_the_staff_counts_as_a_bot(shanghai: DbtProject) -> None:

@@ -124,10 +124,14 @@ def test_nothing_is_said_of_periods_that_are_not_over(shanghai: DbtProject) -> N
 
 def test_a_user_without_events_is_of_the_signup_cohort_alone(shanghai: DbtProject) -> None:
     start = date(2024, 2, 28)
-    facts = {"users": [landed({"user_id": "u1", "signed_up_at": on(shanghai, start)}, 1, start)]}
+    facts = {
+        "users": [landed({"user_id": "u1", "signed_up_at": on(shanghai, start)}, 1, start)],
+        "events": [event(1, "x", on(shanghai, date(2024, 2, 1)), anonymous_id="a1")],
+    }
     expected = check(shanghai, facts, date(2024, 3, 1))
     assert cell(expected, "signup", "exact", "day", start, 0) == (1, 0, True)
-    assert {key[0] for key in expected} == {"signup"}
+    assert {key[0] for key in expected} == {"signup", "first_seen"}
+    assert {key[3] for key in expected if key[0] == "first_seen"}.isdisjoint({start})
 
 
 def test_only_orders_that_stand_are_returns_of_those_who_ordered(shanghai: DbtProject) -> None:
@@ -247,3 +251,42 @@ def test_an_account_is_retained_while_it_pays_at_the_end_of_the_period(shanghai:
         (1, 0, True),
         (1, 0, True),
     ]
+
+
+def test_whether_somebody_stays_is_unknown_where_nothing_tells_of_it(shanghai: DbtProject) -> None:
+    """Two users and two accounts: who joined before the month of the first event or subscription is in no cohort."""
+    first, second = date(2024, 1, 30), date(2024, 2, 28)
+    paid = {"amount": Decimal(9), "currency": "USD", "status": "succeeded", "kind": "subscription"}
+    facts = {
+        "users": [
+            landed({"user_id": f"u{day.month}", "signed_up_at": on(shanghai, day, 11)}, day.month, day) for day in (first, second)
+        ],
+        "payments": [
+            landed(
+                {"payment_id": f"p{day.month}", "account_id": f"c{day.month}", "paid_at": on(shanghai, day, 11), **paid},
+                day.month,
+                day,
+            )
+            for day in (first, second)
+        ],
+    }
+    assert check(shanghai, facts, date(2024, 3, 31)) == {}
+    facts["events"] = [event(1, "x", on(shanghai, date(2024, 2, 1), 9), user_id="u2")]
+    facts["subscriptions"] = [
+        landed(
+            {
+                "subscription_id": "s2",
+                "account_id": "c2",
+                "changed_at": on(shanghai, date(2024, 2, 29), 9),
+                "plan": "professional",
+                "mrr": Decimal(9),
+                "currency": "USD",
+                "status": "active",
+            },
+            1,
+            second,
+        )
+    ]
+    rows = check(shanghai, facts, date(2024, 3, 31))
+    months = {(key[0], key[3], row["cohort_count"]) for key, row in rows.items() if key[2] == "month" and key[0] != "first_seen"}
+    assert months == {("signup", date(2024, 2, 1), 1), ("first_payment", date(2024, 2, 1), 1)}

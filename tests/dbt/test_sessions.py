@@ -204,6 +204,8 @@ def test_pages_and_touch_are_those_of_the_first_and_the_last(shanghai: DbtProjec
             user_id="u1",
             page=page,
             utm_source=source,
+            utm_medium=None,
+            utm_campaign=None,
             referrer=None,
         )
         for number, after, page, source, device in seen

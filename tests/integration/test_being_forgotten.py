@@ -129,7 +129,7 @@ def held(home: Path) -> dict[tuple[str, str], tuple[str, ...]]:
 
 def entries(home: Path) -> list[tuple[str, ...]]:
     ledger = json.loads((home / "erasures" / "ledger.json").read_text())
-    assert ledger["unpublished"] == {"persons": 0, "partitions": 0, "rows": 0}
+    assert ledger["unpublished"] == {"persons": 0, "partitions": 0, "rows": 0, "unknown": 0, "misnamed": 0}
     assert all(entry["applied_at"] and entry["published"] == [] for entry in ledger["entries"])
     return sorted((entry["kind"], entry["digest"], entry["token"]) for entry in ledger["entries"])
 
@@ -172,7 +172,12 @@ def test_the_night_says_what_it_did_and_names_nobody(asked, erased):
     assert "everything is built (1 person erased)" in said
     # She bought something: the release of before the request publishes her pseudonym.
     pruned = [current(asked)["release_id"]]
-    assert current(erased)["erasure"] == {"persons": 1, "partitions_rewritten": 9, "releases_pruned": pruned}
+    assert current(erased)["erasure"] == {
+        "persons": 1,
+        "partitions_rewritten": 9,
+        "releases_pruned": pruned,
+        "unknown_requests": 0,
+    }
     kinds = [kind for kind, *_ in entries(erased)]
     assert kinds == ["anonymous", "anonymous", "anonymous", "contact", "user"]
 

@@ -449,7 +449,7 @@ def test_the_revenue_suite_repeats_the_channels_of_the_seed(repository):
 def test_a_channel_of_the_seed_that_the_suite_lacks_is_seen(repository, tmp_path):
     seed = tmp_path / "channel_rules.csv"
     shipped = (repository / "dbt_project" / "seeds" / "channel_rules.csv").read_text(encoding="utf-8")
-    seed.write_text(f"{shipped.rstrip()}\n1000,podcast,,,,heard of it\n")
+    seed.write_text(f"{shipped.rstrip()}\n1000,podcast,,,,,heard of it\n")
     assert ruled_channels(seed) - {*revenue.CHANNELS} == {"podcast"}
 
 

@@ -76,7 +76,10 @@ def test_every_metric_with_a_target_is_defined_and_shown(current):
         assert row["parent"] in {"", *definitions}
         assert row["growth_of"] in ({*definitions} if row["kind"] == "growth" else {""})
         assert bool(row["missing"]) != bool(row["numerator"])
-        assert set(re.findall(r"[a-z_]+", re.sub(r"\(.*?\)", "", row["requires"]))) <= {*CONTRACT, "and", "or"}
+        for fact in re.split("; | or ", row["requires"]) if row["requires"] else ():
+            source, _, column = fact.partition(".")
+            assert column == "" or CONTRACT[source].column(column.partition("=")[0])
+            assert source in CONTRACT
 
 
 def test_a_metric_is_shown_with_its_target_and_what_it_counts():

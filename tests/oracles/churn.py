@@ -118,7 +118,12 @@ class Known:
 
     def rows(self, source: str, *key: str) -> list[Row]:
         """Facts of a source, one per key."""
-        return first_landed(self._facts.get(source, ()), key)
+        return (first_landed if source == "fx_rates" else latest_state)(self._facts.get(source, ()), key)
+
+    @cached_property
+    def event_names(self) -> set[str]:
+        """Names of events, as the core knows them, that have arrived; whoever sent them."""
+        return {self._names.get(row["event"], row["event"]) for row in unique_events(self._facts.get("events", ()))}
 
     @cached_property
     def actions(self) -> list[Action]:

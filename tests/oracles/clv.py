@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.oracles.ltv import Amount, _customer, customer_amounts
 from tests.oracles.mrr import Paid, account_profiles, paid_months, state_on
-from tests.oracles.persons import People, first_landed, people
+from tests.oracles.persons import People, latest_state, people
 from tests.oracles.reporting import Facts, Reporting, Row
 
 HORIZONS = (12, 24, 36)
@@ -161,7 +161,7 @@ def _observed(first: date, amounts: Sequence[Amount]) -> dict[str, Any]:
 def _renewals(facts: Facts, reporting: Reporting) -> dict[str, date]:
     """By account the first day after the last of data on which a term of a subscription that it pays then ends."""
     histories: dict[str, list[Row]] = defaultdict(list)
-    for row in first_landed(facts.get("subscriptions", ()), ["subscription_id", "changed_at"]):
+    for row in latest_state(facts.get("subscriptions", ()), ["subscription_id", "changed_at"]):
         histories[row["subscription_id"]].append(row)
     found: dict[str, date] = {}
     for history in histories.values():

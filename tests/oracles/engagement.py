@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
+from tests.oracles.delivery import delivery
 from tests.oracles.funnel import quantile
 from tests.oracles.persons import people
 from tests.oracles.reporting import Facts, Reporting
@@ -44,6 +45,8 @@ def engagement_days(
         for dimension, segment in found.persons[person_id].segments(DIMENSIONS):
             members[dimension, str(segment)].append(person_id)
 
+    told = delivery({"events": facts.get("events", ())}, reporting, event_names)
+    has_core = any(f"events.event={name}" in told for name in CORE_FEATURE_EVENTS)
     rows: dict[Key, dict[str, Any]] = {}
     for (dimension, segment), persons in members.items():
         day = min(min(active[person_id]) for person_id in persons)
@@ -67,8 +70,10 @@ def engagement_days(
                 "session_count": len(lengths),
                 "session_minutes_avg": math.fsum(lengths) / len(lengths) if lengths else None,
                 "session_minutes_median": quantile(lengths, 0.5) if lengths else None,
-                "features_used_avg": _mean([len(features[person_id, day]) for person_id in today]),
-                "core_feature_user_count": sum(1 for person_id in today if (person_id, day) in core),
+                "features_used_avg": _mean([len(features[person_id, day]) for person_id in today])
+                if "events.feature" in told
+                else None,
+                "core_feature_user_count": sum(1 for person_id in today if (person_id, day) in core) if has_core else None,
                 "streak_days_avg": _mean([_streak(active[person_id], day) for person_id in today]),
             }
             day += timedelta(days=1)

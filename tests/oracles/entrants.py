@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.oracles.ltv import Rates
-from tests.oracles.persons import Person, first_landed, latest_state
+from tests.oracles.persons import Person, latest_state
 from tests.oracles.reporting import Facts, Reporting, Row
 from tests.oracles.sessions import sessions
 
@@ -28,7 +28,7 @@ class Entrants:
         for (person_id, _), session in sessions(facts, reporting, event_names).items():
             self._sessions[person_id].append(session)
         self._histories: dict[str, list[Row]] = defaultdict(list)
-        for row in first_landed(facts.get("subscriptions", ()), ["subscription_id", "changed_at"]):
+        for row in latest_state(facts.get("subscriptions", ()), ["subscription_id", "changed_at"]):
             self._histories[row["subscription_id"]].append(row)
         self._accounts = {row["account_id"]: row for row in latest_state(facts.get("accounts", ()), ["account_id"])}
 

@@ -5,11 +5,13 @@ Belongs here: exit pages, shares, ranks, impact, suggestions. Does not belong he
 """
 
 import csv
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
+from urllib.parse import unquote
 
 from tests.oracles.funnel import Entry, FunnelSpec, deepest, entries, last_mature_day
 from tests.oracles.persons import SEEDS
@@ -28,6 +30,13 @@ def funnel_exits(
     visits: dict[str, list[tuple[datetime, str | None]]] = defaultdict(list)
     for (person_id, _), session in sorted(sessions(facts, reporting, event_names).items()):
         visits[person_id].append((session["started_at"], session["exit_page"]))
+    ids = {
+        str(row[name]).lower()
+        for table in facts.values()
+        for row in table
+        for name in ("user_id", "anonymous_id", "account_id")
+        if row.get(name) is not None
+    }
     rows: dict[tuple[str, int, date, str], dict[str, Any]] = {}
     for funnel in funnels:
         weeks: dict[date, list[Entry]] = defaultdict(list)
@@ -38,7 +47,8 @@ def funnel_exits(
             pages: dict[int, Counter[str]] = defaultdict(Counter)
             for entry in deepest(entered):
                 if len(entry.chain) < len(funnel.steps):
-                    pages[len(entry.chain)][_last_page(visits[entry.person.person_id], entry.chain[-1])] += 1
+                    page = _last_page(visits[entry.person.person_id], entry.chain[-1])
+                    pages[len(entry.chain)][page_group(page, ids)] += 1
             for step, counts in pages.items():
                 most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:PAGES]
                 for rank, (page, count) in enumerate(most, start=1):
@@ -98,9 +108,42 @@ def suggestion(event: str) -> str:
 
 
 def _last_page(visits: Iterable[tuple[datetime, str | None]], at: datetime) -> str:
-    """Where the last session ended that had begun by then, without the page's query."""
-    page = max((visit for visit in visits if visit[0] <= at), key=lambda visit: visit[0], default=(at, None))[1]
-    return (page or "").split("?")[0] or "(none)"
+    """Where the last session ended that had begun by then."""
+    return max((visit for visit in visits if visit[0] <= at), key=lambda visit: visit[0], default=(at, None))[1] or ""
+
+
+def page_group(page: str, ids: Collection[str]) -> str:
+    """Path of a page with `:id` for every segment that is one of these lower-case ids or has the form of an id."""
+    page = page.strip().lower()
+    scheme, slashes, rest = page.partition("//")
+    if slashes and (not scheme or (scheme.endswith(":") and "/" not in scheme)):
+        page = "/" + rest[min((rest.index(mark) for mark in "/?#" if mark in rest), default=len(rest)) :]
+    page = page.split("?")[0]
+    path, mark, fragment = page.partition("#")
+    route = fragment.split("#")[0]
+    if mark and route.startswith(("/", "!/")):
+        path += "#" + route
+    parts = [part.split(";")[0] for part in path.split("/")]
+    segments = [part for number, part in enumerate(parts) if part or number == 0]
+    if len(segments) == 1 and path.startswith("/"):
+        return "/"
+    joined = "/".join(":id" if _is_id(unquote(segment).strip(), ids) else segment for segment in segments)
+    return "/#/" if joined == "/#" and path.endswith("/") else joined or "(none)"
+
+
+def _is_id(text: str, ids: Collection[str]) -> bool:
+    digits = [len(run) for run in re.findall(r"\d+", text, re.ASCII)]
+    if text in ids or "@" in text or max(digits, default=0) >= 5:
+        return True
+    if any(len(run) >= 16 for run in re.findall("[0-9a-f]+", text)):
+        return True
+    if re.search("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", text):
+        return True
+    return (
+        len(text) >= 20
+        and bool(digits)
+        and all(character.isascii() and (character.isalnum() or character in "_=+.-") for character in text)
+    )
 
 
 @cache

@@ -12,6 +12,8 @@ from typing import Any
 from tests.oracles.churn import CORE_EVENTS, Action, Key, Known, as_of_dates, pays, session_lengths
 from tests.oracles.reporting import Facts, Reporting, Row
 
+# Terms of a component by name: the points they can bring, and the share of them that was earned; None where nobody could.
+Terms = dict[str, tuple[int, float | None]]
 WEIGHTS = {
     "product_usage": 0.25,
     "feature_adoption": 0.20,
@@ -46,9 +48,10 @@ def health(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | 
 
 def _row(known: Known, account: str, catalogue: set[str]) -> dict[str, Any]:
     actions = [action for action in known.actions if action.account == account]
+    terms = _use(known, account, actions, len(catalogue)) | {"support_engagement": _support(known, account)}
+    feedback = _relationship(known, account)[2]
     scores = {
-        **_use(known, account, actions, len(catalogue)),
-        "support_engagement": _support(known, account),
+        **{name: _weighed(own) for name, own in terms.items()},
         "business_outcomes": _outcomes(known, account)[0],
         "relationship_health": _relationship(known, account)[0],
         "account_growth": _growth(known, account, actions)[0],
@@ -64,37 +67,73 @@ def _row(known: Known, account: str, catalogue: set[str]) -> dict[str, Any]:
         "light": None if total is None else "green" if total >= 75 else "amber" if total >= 50 else "red",
         **{f"{name}_score": score for name, score in scores.items()},
         "missing_components": ", ".join(name for name in scores if name not in there) or None,
+        "missing_terms": _left_out(terms, scores, feedback_is_unknown=feedback),
         "risk_factors": ", ".join(name for name, score in there.items() if score < 50) or None,
         "improvement_opportunities": ", ".join(sorted(gaps, key=lambda name: -gaps[name])[:2]) or None,
     }
 
 
-def _use(known: Known, account: str, actions: list[Action], available: int) -> dict[str, float | None]:
+def _use(known: Known, account: str, actions: list[Action], available: int) -> dict[str, Terms]:
     if not known.ever_heard_of(account):
-        return {"product_usage": None, "feature_adoption": None}
+        return {"product_usage": {}, "feature_adoption": {}}
     recent = [action for action in actions if known.ago(action.day) < 28]
     lengths = session_lengths(recent, known.reporting.session_gap)
     minutes = sum(lengths, timedelta()) / timedelta(minutes=1) / len(lengths) if lengths else 0
     logins = sum(action.name == "logged_in" for action in recent)
-    breadth = len(_features(recent)) / available if available else 0
+    breadth = len(_features(recent)) / available if available else None
     core = [action.name for action in recent if action.name in CORE_EVENTS]
+    sent = len(known.event_names & CORE_EVENTS)
     return {
-        "product_usage": 40 * min(logins / 4 / 5, 1) + 30 * breadth + 30 * min(minutes / 30, 1),
-        "feature_adoption": 40 * breadth + 30 * len(set(core)) / len(CORE_EVENTS) + 30 * min(len(core) / 8, 1),
+        "product_usage": {
+            "logins": (40, min(logins / 4 / 5, 1) if "logged_in" in known.event_names else None),
+            "features": (30, breadth),
+            "session_minutes": (30, min(minutes / 30, 1) if _has_sessions(known) else None),
+        },
+        "feature_adoption": {
+            "features": (40, breadth),
+            "core_features": (30, len(set(core)) / sent if sent else None),
+            "core_events": (30, min(len(core) / 8, 1) if sent else None),
+        },
     }
 
 
-def _support(known: Known, account: str) -> float | None:
+def _has_sessions(known: Known) -> bool:
+    """Whether a session of anybody who pays or is in trial lasted, in the last 28 days."""
+    customers = known.paying.keys() | {row["account_id"] for row in known.subscriptions if row["status"] == "trialing"}
+    recent = [action for action in known.actions if known.ago(action.day) < 28 and action.account in customers]
+    return any(
+        length
+        for account in {action.account for action in recent}
+        for length in session_lengths([action for action in recent if action.account == account], known.reporting.session_gap)
+    )
+
+
+def _support(known: Known, account: str) -> Terms:
     tickets = list(known.tickets(account))
     if not tickets:
-        return None
+        return {}
     n = len(tickets)
+    are_solved_known = _is_filled(known, "tickets", "ticket_id", "resolved_at")
     severe, unsolved = sum(is_severe for _, is_severe, *_ in tickets), sum(is_unsolved for _, _, is_unsolved, _ in tickets)
     answered = sum(_within(row, "first_response_at", 24) for *_, row in tickets)
     solved = sum(_within(row, "resolved_at", 72) and not is_unsolved for _, _, is_unsolved, row in tickets)
     short = sum((1 if row.get("contacts") is None else row["contacts"]) <= 2 for *_, row in tickets)
-    score: float = 40 * 3 / (3 + n + 2 * severe + unsolved) + 20 * (answered + solved + short) / n
-    return score
+    return {
+        "tickets": (40, 3 / (3 + n + 2 * severe + (unsolved if are_solved_known else 0))),
+        "first_responses": (20, answered / n if _is_filled(known, "tickets", "ticket_id", "first_response_at") else None),
+        "resolutions": (20, solved / n if are_solved_known else None),
+        "contacts": (20, short / n if _is_filled(known, "tickets", "ticket_id", "contacts") else None),
+    }
+
+
+def _is_filled(known: Known, source: str, key: str, column: str) -> bool:
+    """Whether any row that has arrived by the day has a value in a column."""
+    return any(row.get(column) is not None for row in known.rows(source, key))
+
+
+def _weighed(terms: Terms) -> float | None:
+    there = [(weight, share) for weight, share in terms.values() if share is not None]
+    return 100 * fsum(weight * share for weight, share in there) / sum(weight for weight, _ in there) if there else None
 
 
 def _outcomes(known: Known, account: str) -> tuple[float | None, bool]:
@@ -114,7 +153,15 @@ def _outcomes(known: Known, account: str) -> tuple[float | None, bool]:
     return (100 * roi if efficiency is None else 70 * roi + 30 * efficiency), roi == 1
 
 
-def _relationship(known: Known, account: str) -> tuple[float | None, float | None]:
+def _left_out(terms: dict[str, Terms], scores: Mapping[str, float | None], *, feedback_is_unknown: bool) -> str | None:
+    """The terms without a share of components that have a score."""
+    names = {name: [term for term, (_, share) in own.items() if share is None] for name, own in terms.items()}
+    names["relationship_health"] = ["answers"] if feedback_is_unknown else []
+    told = [f"{name}: {', '.join(names[name])}" for name in WEIGHTS if names.get(name) and scores[name] is not None]
+    return "; ".join(told) or None
+
+
+def _relationship(known: Known, account: str) -> tuple[float | None, float | None, bool]:
     def mine(source: str, key: str, at: str) -> list[Row]:
         rows = [row for row in known.rows(source, key) if known.owner(row) == account]
         return [row for row in rows if 0 <= known.ago(known.reporting.day(row[at])) < 90]
@@ -122,14 +169,15 @@ def _relationship(known: Known, account: str) -> tuple[float | None, float | Non
     surveys, feedback = mine("surveys", "response_id", "responded_at"), mine("feedback", "feedback_id", "created_at")
     nps = _mean(row["score"] for row in surveys if row["kind"] == "nps")
     csat = _mean(row["score"] for row in surveys if row["kind"] == "csat")
-    answers = [row.get("answered_at") for row in feedback]
+    is_known = _is_filled(known, "feedback", "feedback_id", "answered_at")
+    answers = [row.get("answered_at") for row in feedback] if is_known else []
     answered = _mean(answer is not None and known.reporting.day(answer) <= known.day for answer in answers)
     parts = [
         None if nps is None else 10 * nps,
         None if csat is None else 25 * min(max(csat - 1, 0), 4),
         None if answered is None else 100 * answered,
     ]
-    return _mean(part for part in parts if part is not None), nps
+    return _mean(part for part in parts if part is not None), nps, bool(feedback) and not is_known
 
 
 def _growth(known: Known, account: str, actions: list[Action]) -> tuple[float | None, bool]:

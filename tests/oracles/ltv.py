@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
-from tests.oracles.persons import NO_PURCHASE, People, Person, first_landed, latest_state, people
+from tests.oracles.persons import NO_PURCHASE, People, Person, counted, first_landed, latest_state, people
 from tests.oracles.reporting import Facts, Reporting, Row
 
 DIMENSIONS = ("channel", "country")
@@ -94,8 +94,9 @@ def predicted_cohorts(predictions: Sequence[Row]) -> dict[tuple[date, str, str],
 def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[Amount]:
     """What orders and payments mean for customers, each converted on its own day and held to four decimals."""
     rates = Rates(facts, reporting)
+    facts = counted(facts, reporting)
     amounts = []
-    for order in first_landed(facts.get("orders", ()), ["order_id"]):
+    for order in latest_state(facts.get("orders", ()), ["order_id"]):
         day = reporting.day(order["ordered_at"])
         is_purchase = (order.get("status") or "").lower() not in NO_PURCHASE
         paid, refunded, cost = (
@@ -107,9 +108,18 @@ def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[
             # Given back wholly, whether or not it says so; a return that stands alone takes away.
             revenue = min(revenue, Decimal(0))
         margin = revenue * reporting.gross_margin if cost is None else revenue - cost
-        amounts.append(Amount(found.identities.of_user(order["user_id"]), day, day, revenue, margin, is_purchase))
+        customer, cash_day = found.identities.of_user(order["user_id"]), day
+        if order.get("refunded_at") is not None:
+            cash_day = reporting.day(order["refunded_at"])
+            if is_purchase and cash_day != day:
+                # The money came on one day and went on another; both belong to the order.
+                back = refunded or Decimal(0)
+                back_margin = -back * (reporting.gross_margin if cost is None else 1)
+                amounts.append(Amount(customer, day, cash_day, -back, back_margin, False))
+                revenue, margin, cash_day = revenue + back, margin - back_margin, day
+        amounts.append(Amount(customer, day, cash_day, revenue, margin, is_purchase))
 
-    payments = first_landed(facts.get("payments", ()), ["payment_id"])
+    payments = latest_state(facts.get("payments", ()), ["payment_id"])
     originals = {payment["payment_id"]: payment for payment in payments if payment["status"] == "succeeded"}
     for payment in payments:
         original = originals.get(payment.get("refund_of") or "") if payment["status"] == "refunded" else None

@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 from tests.oracles.ltv import NOT_PREDICTED, Amount, Rates, _customer, customer_amounts, predicted_cohorts
-from tests.oracles.persons import channel_of, first_landed, people
+from tests.oracles.persons import channel_of, latest_spend, people
 from tests.oracles.reporting import Facts, Reporting, Row
 
 NOTHING = Decimal(0)
@@ -46,6 +46,7 @@ def channel_months(facts: Facts, reporting: Reporting, predictions: Sequence[Row
             for month in {month for month, _ in cells}
             for name, row in _month(month, {name: cell for (at, name), cell in cells.items() if at == month}, reporting).items()
         }
+        _forget_undelivered(rows, facts, reporting)
         for (month, name), row in rows.items():
             where = (month, "all", "all") if name == "all" else (month, "channel", name)
             worth = predicted.get(where, NOT_PREDICTED)["predicted_ltv_36m"] if row["is_complete"] else None
@@ -59,11 +60,7 @@ def channel_months(facts: Facts, reporting: Reporting, predictions: Sequence[Row
 
 def _add_spend(cells: dict[Key, Cell], facts: Facts, reporting: Reporting) -> None:
     rates = Rates(facts, reporting)
-    campaigns = [
-        {**row, "medium": row.get("utm_medium") or "", "campaign": row.get("utm_campaign") or ""}
-        for row in facts.get("ad_spend", ())
-    ]
-    for row in first_landed(campaigns, ["spend_date", "utm_source", "medium", "campaign"]):
+    for row in latest_spend(facts.get("ad_spend", ())):
         if row["spend_date"] > reporting.data_through:
             continue
         cell = cells[reporting.period("month", row["spend_date"]), channel_of(row["utm_source"], row.get("utm_medium"), None)]
@@ -133,6 +130,20 @@ def _month(month: date, cells: dict[str, Cell], reporting: Reporting) -> dict[st
         row["signup_share_rate"] = row["signup_count"] / total if is_complete and total else None
         row["is_complete"] = is_complete
     return rows
+
+
+def _forget_undelivered(rows: dict[Key, dict[str, Any]], facts: Facts, reporting: Reporting) -> None:
+    """Make unknown what no source could say: nothing was spent in a month before the first, nobody came, nobody paid."""
+    spent = [reporting.period("month", row["spend_date"]) for row in facts.get("ad_spend", ())]
+    for (month, _), row in rows.items():
+        unknown: list[str] = []
+        if not spent or month < min(spent):
+            unknown += ["spend", "paid_customer_count", "paid_cac", "blended_cac"]
+        if not facts.get("users"):
+            unknown += ["signup_count", "signup_share_rate"]
+        if not facts.get("orders") and not facts.get("payments"):
+            unknown += ["new_customer_count", "paid_customer_count", "revenue", "margin", "roas", "marketing_roi"]
+        row.update(dict.fromkeys(unknown))
 
 
 def _payback(month: date, spend: Decimal, amounts: list[tuple[int, Amount]], reporting: Reporting) -> int | None:

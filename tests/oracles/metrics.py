@@ -14,12 +14,13 @@ from fractions import Fraction
 from functools import cache, cached_property
 from typing import Any
 
+from tests.oracles.delivery import Delivered, delivery, missing, since
 from tests.oracles.engagement import CORE_FEATURE_EVENTS
 from tests.oracles.health import health
 from tests.oracles.ltv import Rates, _customer, _owner, customer_amounts, ltv_cohorts
 from tests.oracles.ltv_cac import channel_months
 from tests.oracles.mrr import account_profiles, mrr_months, paid_months
-from tests.oracles.persons import NO_PURCHASE, SEEDS, Event, People, Person, first_landed, latest_state, people
+from tests.oracles.persons import NO_PURCHASE, SEEDS, Event, People, Person, latest_state, people
 from tests.oracles.quality import quality_daily
 from tests.oracles.reporting import Facts, Reporting, Row, arrivals_of
 from tests.oracles.retention import retention_cohorts
@@ -125,11 +126,11 @@ def metric_tree(
     facts: Facts, reporting: Reporting, targets: Mapping[str, Decimal] | None = None, event_names: Mapping[str, str] | None = None
 ) -> dict[tuple[str], dict[str, Any]]:
     """Rows by metric."""
-    return tree_of(metric_rows(facts, reporting, targets, event_names), targets)
+    return tree_of(metric_rows(facts, reporting, targets, event_names), delivery(facts, reporting, event_names), targets)
 
 
 def tree_of(
-    rows: Mapping[Key, Mapping[str, Any]], targets: Mapping[str, Decimal] | None = None
+    rows: Mapping[Key, Mapping[str, Any]], delivered: Mapping[str, Delivered], targets: Mapping[str, Decimal] | None = None
 ) -> dict[tuple[str], dict[str, Any]]:
     """The tree over rows of `metric_rows`."""
     tree: dict[tuple[str], dict[str, Any]] = {}
@@ -138,7 +139,9 @@ def tree_of(
         own = {key: figure for key, figure in rows.items() if key[0] == metric}
         complete = {key[2]: figure for key, figure in own.items() if key[3] == "all" and figure["is_complete"]}
         newest = max(complete, default=None)
-        reason = row["missing"] or f"nothing to compute it from: needs {row['requires']}"
+        unknown = missing(row["requires"], delivered)
+        needs = f": needs {row['requires']}" if row["requires"] else ""
+        reason = f"needs {unknown}" if unknown else row["missing"] or f"nothing to compute it from yet{needs}"
         tree[(metric,)] = {
             "parent": row["parent"] or None,
             "label_zh": aim.get("label_zh") or row["label_zh"],
@@ -171,21 +174,28 @@ def _figures(
 ) -> dict[str, dict[Cell, Figure]]:
     """Figures by metric, their values filled in."""
     company = _Company(facts, reporting, event_names)
+    delivered = delivery(facts, reporting, event_names)
     figures = {
-        metric: _periods(definitions[metric], list(measure(company)), reporting) for metric, measure in _MEASURES.items()
+        metric: _periods(
+            definitions[metric], list(measure(company)), reporting, since(definitions[metric].row["requires"], delivered)
+        )
+        for metric, measure in _MEASURES.items()
     } | _published(facts, reporting, definitions, event_names, predictions)
+    figures = {metric: {} if missing(definitions[metric].row["requires"], delivered) else own for metric, own in figures.items()}
     for metric, own in figures.items():
         for figure in own.values():
             if definitions[metric].kind != "median":
                 figure.value = _value(definitions[metric].kind, figure)
     for metric, definition in definitions.items():
         if base := definition.row["growth_of"]:
-            figures[metric] = _growth(figures[base], definition.period)
+            figures[metric] = _growth(figures.get(base, {}), definition.period)
     return figures
 
 
-def _periods(definition: Definition, measured: Sequence[Measured], reporting: Reporting) -> dict[Cell, Figure]:
-    """The sums of each segment from its first period to the running one."""
+def _periods(
+    definition: Definition, measured: Sequence[Measured], reporting: Reporting, since: date | None
+) -> dict[Cell, Figure]:
+    """The sums of each segment from its first period to the running one; unknown before its sources held any fact."""
     known = [thing for thing in measured if thing.day <= reporting.data_through]
     parts: dict[tuple[str, str], list[Measured]] = defaultdict(list)
     for thing in known:
@@ -196,6 +206,9 @@ def _periods(definition: Definition, measured: Sequence[Measured], reporting: Re
         start = _start(definition.period, min(thing.day for thing in things))
         while start <= reporting.data_through:
             last = _last(definition.period, start)
+            if since and last + definition.lag < since:
+                start = last + timedelta(days=1)
+                continue
             due = [
                 thing for thing in things if start <= thing.day <= last and thing.day + definition.lag <= reporting.data_through
             ]
@@ -228,9 +241,10 @@ def _published(
         cell = (month, "all", "all") if channel == "all" else (month, "channel", channel)
         customers = row["new_customer_count" if channel == "all" else "paid_customer_count"]
         found["cac"][cell] = Figure(row["spend"], customers, row["is_complete"])
-        found["marketing_roi"][cell] = Figure(row["margin"] - row["spend"], row["spend"], row["is_complete"])
+        earned = None if row["margin"] is None or row["spend"] is None else row["margin"] - row["spend"]
+        found["marketing_roi"][cell] = Figure(earned, row["spend"], row["is_complete"])
         if row["ltv_predicted"] is not None:
-            worth = Decimal(row["ltv_predicted"]) * customers
+            worth = None if customers is None else Decimal(row["ltv_predicted"]) * customers
             found["ltv_to_cac"][cell] = Figure(worth, row["spend"], row["is_complete"])
             found["cac_to_ltv_alarm"][cell] = Figure(row["spend"], worth, row["is_complete"])
     for (month, dimension, segment, age), row in ltv_cohorts(facts, reporting, predictions).items():
@@ -244,9 +258,11 @@ def _published(
     for day, healths in scores.items():
         found["avg_health_score"][day, "all", "all"] = Figure(sum(healths, Decimal(0)), len(healths), is_complete=True)
     for month, channels in by_month.items():
-        most = max(row["signup_count"] for channel, row in channels.items() if channel != "all")
-        whole = channels["all"]
-        found["max_channel_share"][month, "all", "all"] = Figure(most, whole["signup_count"], whole["is_complete"])
+        known = [row["signup_count"] for channel, row in channels.items() if channel not in ("all", "(none)")]
+        counts = [count for count in known if count is not None]
+        found["max_channel_share"][month, "all", "all"] = Figure(
+            max(counts, default=None), sum(counts) if counts else None, channels["all"]["is_complete"]
+        )
 
     cells: dict[tuple[str, Cell], list[dict[str, Any]]] = defaultdict(list)
     for (event, rule, grain, start, dimension, segment, index), row in retention_cohorts(facts, reporting).items():
@@ -339,7 +355,7 @@ class _Company:
 
     def told(self, source: str, key: str, at: str) -> Iterator[tuple[Mapping[str, Any], date, str | None, str | None]]:
         """Rows of a source that are not staff's, each with its day, channel and country."""
-        for row in first_landed(self.facts.get(source, ()), [key]):
+        for row in latest_state(self.facts.get(source, ()), [key]):
             channel, country, is_internal = self.profile(row)
             if not is_internal:
                 yield row, self.reporting.day(row[at]), channel, country
@@ -407,7 +423,7 @@ def _time_to_value(company: _Company) -> Iterator[Measured]:
 
 def _free_to_paid(company: _Company) -> Iterator[Measured]:
     paid: dict[str, datetime] = {}
-    for payment in first_landed(company.facts.get("payments", ()), ["payment_id"]):
+    for payment in latest_state(company.facts.get("payments", ()), ["payment_id"]):
         owner = _owner(payment, company.people)
         if owner and payment["status"] == "succeeded" and payment.get("kind") in (None, "subscription"):
             paid[owner] = min(paid.get(owner, payment["paid_at"]), payment["paid_at"])
@@ -471,7 +487,7 @@ def _answered(metric: str) -> Measure:
 
     def measure(company: _Company) -> Iterator[Measured]:
         contacts: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        for row in first_landed(company.facts.get("wecom", ()), ["interaction_id"]):
+        for row in latest_state(company.facts.get("wecom", ()), ["interaction_id"]):
             if row["kind"] in (asked, answered):
                 contacts[row["contact_id"]].append(row)
         for rows in contacts.values():
@@ -551,7 +567,7 @@ def _revenue(company: _Company) -> Iterator[Measured]:
 
 def _purchases(company: _Company) -> Iterator[Measured]:
     rates = Rates(company.facts, company.reporting)
-    for order in first_landed(company.facts.get("orders", ()), ["order_id"]):
+    for order in latest_state(company.facts.get("orders", ()), ["order_id"]):
         person = company.persons.get(company.people.identities.of_user(order["user_id"]))
         if person and (order.get("status") or "").lower() not in NO_PURCHASE:
             day = company.reporting.day(order["ordered_at"])

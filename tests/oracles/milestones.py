@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 
-from tests.oracles.persons import first_landed, people
+from tests.oracles.persons import counted, latest_state, people
 from tests.oracles.reporting import Facts, Reporting
 
 
@@ -17,6 +17,7 @@ def milestones(
 ) -> list[tuple[str, str, datetime]]:
     """(person, milestone, time): the third distinct active day after the first value's, and the first subscription payment."""
     found = people(facts, reporting, event_names)
+    facts = counted(facts, reporting)
     reached: list[tuple[str, str, datetime]] = []
     for person_id in {event.person_id for event in found.events}:
         events = [event for event in found.events if event.person_id == person_id]
@@ -26,7 +27,7 @@ def milestones(
             if len(later) >= 3:
                 reached.append((person_id, "active_on_third_day", min(event.at for event in events if event.day == later[2])))
     paid: dict[str, list[datetime]] = defaultdict(list)
-    for payment in first_landed(facts.get("payments", ()), ["payment_id"]):
+    for payment in latest_state(facts.get("payments", ()), ["payment_id"]):
         if payment["status"] == "succeeded" and payment.get("kind") in (None, "subscription"):
             if payment.get("user_id"):
                 payers = [payment["user_id"]]

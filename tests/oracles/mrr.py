@@ -12,7 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 from tests.oracles.ltv import Rates
-from tests.oracles.persons import Person, first_landed, latest_state, people
+from tests.oracles.persons import Person, latest_state, people
 from tests.oracles.reporting import Facts, Reporting, Row
 
 DIMENSIONS = ("plan", "channel", "country", "industry")
@@ -90,7 +90,7 @@ def account_profiles(facts: Facts, reporting: Reporting) -> dict[str, dict[str, 
 def paid_months(facts: Facts, reporting: Reporting) -> dict[tuple[str, date], Paid]:
     """By (account, first day of a month): what it pays on the month's last day, or on the last day of data."""
     histories: dict[str, list[Row]] = defaultdict(list)
-    for row in first_landed(facts.get("subscriptions", ()), ["subscription_id", "changed_at"]):
+    for row in latest_state(facts.get("subscriptions", ()), ["subscription_id", "changed_at"]):
         if reporting.day(row["changed_at"]) <= reporting.data_through:
             histories[row["subscription_id"]].append(row)
     rates = Rates(facts, reporting)

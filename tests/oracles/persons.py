@@ -19,6 +19,8 @@ from tests.oracles.reporting import Facts, Reporting, Row
 
 SEEDS = Path(__file__).resolve().parents[2] / "dbt_project" / "seeds"
 DIMENSIONS = ("channel", "device", "country")
+SOURCE = ("utm_source", "utm_medium", "utm_campaign", "referrer", "click_id")
+VISITOR = ("device_type", "country", "city_tier")
 NO_PURCHASE = frozenset({"canceled", "cancelled", "returned", "failed"})
 
 
@@ -74,6 +76,7 @@ class Identities:
         for device, user in usable:
             links["anonymous", device] += 1
             links["user", user] += 1
+        self._shared = {name for (kind, name), count in links.items() if kind == "user" and count > reporting.max_identity_links}
         self._parents: dict[tuple[str, str], tuple[str, str]] = {}
         for device, user in usable:
             if max(links["anonymous", device], links["user", user]) <= reporting.max_identity_links:
@@ -91,9 +94,9 @@ class Identities:
         return f"u:{self._names.get(self._root(('user', user_id)), user_id)}"
 
     def of_row(self, row: Row) -> str:
-        """The person of a row: its user's, else its device's; a user id that stands for nobody counts when it is all there is."""
+        """The person of a row: its user's, else its device's; a placeholder or shared user id counts when it is all there is."""
         user_id, anonymous_id = row.get("user_id"), row.get("anonymous_id")
-        if not self._is_nobody(user_id) or anonymous_id is None:
+        if anonymous_id is None or not (self._is_nobody(user_id) or user_id in self._shared):
             assert user_id is not None
             return self.of_user(user_id)
         name = self._names.get(self._root(("anonymous", anonymous_id)))
@@ -133,13 +136,23 @@ def first_landed(rows: Iterable[Row], key: Sequence[str]) -> list[Row]:
 
 
 def latest_state(rows: Iterable[Row], key: Sequence[str]) -> list[Row]:
-    """One row per key: the one with the latest `updated_at` (a row without: its arrival), then the one that arrived first."""
+    """One row per key: the one with the latest `updated_at` (a row without: its arrival), then the one that arrived last."""
 
     def order(row: Row) -> Any:
-        updated_at = row.get("updated_at") or datetime.combine(row["arrived_date"], time())
-        return (datetime.max - updated_at, *_place(row))
+        return (row.get("updated_at") or datetime.combine(row["arrived_date"], time()), *_place(row))
 
-    return _choose(rows, key, order)
+    return _choose(sorted(rows, key=order, reverse=True), key, lambda _: 0)
+
+
+def latest_spend(rows: Iterable[Row]) -> list[Row]:
+    """Of each day, campaign and ad what the file with its latest state says: every row that differs from those before it."""
+    key = ("spend_date", "utm_source", "utm_medium", "utm_campaign", "utm_content", "ad_id")
+    said = (*key, "cost", "currency", "impressions", "clicks", "extra")
+    state = ("updated_at", "arrived_date", "landed_file")
+    landed = sorted(rows, key=_place)
+    newest = {tuple(row.get(name) for name in key): [row.get(name) for name in state] for row in latest_state(landed, key)}
+    kept = [row for row in landed if [row.get(name) for name in state] == newest[tuple(row.get(name) for name in key)]]
+    return latest_state(kept, said)
 
 
 def unique_events(rows: Iterable[Row]) -> list[Row]:
@@ -152,43 +165,110 @@ def unique_events(rows: Iterable[Row]) -> list[Row]:
     return _choose(rows, ["event_id"], order)
 
 
+def counted(facts: Facts, reporting: Reporting) -> Facts:
+    """Facts without rows of a day after `data_through`; of each key one row is chosen first."""
+    dated = (("orders", ["order_id"], "ordered_at"), ("payments", ["payment_id"], "paid_at"))
+    dated += (("subscriptions", ["subscription_id", "changed_at"], "changed_at"), ("users", ["user_id"], "signed_up_at"))
+    kept = dict(facts)
+    for source, key, at in dated:
+        kept[source] = [
+            row for row in latest_state(facts.get(source, ()), key) if reporting.day(row[at]) <= reporting.data_through
+        ]
+    return kept
+
+
 def people(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None) -> People:
     """Resolve who is behind the landed rows."""
     names = event_names or {}
+    facts = counted(facts, reporting)
     events = without_bots(unique_events(facts.get("events", ())), reporting)
+    events = [row for row in events if reporting.day(row["occurred_at"]) <= reporting.data_through]
     identities = Identities(events, reporting)
     users = {row["user_id"]: row for row in latest_state(facts.get("users", ()), ["user_id"])}
     users_of: dict[str, list[Row]] = defaultdict(list)
     for user_id, user in users.items():
         users_of[identities.of_user(user_id)].append(user)
     internal = frozenset(person_id for person_id, members in users_of.items() if any(user.get("is_internal") for user in members))
-    counted = [
+    seen = [
         Event(identities.of_row(row), reporting.day(row["occurred_at"]), names.get(row["event"], row["event"]), row)
         for row in events
         if identities.of_row(row) not in internal
     ]
-    first_events: dict[str, Event] = {}
-    for event in sorted(counted, key=lambda event: (event.at, event.row["event_id"])):
-        first_events.setdefault(event.person_id, event)
-    shoppers = {identities.of_user(row["user_id"]) for row in first_landed(facts.get("orders", ()), ["order_id"])}
+    events_of: dict[str, list[Event]] = defaultdict(list)
+    for event in seen:
+        events_of[event.person_id].append(event)
+    first_sessions = {person_id: cut(members, reporting)[0] for person_id, members in events_of.items()}
+    shoppers = {identities.of_user(row["user_id"]) for row in latest_state(facts.get("orders", ()), ["order_id"])}
     persons = {
-        person_id: _person(person_id, first_events.get(person_id), users_of[person_id], person_id in internal)
-        for person_id in first_events.keys() | users_of.keys() | shoppers
+        person_id: _person(person_id, first_sessions.get(person_id, []), users_of[person_id], person_id in internal, reporting)
+        for person_id in first_sessions.keys() | users_of.keys() | shoppers
     }
-    return People(persons, counted, users, identities, internal)
+    return People(persons, seen, users, identities, internal)
 
 
-def channel_of(source: str | None, medium: str | None, referrer: str | None) -> str:
+def cut(events: list[Event], reporting: Reporting) -> list[list[Event]]:
+    """The sessions of one person's events, each in order of time."""
+    found: list[list[Event]] = []
+    for event in sorted(events, key=lambda event: (event.at, event.row["event_id"])):
+        last = found[-1][-1] if found else None
+        if (
+            last is None
+            or event.at - last.at > reporting.session_gap
+            or (reporting.sessions_end_at_midnight and event.day != last.day)
+        ):
+            found.append([])
+        found[-1].append(event)
+    return found
+
+
+CLICK_IDS = frozenset(
+    {
+        *("gclid", "gbraid", "wbraid", "msclkid", "bd_vid", "yclid", "dclid", "ttclid"),
+        *("twclid", "li_fat_id", "rdt_cid", "sccid", "qz_gdt", "fbclid", "igshid"),
+    }
+)
+
+
+def channel_of(
+    source: str | None, medium: str | None, referrer: str | None, click_id: str | None = None, ignored: Iterable[str] = ()
+) -> str:
     """Channel of a touch by the shipped rules: the first in order whose patterns all match."""
+    named = _spelled(source)
+    host = (urlsplit((referrer or "").lower()).hostname or "").removeprefix("www.")
+    if named or any(f".{host}".endswith(f".{ending}") for ending in ignored):
+        host = ""
     texts = {
-        "source_pattern": (source or "").strip(" ").lower(),
-        "medium_pattern": (medium or "").strip(" ").lower(),
-        "host_pattern": (urlsplit((referrer or "").lower()).hostname or "").removeprefix("www."),
+        "source_pattern": named or host,
+        "medium_pattern": _spelled(medium),
+        "host_pattern": host,
+        "click_pattern": click_id or "",
     }
     for rule in _channel_rules():
         if all(not rule[column] or re.search(rule[column], text) for column, text in texts.items()):
             return rule["channel"]
     raise AssertionError("the last rule matches anything")
+
+
+def click_id_of(page: str | None) -> str | None:
+    """The first advertising click id among the parameters of an address."""
+    for name, equals, value in (part.partition("=") for part in re.split(r"[?&#]", (page or "").lower())[1:]):
+        if name in CLICK_IDS and equals and value:
+            return name
+    return None
+
+
+def touch_of(events: Sequence[Event]) -> dict[str, Any]:
+    """A session's touch: its source whole from the first event with any, device and place each from the first known."""
+    found: dict[str, Any] = dict.fromkeys((*SOURCE, *VISITOR))
+    for event in events:
+        source = {**{name: event.row.get(name) for name in SOURCE}, "click_id": click_id_of(event.row.get("page"))}
+        if any(value is not None for value in source.values()):
+            found.update(source)
+            break
+    for name in VISITOR:
+        known = [(event.at, event.row[name]) for event in events if event.row.get(name) is not None]
+        found[name] = min(known)[1] if known else None
+    return found
 
 
 def without_bots(rows: Sequence[Row], reporting: Reporting) -> list[Row]:
@@ -202,14 +282,18 @@ def without_bots(rows: Sequence[Row], reporting: Reporting) -> list[Row]:
     return [row for row in rows if counts[visitor_day(row)] <= reporting.bot_events_per_day]
 
 
-def _person(person_id: str, first: Event | None, users: Iterable[Row], is_internal: bool) -> Person:
-    touch: Row = first.row if first else {}
+def _person(person_id: str, session: Sequence[Event], users: Iterable[Row], is_internal: bool, reporting: Reporting) -> Person:
+    first, touch = (session[0] if session else None), touch_of(session)
     # Of several users the one who signed up first speaks for the person.
     user: Row = min(users, key=lambda user: (user["signed_up_at"], user["user_id"]), default={})
     city_tier = user.get("city_tier")
     return Person(
         person_id=person_id,
-        channel=channel_of(touch.get("utm_source"), touch.get("utm_medium"), touch.get("referrer")) if first else None,
+        channel=channel_of(
+            touch["utm_source"], touch["utm_medium"], touch["referrer"], touch["click_id"], reporting.ignored_referrers
+        )
+        if first
+        else None,
         device=touch.get("device_type"),
         country=user.get("country") or touch.get("country"),
         first_seen_day=first.day if first else None,
@@ -232,6 +316,10 @@ def _choose(rows: Iterable[Row], key: Sequence[str], order: Callable[[Row], Any]
     for row in sorted(rows, key=order):
         chosen.setdefault(tuple(row.get(name) for name in key), row)
     return list(chosen.values())
+
+
+def _spelled(text: str | None) -> str:
+    return re.sub("[ _]", "-", (text or "").strip(" ").lower())
 
 
 @cache

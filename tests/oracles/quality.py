@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-from tests.oracles.persons import first_landed, latest_state, people, unique_events, without_bots
+from tests.oracles.persons import first_landed, latest_spend, latest_state, people, unique_events, without_bots
 from tests.oracles.reporting import Arrival, Facts, Reporting, Row
 
 KEYS = {
@@ -17,17 +17,18 @@ KEYS = {
     "subscriptions": ("subscription_id", "changed_at"),
     "payments": ("payment_id",),
     "orders": ("order_id",),
-    "ad_spend": ("spend_date", "utm_source", "utm_medium", "utm_campaign"),
+    "ad_spend": ("spend_date", "utm_source", "utm_medium", "utm_campaign", "utm_content", "ad_id"),
     "tickets": ("ticket_id",),
     "surveys": ("response_id",),
     "feedback": ("feedback_id",),
     "wecom": ("interaction_id",),
     "outcomes": ("account_id", "measured_at"),
-    "exposures": ("experiment_id", "unit_id"),
+    "exposures": ("experiment_id", "unit_id", "variant"),
     "fx_rates": ("rate_date", "currency"),
     "erasures": ("user_id",),
 }
 STATES = ("users", "accounts")
+IMMUTABLE = ("exposures", "fx_rates")
 OF_USERS = ("users", "payments", "orders", "tickets", "surveys", "feedback", "wecom")
 HAPPENED = {
     "events": "occurred_at",
@@ -91,7 +92,9 @@ def accepted(source: str, facts: Facts) -> list[Row]:
     rows = facts.get(source, ())
     if source == "events":
         return unique_events(rows)
-    return (latest_state if source in STATES else first_landed)(rows, KEYS[source])
+    if source == "ad_spend":
+        return latest_spend(rows)
+    return (first_landed if source in IMMUTABLE else latest_state)(rows, KEYS[source])
 
 
 def _by_day(rows: Any) -> dict[date, list[Row]]:

@@ -43,6 +43,7 @@ class Reporting:
     gross_margin: Decimal = Decimal("0.8")
     bot_events_per_day: int = 3000
     denied_ids: frozenset[str] = frozenset({"null", "0"})
+    ignored_referrers: frozenset[str] = frozenset()
     max_identity_links: int = 20
     session_gap: timedelta = timedelta(minutes=30)
     sessions_end_at_midnight: bool = False

@@ -10,9 +10,10 @@ from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
+from tests.oracles.delivery import delivery
 from tests.oracles.ltv import _customer, customer_amounts
 from tests.oracles.mrr import state_on
-from tests.oracles.persons import NO_PURCHASE, SEEDS, People, Person, first_landed, people
+from tests.oracles.persons import NO_PURCHASE, SEEDS, People, Person, counted, latest_state, people
 from tests.oracles.reporting import Facts, Reporting, Row
 
 GRAINS = ("day", "week", "month")
@@ -22,11 +23,12 @@ Key = tuple[str, str, str, date, str, str, int]
 def retention_cohorts(facts: Facts, reporting: Reporting) -> dict[Key, dict[str, Any]]:
     """Rows by (cohort_event, rule, cohort_grain, cohort_start, dimension, segment, period_index); cells that have begun."""
     found = people(facts, reporting)
+    facts = counted(facts, reporting)
     seen: dict[str, set[date]] = defaultdict(set)
     for event in found.events:
         seen[event.person_id].add(event.day)
     ordered: dict[str, set[date]] = defaultdict(set)
-    for order in first_landed(facts.get("orders", ()), ["order_id"]):
+    for order in latest_state(facts.get("orders", ()), ["order_id"]):
         if (order.get("status") or "").lower() not in NO_PURCHASE:
             ordered[found.identities.of_user(order["user_id"])].add(reporting.day(order["ordered_at"]))
 
@@ -41,10 +43,18 @@ def retention_cohorts(facts: Facts, reporting: Reporting) -> dict[Key, dict[str,
         if ordered[person_id]:
             joined["first_order"][person_id] = min(ordered[person_id])
 
+    tells = {"signup": "events", "first_payment": "subscriptions"}
     accounts, paid = _paying_accounts(facts, reporting, found)
     for account_id, account in accounts.items():
         if account.first_seen_day is not None and not account.is_internal:
             joined["first_payment"][account_id] = account.first_seen_day
+
+    for cohort_event, source in tells.items():
+        # Who joined before anything could tell of a return is in no cohort.
+        first = _first_month(facts, source, reporting)
+        joined[cohort_event] = {
+            person_id: day for person_id, day in joined[cohort_event].items() if first is not None and day >= first
+        }
 
     rows: dict[Key, dict[str, Any]] = {}
     for cohort_event, days in joined.items():
@@ -83,7 +93,7 @@ def _paying_accounts(facts: Facts, reporting: Reporting, found: People) -> tuple
             known = accounts.get(amount.customer_id) or _customer(amount.customer_id, facts, found)
             accounts[amount.customer_id] = replace(known, first_seen_day=min(known.first_seen_day or amount.day, amount.day))
     histories: dict[str, list[Row]] = defaultdict(list)
-    for row in first_landed(facts.get("subscriptions", ()), ["subscription_id", "changed_at"]):
+    for row in latest_state(facts.get("subscriptions", ()), ["subscription_id", "changed_at"]):
         histories[row["subscription_id"]].append(row)
     paid: dict[str, set[date]] = defaultdict(set)
     for history in histories.values():
@@ -94,6 +104,11 @@ def _paying_accounts(facts: Facts, reporting: Reporting, found: People) -> tuple
                 paid[f"c:{state[0]['account_id']}"].add(day)
             day += timedelta(days=1)
     return accounts, paid
+
+
+def _first_month(facts: Facts, source: str, reporting: Reporting) -> date | None:
+    delivered = delivery({source: facts.get(source, ())}, reporting).get(source)
+    return None if delivered is None else reporting.period("month", delivered.happened)
 
 
 def _last_day(grain: str, day: date, reporting: Reporting) -> date:

@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.oracles.milestones import milestones
-from tests.oracles.persons import NO_PURCHASE, Event, channel_of, first_landed, people
+from tests.oracles.persons import NO_PURCHASE, Event, channel_of, counted, cut, latest_state, people, touch_of
 from tests.oracles.reporting import Facts, Reporting
 
-TOUCH = ("utm_source", "utm_medium", "utm_campaign", "referrer", "device_type", "country", "city_tier")
 LOOK_BACK = timedelta(days=30)
 
 
@@ -24,35 +23,21 @@ def sessions(
     for event in people(facts, reporting, event_names).events:
         events_of[event.person_id].append(event)
     return {
-        (person_id, number): _row(session)
+        (person_id, number): _row(session, reporting)
         for person_id, events in events_of.items()
         for number, session in enumerate(cut(events, reporting), start=1)
     }
 
 
-def cut(events: list[Event], reporting: Reporting) -> list[list[Event]]:
-    """The sessions of one person's events, each in order of time."""
-    found: list[list[Event]] = []
-    for event in sorted(events, key=lambda event: (event.at, event.row["event_id"])):
-        last = found[-1][-1] if found else None
-        if (
-            last is None
-            or event.at - last.at > reporting.session_gap
-            or (reporting.sessions_end_at_midnight and event.day != last.day)
-        ):
-            found.append([])
-        found[-1].append(event)
-    return found
-
-
 def last_touches(facts: Facts, reporting: Reporting) -> dict[tuple[str, str], dict[str, Any]]:
     """Rows by (person_id, conversion), internal persons left out; who paid and nothing else has no channel."""
     found = people(facts, reporting)
+    facts = counted(facts, reporting)
     converted: dict[tuple[str, str], datetime] = {}
     for person_id, person in found.persons.items():
         if person.signed_up_at is not None:
             converted[person_id, "signup"] = person.signed_up_at
-    for order in first_landed(facts.get("orders", ()), ["order_id"]):
+    for order in latest_state(facts.get("orders", ()), ["order_id"]):
         if (order.get("status") or "").lower() not in NO_PURCHASE:
             key = found.identities.of_user(order["user_id"]), "first_order"
             converted[key] = min(converted.get(key, order["ordered_at"]), order["ordered_at"])
@@ -79,8 +64,8 @@ def _last(touches: list[tuple[datetime, str]]) -> str | None:
     return max(campaigns or touches)[1] if touches else None
 
 
-def _row(events: list[Event]) -> dict[str, Any]:
-    first, last = events[0], events[-1]
+def _row(events: list[Event], reporting: Reporting) -> dict[str, Any]:
+    first, last, touch = events[0], events[-1], touch_of(events)
     pages = [(event.at, event.row["page"]) for event in events if event.row.get("page") is not None]
     return {
         "session_date": first.day,
@@ -91,5 +76,7 @@ def _row(events: list[Event]) -> dict[str, Any]:
         "depth": sum(event.name == "page_viewed" for event in events),
         "landing_page": min(pages)[1] if pages else None,
         "exit_page": max(pages)[1] if pages else None,
-        "channel": channel_of(first.row.get("utm_source"), first.row.get("utm_medium"), first.row.get("referrer")),
-    } | {column: first.row.get(column) for column in TOUCH}
+        "channel": channel_of(
+            touch["utm_source"], touch["utm_medium"], touch["referrer"], touch["click_id"], reporting.ignored_referrers
+        ),
+    } | touch

@@ -125,7 +125,8 @@ def test_a_tenth_below_is_amber(target: str, status: str) -> None:
 
 def test_an_answer_follows_its_step() -> None:
     asked = datetime(2024, 1, 2)
-    steps = [("message_sent", 0), ("message_sent", 1), ("friend_requested", 2), ("message_replied", 3), ("message_replied", 4)]
+    steps = [("friend_accepted", 0), ("message_sent", 0), ("message_sent", 1), ("friend_requested", 2)]
+    steps += [("message_replied", 3), ("message_replied", 4)]
     wecom = [
         {"interaction_id": f"{9 - number}", "contact_id": "x", "kind": kind, "occurred_at": asked + timedelta(days=days)}
         | place(number)
@@ -146,7 +147,6 @@ def test_the_tree_holds_every_metric() -> None:
         "red",
     )
     assert (signups["is_computed"], signups["missing_reason"]) == (True, None)
-    # Without a subscription the running month stands there, and is its own first: no growth.
-    assert (mrr["is_computed"], mrr["missing_reason"]) == (False, "nothing to compute it from: needs subscriptions")
+    assert (mrr["is_computed"], mrr["missing_reason"]) == (False, "needs subscriptions (nothing has landed)")
     assert tree["forecast_error_7d",]["missing_reason"] == "forecasts are not built yet"
     assert {row["parent"] for row in tree.values()} - {None} <= {metric for (metric,) in tree}

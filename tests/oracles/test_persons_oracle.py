@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.oracles.persons import Identities, channel_of, latest_state, people, unique_events
+from tests.oracles.persons import Identities, channel_of, click_id_of, latest_state, people, unique_events
 from tests.oracles.reporting import Reporting
 
 SHANGHAI = Reporting(ZoneInfo("Asia/Shanghai"), date(2024, 3, 31), bot_events_per_day=2)
@@ -78,7 +78,7 @@ def test_an_id_with_too_many_links_joins_nobody() -> None:
     assert persons_of(pairs, max_identity_links=3)[3:] == ["u:u4"] * 4 + ["u:u1", "u:u4", "u:u4", "u:u1"]
     assert persons_of(pairs, max_identity_links=2) == [
         *("u:u1", "u:u2", "u:u3"),
-        *("u:u4", "u:u4", "u:u4"),
+        *("u:u5", "a:a2", "a:a3"),
         *("u:u5", "a:kiosk", "u:u5", "a:a2", "a:kiosk"),
     ]
 
@@ -116,7 +116,7 @@ def test_segments_are_those_of_the_first_touch() -> None:
     assert dict(people({"events": events}, SHANGHAI).persons["a:a"].segments()) == {
         "all": "all",
         "channel": "organic_search",
-        "device": "(none)",
+        "device": "mobile",
         "country": "CN",
     }
 
@@ -124,6 +124,22 @@ def test_segments_are_those_of_the_first_touch() -> None:
 @pytest.mark.parametrize(
     ("source", "medium", "referrer", "channel"),
     [
+        ("facebook", "cpm", None, "paid_social"),
+        ("m.facebook.com", "referral", None, "organic_social"),
+        ("brand", "Paid Social", None, "paid_social"),
+        ("brand", "cpc", None, "paid_other"),
+        ("google", "paid search", None, "paid_search"),
+        ("crm", "E-Mail", None, "email"),
+        ("youtube", None, None, "organic_video"),
+        (None, None, "https://mail.google.com/mail/u/0/", "email"),
+        (None, None, "android-app://com.google.android.gm/", "email"),
+        (None, None, "android-app://com.google.android.googlequicksearchbox/", "organic_search"),
+        (None, None, "https://google.com.phish.example/", "referral"),
+        (None, None, "https://www.google.co.uk/", "organic_search"),
+        (None, None, "https://cn.bing.com/search", "organic_search"),
+        (None, None, "https://l.facebook.com/", "organic_social"),
+        (None, None, "https://out.reddit.com/t3", "organic_social"),
+        (None, None, "android-app://com.slack/", "organic_social"),
         ("Google", "cpc", None, "paid_search"),
         (" weibo ", None, None, "organic_social"),
         (None, None, "https://user@www.baidu.com:443/s?wd=x", "organic_search"),
@@ -136,3 +152,25 @@ def test_segments_are_those_of_the_first_touch() -> None:
 )
 def test_the_first_rule_that_matches_names_the_channel(source, medium, referrer, channel) -> None:
     assert channel_of(source, medium, referrer) == channel
+
+
+@pytest.mark.parametrize(
+    ("page", "channel"),
+    [
+        ("/?gclid=abc", "paid_search"),
+        ("/?a=1&msclkid=x", "paid_search"),
+        ("/?ttclid=x", "paid_social"),
+        ("/?fbclid=x", "organic_social"),
+        ("/?dclid=x", "display"),
+        ("/?gclid=", "direct"),
+        ("/gclid=abc", "direct"),
+    ],
+)
+def test_a_click_id_marks_an_advertisement_where_nothing_else_does(page, channel) -> None:
+    assert channel_of(None, None, None, click_id_of(page)) == channel
+
+
+def test_an_ignored_referrer_is_no_source() -> None:
+    ignored = ("paypal.com",)
+    assert channel_of(None, None, "https://www.paypal.com/pay", ignored=ignored) == "direct"
+    assert channel_of(None, None, "https://notpaypal.com/", ignored=ignored) == "referral"

@@ -35,7 +35,7 @@ def test_a_silence_longer_than_the_gap_ends_a_session() -> None:
         4,
         2,
     )
-    assert (first["landing_page"], first["exit_page"], first["channel"]) == ("/a", "/d", "direct")
+    assert (first["landing_page"], first["exit_page"], first["channel"]) == ("/a", "/d", "email")
     assert (second["session_date"], second["landing_page"], second["depth"]) == (date(2024, 2, 29), None, 0)
     cut_at_midnight = sessions({"events": events}, replace(REPORTING, sessions_end_at_midnight=True))
     assert [row["event_count"] for _, row in sorted(cut_at_midnight.items())] == [2, 2, 1]
@@ -51,7 +51,9 @@ def test_the_last_touch_is_the_last_that_was_not_direct() -> None:
 
     def last(minutes: float) -> str | None:
         user = {**events[0], "user_id": "u1", "signed_up_at": MIDNIGHT + timedelta(minutes=minutes)}
-        row = last_touches({"events": events, "users": [user]}, REPORTING)["u:u1", "signup"]
+        row = last_touches({"events": events, "users": [user]}, replace(REPORTING, data_through=date(2024, 6, 30)))[
+            "u:u1", "signup"
+        ]
         assert row["first_touch_channel"] == "email"
         return row["last_touch_channel"]
 

@@ -35,6 +35,17 @@
 {% macro matches(text, pattern) %}{{ return(adapter.dispatch("matches")(text, pattern)) }}{% endmacro %}
 {% macro duckdb__matches(text, pattern) -%} regexp_matches({{ text }}, {{ pattern }}) {%- endmacro %}
 
+{#- Name of the advertising click id in an address's query, lower case; NULL without one. -#}
+{% macro click_id_of(address) %}{{ return(adapter.dispatch("click_id_of")(address)) }}{% endmacro %}
+{% macro duckdb__click_id_of(address) -%}
+  nullif(
+    regexp_extract(
+      lower({{ address }}),
+      '[?&#](gclid|gbraid|wbraid|msclkid|bd_vid|yclid|dclid|ttclid|twclid|li_fat_id|rdt_cid|sccid|qz_gdt|fbclid|igshid)=[^&#]', 1
+    ), ''
+  )
+{%- endmacro %}
+
 {#- Host of an address, lower case, without `www.`; NULL when there is none. -#}
 {% macro host_of(address) %}{{ return(adapter.dispatch("host_of")(address)) }}{% endmacro %}
 {% macro duckdb__host_of(address) -%}
@@ -45,4 +56,14 @@
 {% macro average_seconds(from_at, to_at) %}{{ return(adapter.dispatch("average_seconds")(from_at, to_at)) }}{% endmacro %}
 {% macro duckdb__average_seconds(from_at, to_at) -%}
   sum(epoch_us({{ to_at }}) - epoch_us({{ from_at }})) / 1e6 / nullif(count({{ to_at }} - {{ from_at }}), 0)
+{%- endmacro %}
+
+{#- One row per part of a text between separators (a literal of SQL). -#}
+{% macro parts_of(text, separator) %}{{ return(adapter.dispatch("parts_of")(text, separator)) }}{% endmacro %}
+{% macro duckdb__parts_of(text, separator) -%} unnest(string_split({{ text }}, {{ separator }})) {%- endmacro %}
+
+{#- Distinct texts of a group in alphabetical order, separated by a literal of SQL. -#}
+{% macro joined_texts(text, separator) %}{{ return(adapter.dispatch("joined_texts")(text, separator)) }}{% endmacro %}
+{% macro duckdb__joined_texts(text, separator) -%}
+  string_agg(distinct {{ text }}, {{ separator }} order by {{ text }})
 {%- endmacro %}

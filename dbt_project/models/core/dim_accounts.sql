@@ -1,9 +1,15 @@
 with account_ids as (
   select account_id from {{ ref("stg_accounts") }}
   union distinct
-  select account_id from {{ ref("stg_users") }}
+  select users.account_id
+  from {{ ref("stg_users") }} as users
+  cross join {{ source("control", "run") }} as run
+  where users.signed_up_date <= run.data_through
   union distinct
-  select account_id from {{ ref("stg_subscriptions") }}
+  select subscriptions.account_id
+  from {{ ref("stg_subscriptions") }} as subscriptions
+  cross join {{ source("control", "run") }} as run
+  where subscriptions.changed_date <= run.data_through
   union distinct
   select account_id from {{ ref("fct_payments") }}
 ),
@@ -20,7 +26,8 @@ founders as (
   from {{ ref("stg_users") }} as users
   inner join {{ ref("int_identity__users") }} as identities on users.user_id = identities.user_id
   inner join {{ ref("dim_persons") }} as persons on identities.person_id = persons.person_id
-  where users.account_id is not null
+  cross join {{ source("control", "run") }} as run
+  where users.account_id is not null and users.signed_up_date <= run.data_through
 )
 
 select

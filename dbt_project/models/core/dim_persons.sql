@@ -6,6 +6,8 @@ with users as (
     row_number() over (partition by identities.person_id order by users.signed_up_at, users.user_id) as user_number
   from {{ ref("stg_users") }} as users
   inner join {{ ref("int_identity__users") }} as identities on users.user_id = identities.user_id
+  cross join {{ source("control", "run") }} as run
+  where users.signed_up_date <= run.data_through
 ),
 
 shoppers as (

@@ -1,5 +1,9 @@
+-- A fact after `data_through` counts when its day has come.
 with ad_spend as (
-  select * from {{ ref("stg_ad_spend") }}
+  select ad_spend.*
+  from {{ ref("stg_ad_spend") }} as ad_spend
+  cross join {{ source("control", "run") }} as run
+  where ad_spend.spend_date <= run.data_through
 )
 
 select
@@ -7,6 +11,8 @@ select
   ad_spend.utm_source,
   ad_spend.utm_medium,
   ad_spend.utm_campaign,
+  ad_spend.utm_content,
+  ad_spend.ad_id,
   channels.channel,
   ad_spend.currency as landed_currency,
   ad_spend.cost as landed_cost,
@@ -21,4 +27,5 @@ left join {{ ref("int_identity__channels") }} as channels
     ad_spend.utm_source is not distinct from channels.utm_source
     and ad_spend.utm_medium is not distinct from channels.utm_medium
     and channels.referrer is null
+    and channels.click_id is null
 {{ fx_joins("ad_spend.currency", "ad_spend.spend_date") }}

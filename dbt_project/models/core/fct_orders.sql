@@ -1,5 +1,9 @@
+-- A fact after `data_through` counts when its day has come.
 with orders as (
-  select * from {{ ref("stg_orders") }}
+  select orders.*
+  from {{ ref("stg_orders") }} as orders
+  cross join {{ source("control", "run") }} as run
+  where orders.ordered_date <= run.data_through
 )
 
 select
@@ -7,6 +11,7 @@ select
   orders.user_id,
   orders.ordered_at,
   orders.ordered_date,
+  coalesce(orders.refunded_date, orders.ordered_date) as refunded_date,
   orders.currency as landed_currency,
   orders.amount as landed_amount,
   {{ in_reporting_currency("orders.amount", "orders.currency") }} as amount,

@@ -1,5 +1,9 @@
+-- A fact after `data_through` counts when its day has come.
 with payments as (
-  select * from {{ ref("stg_payments") }}
+  select payments.*
+  from {{ ref("stg_payments") }} as payments
+  cross join {{ source("control", "run") }} as run
+  where payments.paid_date <= run.data_through
 ),
 
 -- A refund belongs to the month of the payment that it gives back, and to whom and what that was for where it does not say so.

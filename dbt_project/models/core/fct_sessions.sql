@@ -1,5 +1,4 @@
 {%- set silence = var("session_gap_seconds") %}
-{%- set touch = ["started_at", "first_event_id"] + touch_columns() %}
 
 -- Fragments are cut by device and at midnight, so that days can be replaced; of a person they are joined again where no silence lies
 -- between them.
@@ -7,8 +6,9 @@ with fragments as (
   select fragments.*, visitors.person_id
   from {{ ref("int_sessions__fragments") }} as fragments
   {{ join_visitors("fragments") }}
+  cross join {{ source("control", "run") }} as run
   left join {{ ref("int_identity__internal_persons") }} as internal on visitors.person_id = internal.person_id
-  where internal.person_id is null
+  where internal.person_id is null and fragments.event_date <= run.data_through
 ),
 
 after_others as (
@@ -39,7 +39,11 @@ sessions as (
     max(ended_at) as ended_at,
     sum(event_count) as event_count,
     sum(page_view_count) as page_view_count,
-    {{ smallest_row(touch) }} as first_event,
+    min(started_at) as started_at,
+    {{ smallest_row(["touched_at", "touch_event_id"] + source_columns(), where="touched_at is not null") }} as first_source,
+    {%- for column in visitor_columns() %}
+    {{ smallest_row([column ~ "_at", column], where=column ~ " is not null") }} as first_{{ column }},
+    {%- endfor %}
     {{ smallest_row(["landed_at", "landing_page"], where="landed_at is not null") }} as first_page,
     {{ largest_row(["left_at", "exit_page"], where="left_at is not null") }} as last_page
   from numbered
@@ -49,8 +53,11 @@ sessions as (
 touched as (
   select
     *,
-    {% for column in touch_columns() %}
-    {{ field("first_event", column) }} as {{ column }}{{ "," if not loop.last }}
+    {% for column in source_columns() %}
+    {{ field("first_source", column) }} as {{ column }},
+    {% endfor %}
+    {% for column in visitor_columns() %}
+    {{ field("first_" ~ column, column) }} as {{ column }}{{ "," if not loop.last }}
     {% endfor %}
   from sessions
 )
@@ -59,15 +66,15 @@ select
   touched.person_id,
   cast(touched.session_number as bigint) as session_number,
   touched.session_date,
-  {{ field("touched.first_event", "started_at") }} as started_at,
+  touched.started_at,
   touched.ended_at,
-  {{ seconds_between(field("touched.first_event", "started_at"), "touched.ended_at") }} as length_seconds,
+  {{ seconds_between("touched.started_at", "touched.ended_at") }} as length_seconds,
   cast(touched.event_count as bigint) as event_count,
   cast(touched.page_view_count as bigint) as depth,
   {{ field("touched.first_page", "landing_page") }} as landing_page,
   {{ field("touched.last_page", "exit_page") }} as exit_page,
   channels.channel,
-  {% for column in touch_columns() %}
+  {% for column in source_columns() + visitor_columns() %}
   touched.{{ column }}{{ "," if not loop.last }}
   {% endfor %}
 from touched

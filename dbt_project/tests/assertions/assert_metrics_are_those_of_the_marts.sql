@@ -29,9 +29,9 @@ published as (
 
   union all
 
-  select 'max_channel_share' as metric, 'value' as measure, month as period_start, 'all' as dimension, 'all' as segment, max(signup_share_rate) as figure
+  select 'max_channel_share' as metric, 'numerator' as measure, month as period_start, 'all' as dimension, 'all' as segment, max(signup_count) as figure
   from acquisition
-  where is_complete and dimension = 'channel'
+  where channel not in ('all', '(none)')
   group by month
 
   union all

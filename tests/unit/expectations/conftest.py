@@ -314,6 +314,7 @@ SELECT as_of_date, account_id, ['trial', 'adoption', 'renewal'][1 + length(accou
     NULL::DOUBLE AS business_outcomes_score, NULL::DOUBLE AS relationship_health_score, growth AS account_growth_score,
     'feature_adoption, support_engagement, business_outcomes, relationship_health' || if(growth IS NULL, ', account_growth', '')
         AS missing_components,
+    if(length(account_id) % 2 = 0, 'product_usage: logins', NULL) AS missing_terms,
     health_score - lag(health_score, 4) OVER (PARTITION BY account_id ORDER BY as_of_date) AS trend_30d,
     nullif(concat_ws(', ', if(usage < 50, 'product_usage', NULL), if(growth < 50, 'account_growth', NULL)), '') AS risk_factors,
     concat_ws(', ', 'product_usage', if(growth < 100, 'account_growth', NULL)) AS improvement_opportunities

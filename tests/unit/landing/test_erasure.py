@@ -371,10 +371,49 @@ def test_an_ignored_request_and_a_repeated_one_change_nothing(zone):
     assert not zone.ledger
     assert zone.rows("events", "user_id") == [("bob",)]
     zone.forget(DAYS[1], "alice")
-    assert zone.night() == Erased(persons=1)
+    assert zone.night() == Erased(unknown=1)
     zone.forget(DAYS[2], "alice")
     assert zone.night() == Erased()
     assert len(zone.ledger.entries) == 1
+
+
+def test_an_erased_id_goes_from_the_texts_of_other_rows(zone):
+    """As a segment, a value or a word, also percent-encoded; not as a part of one, nor a short one as a word."""
+    named = {
+        "page": ["/u/alice/settings", "/find?who=alice", "/m/al%69ce", "/malice", "/alice2", "/p/7"],
+        "properties": ['{"friend": "alice"}', '{"alice": 1}', '{"text": "seen with alice."}', '{"text": "malice"}'],
+        "utm_campaign": ["alice", "spring"],
+    }
+    rows = [
+        event(f"{name}{number}", anonymous_id="phone", **{name: text})
+        for name, texts in named.items()
+        for number, text in enumerate(texts)
+    ]
+    zone.put("events", DAYS[0], [*rows, event("own", user_id="alice", anonymous_id="laptop")])
+    zone.night()
+    zone.forget(DAYS[1], "alice", "bo")
+    zone.night()
+    kept = {row[0] for name in named for row in zone.rows("events", name) if row[0] is not None}
+    assert {str(text) for text in kept} == {"/malice", "/alice2", "/p/7", '{"text":"malice"}', "spring"}
+    digests = zone.digests()
+    zone.ingest("events", [DAYS[0]])
+    assert zone.digests() == digests
+
+
+def test_a_request_that_names_nobody_is_told_apart_from_one_that_names_a_device(zone):
+    """No request is lost: whoever comes by that id later is erased."""
+    zone.put("events", DAYS[0], [event("e1", anonymous_id="phone")])
+    zone.forget(DAYS[0], "phone", "alice")
+    erased = zone.night()
+    assert (erased.persons, erased.unknown, erased.misnamed) == (0, 2, 1)
+    assert erased.warning is not None
+    assert "2 requests for erasure name a user_id that no row has" in erased.warning
+    assert "The id of 1 of them is that of a device or an account" in erased.warning
+    assert "phone" not in erased.warning
+    assert zone.rows("events", "anonymous_id") == [("phone",)]
+    zone.put("events", DAYS[1], [event("e2", user_id="alice")])
+    zone.night()
+    assert zone.rows("events", "user_id") == [(None,), (TOKEN,)]
 
 
 def test_a_refused_partition_enters_no_request(zone, monkeypatch):

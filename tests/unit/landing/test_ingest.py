@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestration.errors import UserError
-from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
+from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, SUBSCRIPTION_STATUSES
 from orchestration.landing.erasure import Ledger
 from orchestration.landing.ingest import IngestError, ingest, landed, pending
 from orchestration.landing.lake import Lake
@@ -298,7 +298,14 @@ GOOD = [
     ("orders", "amount", "0", "0.0000"),
     ("orders", "currency", "CNY", "CNY"),
     ("orders", "fulfilment", "pickup", "pickup"),
-    ("subscriptions", "plan", "custom", "custom"),
+    ("subscriptions", "plan", "Gold 2", "Gold 2"),
+    ("subscriptions", "status", "Cancelled", "canceled"),
+    ("subscriptions", "status", "PAST-DUE", "past_due"),
+    ("subscriptions", "status", "incomplete expired", "incomplete_expired"),
+    ("subscriptions", "status", "expired", "ended"),
+    ("subscriptions", "billing_interval", "P1M", "month"),
+    ("subscriptions", "billing_interval", "Annual", "year"),
+    ("subscriptions", "billing_interval", "Quarterly", "Quarterly"),
     ("users", "is_internal", "T", "true"),
     ("users", "is_internal", "1", "true"),
     ("users", "is_internal", "False", "false"),
@@ -333,7 +340,6 @@ def test_good_cells(zone, name, source):
             assert (text, found[column][row]) == (text, expected)
 
 
-PLANS = "free, professional, enterprise, custom"
 BAD = [
     ("events", "event_id", "", "event_id: missing"),
     ("events", "event_id", "  ", "event_id: missing"),
@@ -369,7 +375,7 @@ BAD = [
     ("orders", "currency", "usd", "currency: not a currency code"),
     ("orders", "currency", "US$", "currency: not a currency code"),
     ("orders", "fulfilment", "drone", "fulfilment: not one of online, pickup, store"),
-    ("subscriptions", "plan", "Free", f"plan: not one of {PLANS}"),
+    ("subscriptions", "status", "other", f"status: not one of {', '.join(SUBSCRIPTION_STATUSES)}"),
     ("users", "is_internal", "yes", "is_internal: not a boolean"),
     ("ad_spend", "spend_date", "2024-03-05 00:00:01", "spend_date: not a date"),
     ("ad_spend", "spend_date", "2024-03-07", "spend_date: in the future of its arrival"),

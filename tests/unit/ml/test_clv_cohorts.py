@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.clv.cohorts import METHODS, NO_FIT, TOO_FEW, value
+from ml.clv.cohorts import METHODS, NO_FIT, NO_SUBSCRIPTIONS, TOO_FEW, value
 from ml.clv.inputs import ClvError
 from ml.clv.lifetime_value import CustomerLifetimeValue, SubscriptionLifetimeValue, money_columns
 from ml.clv.likelihood import Z90
@@ -127,3 +127,14 @@ def test_what_was_fitted_is_told(valued):
 def test_frames_that_are_none_of_customers_are_errors(shop, accounts):
     with pytest.raises(ClvError, match="order_margin must be finite"):
         value(shop.assign(order_margin=None), draw_tenures(), accounts)
+
+
+def test_accounts_that_paid_without_any_subscription_are_not_valued(shop, accounts):
+    """What they have paid is no lifetime value: nobody knows whether they stay. The shop has its own models."""
+    strangers = accounts.assign(plan=None, tenure_months=np.nan, next_payment_month=np.nan, monthly_margin=0.0)
+    got = value(shop, draw_tenures().head(0), strangers)
+    assert got.subscriptions == NO_SUBSCRIPTIONS
+    assert set(got.cohorts["method"]) == {NO_SUBSCRIPTIONS, "bg_nbd_gamma_gamma"}
+    unknown = got.cohorts["method"] == NO_SUBSCRIPTIONS
+    assert got.cohorts.loc[unknown, money_columns("", "_p10", "_p90")].isna().all(axis=None)
+    assert got.cohorts.loc[~unknown, money_columns()].notna().all(axis=None)

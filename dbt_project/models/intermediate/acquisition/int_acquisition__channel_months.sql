@@ -45,15 +45,37 @@ known as (
   from parts
   cross join {{ source("control", "run") }} as run
   where parts.fact_date <= run.data_through
+),
+
+counted as (
+  select
+    month,
+    known_channel as channel,
+    cast(sum(spend) as decimal(18, 2)) as spend,
+    sum(impressions) as impressions,
+    sum(clicks) as clicks,
+    sum(signup_count) as signup_count,
+    sum(new_customer_count) as new_customer_count
+  from known
+  group by month, known_channel
+),
+
+-- Whether anything says who signed up and who paid, and from which month on what was spent.
+delivered as (
+  select
+    count(case when fact = 'users' then fact end) > 0 as has_users,
+    count(case when fact in ('orders', 'payments') then fact end) > 0 as has_payments,
+    {{ period_start("month", "min(case when fact = 'ad_spend' then first_date end)") }} as first_spend_month
+  from {{ ref("int_delivery__facts") }}
 )
 
 select
-  month,
-  known_channel as channel,
-  cast(sum(spend) as decimal(18, 2)) as spend,
-  sum(impressions) as impressions,
-  sum(clicks) as clicks,
-  sum(signup_count) as signup_count,
-  sum(new_customer_count) as new_customer_count
-from known
-group by month, known_channel
+  counted.month,
+  counted.channel,
+  case when counted.month >= delivered.first_spend_month then counted.spend end as spend,
+  counted.impressions,
+  counted.clicks,
+  case when delivered.has_users then counted.signup_count end as signup_count,
+  case when delivered.has_payments then counted.new_customer_count end as new_customer_count
+from counted
+cross join delivered

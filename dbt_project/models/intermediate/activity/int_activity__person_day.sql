@@ -11,6 +11,7 @@ select
   sum(visitor_day.community_post_count) as community_post_count
 from {{ ref("int_activity__visitor_day") }} as visitor_day
 {{ join_visitors("visitor_day") }}
+cross join {{ source("control", "run") }} as run
 left join {{ ref("int_identity__internal_persons") }} as internal on visitors.person_id = internal.person_id
-where not visitor_day.is_bot and internal.person_id is null
+where not visitor_day.is_bot and internal.person_id is null and visitor_day.event_date <= run.data_through
 group by visitors.person_id, visitor_day.event_date

@@ -19,8 +19,8 @@ tickets as (
 failed_payments as (
   select days.as_of_date, payments.account_id, count(*) as failed_payments_90d
   from {{ ref("int_churn__days") }} as days
-  inner join {{ ref("stg_payments") }} as payments
-    on days.calendar_date = payments.paid_date and payments.arrived_date <= days.as_of_date
+  inner join {{ ref("stg_payment_states") }} as payments
+    on days.calendar_date = payments.paid_date and {{ is_known_on("payments", "days.as_of_date") }}
   where payments.status = 'failed'
   group by days.as_of_date, payments.account_id
 )

@@ -11,8 +11,8 @@ with changes as (
       partition by dates.as_of_date, subscriptions.account_id
     ) as first_paying_date
   from {{ ref("int_churn__as_of_dates") }} as dates
-  inner join {{ ref("stg_subscriptions") }} as subscriptions
-    on subscriptions.changed_date <= dates.as_of_date and subscriptions.arrived_date <= dates.as_of_date
+  inner join {{ ref("stg_subscription_states") }} as subscriptions
+    on subscriptions.changed_date <= dates.as_of_date and {{ is_known_on("subscriptions", "dates.as_of_date") }}
 )
 
 select

@@ -11,8 +11,8 @@ with tickets as (
     tickets.resolved_at,
     tickets.contacts
   from {{ ref("int_churn__days") }} as days
-  inner join {{ ref("stg_tickets") }} as tickets
-    on days.calendar_date = tickets.opened_date and tickets.arrived_date <= days.as_of_date
+  inner join {{ ref("stg_ticket_states") }} as tickets
+    on days.calendar_date = tickets.opened_date and {{ is_known_on("tickets", "days.as_of_date") }}
   left join {{ ref("int_churn__members") }} as members
     on
       tickets.account_id is null

@@ -33,7 +33,8 @@ paying_persons as (
   from subscription_payments as payments
   inner join {{ ref("stg_users") }} as users on payments.account_id = users.account_id
   inner join {{ ref("int_identity__users") }} as identities on users.user_id = identities.user_id
-  where payments.user_id is null
+  cross join {{ source("control", "run") }} as run
+  where payments.user_id is null and users.signed_up_date <= run.data_through
 )
 
 select person_id, 'active_on_third_day' as event, first_event_at as occurred_at

@@ -12,10 +12,10 @@ with changes as (
       order by subscriptions.changed_at desc
     ) as change_number
   from {{ ref("int_churn__as_of_dates") }} as dates
-  inner join {{ ref("stg_subscriptions") }} as subscriptions
+  inner join {{ ref("stg_subscription_states") }} as subscriptions
     on
       subscriptions.changed_date <= {{ days_after("dates.as_of_date", -90) }}
-      and subscriptions.arrived_date <= dates.as_of_date
+      and {{ is_known_on("subscriptions", "dates.as_of_date") }}
 ),
 
 before as (

@@ -24,9 +24,11 @@ owned as (
     coalesce(facts.account_id, members.account_id) as account_id,
     facts.kind,
     facts.score,
-    coalesce({{ local_date("facts.answered_at") }} <= days.as_of_date, false) as is_answered
+    coalesce({{ local_date("facts.answered_at") }} <= days.as_of_date, false) as is_answered,
+    delivered.has_answers
   from {{ ref("int_churn__days") }} as days
   inner join facts on days.calendar_date = facts.happened_date and facts.arrived_date <= days.as_of_date
+  inner join {{ ref("int_health__delivered") }} as delivered on days.as_of_date = delivered.as_of_date
   left join {{ ref("int_churn__members") }} as members
     on
       facts.account_id is null
@@ -41,7 +43,8 @@ means as (
     account_id,
     avg(case when kind = 'nps' then score end) as nps_mean,
     avg(case when kind = 'csat' then score end) as csat_mean,
-    avg(case when kind = 'feedback' then case when is_answered then 1 else 0 end end) as answered_share
+    avg(case when kind = 'feedback' and has_answers then case when is_answered then 1 else 0 end end) as answered_share,
+    max(case when kind = 'feedback' and not has_answers then 1 else 0 end) = 1 as is_answer_unknown
   from owned
   where account_id is not null
   group by as_of_date, account_id
@@ -51,5 +54,6 @@ select
   as_of_date,
   account_id,
   nps_mean,
-  {{ mean_of_known(["10 * nps_mean", "25 * (" ~ within("csat_mean - 1", "0e0", "4e0") ~ ")", "100 * answered_share"]) }} as relationship_health_score
+  {{ mean_of_known(["10 * nps_mean", "25 * (" ~ within("csat_mean - 1", "0e0", "4e0") ~ ")", "100 * answered_share"]) }} as relationship_health_score,
+  case when is_answer_unknown and coalesce(nps_mean, csat_mean) is not null then 'answers' end as missing_relationship_terms
 from means

@@ -4,11 +4,19 @@ with devices as (
   inner join {{ ref("int_identity__users") }} as users on links.first_user_id = users.user_id
 ),
 
--- A user id that stands for nobody says nothing beside an anonymous id.
+shared_users as (
+  select distinct pairs.user_id
+  from ({{ usable_pairs() | indent(2) }}) as pairs
+  where pairs.anonymous_id_count > {{ var("max_identity_links") }}
+),
+
+-- A user id that stands for nobody, or is shared by too many devices, says nothing beside an anonymous id.
 known_users as (
   select user_id, person_id
   from {{ ref("int_identity__users") }}
-  where lower(user_id) not in (select denied.denied_id from {{ source("control", "denied_ids") }} as denied)
+  where
+    lower(user_id) not in (select denied.denied_id from {{ source("control", "denied_ids") }} as denied)
+    and user_id not in (select shared_users.user_id from shared_users)
 )
 
 select

@@ -75,6 +75,7 @@ select
   calendar.period_start >= begun.first_date and {{ days_after("calendar.last_date", "begun.lag_days") }} <= run.data_through as is_complete
 from segments
 inner join begun on segments.metric = begun.metric
+inner join {{ ref("int_metrics__requirements") }} as requirements on segments.metric = requirements.metric
 inner join calendar on begun.period = calendar.period and segments.first_start <= calendar.period_start
 cross join {{ source("control", "run") }} as run
 left join summed
@@ -83,4 +84,7 @@ left join summed
     and segments.dimension = summed.dimension
     and segments.segment = summed.segment
     and calendar.period_start = summed.period_start
-where calendar.period_start <= run.data_through
+where
+  calendar.period_start <= run.data_through
+  -- What its sources held no facts of yet is unknown, not 0.
+  and (requirements.first_date is null or {{ days_after("calendar.last_date", "begun.lag_days") }} >= requirements.first_date)

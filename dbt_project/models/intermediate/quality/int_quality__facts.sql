@@ -1,7 +1,7 @@
 {#- Where the rows of each source are after the facts were made of them; events, by far the most, are counted by visitor and day. -#}
 {%- set facts = {
-  "users": "stg_users", "accounts": "stg_accounts", "subscriptions": "stg_subscriptions", "payments": "fct_payments",
-  "orders": "fct_orders", "ad_spend": "stg_ad_spend", "tickets": "stg_tickets", "surveys": "stg_surveys", "feedback": "stg_feedback",
+  "users": "stg_users", "accounts": "stg_accounts", "subscriptions": "stg_subscriptions", "payments": "stg_payments",
+  "orders": "stg_orders", "ad_spend": "stg_ad_spend", "tickets": "stg_tickets", "surveys": "stg_surveys", "feedback": "stg_feedback",
   "wecom": "stg_wecom", "outcomes": "stg_outcomes", "exposures": "stg_exposures", "fx_rates": "stg_fx_rates", "erasures": "stg_erasures",
 } %}
 {%- set by_users = ["users", "payments", "orders", "tickets", "surveys", "feedback", "wecom"] %}
@@ -30,7 +30,7 @@ union all
 select
   '{{ name }}' as source,
   facts.landed_date,
-  count(*) as fact_count,
+  {{ "sum(facts.row_count)" if name == "ad_spend" else "count(*)" }} as fact_count,
   null as bot_count,
   {{ "count(internal_users.user_id)" if name in by_users else "null" }} as internal_count
 from {{ ref(model) }} as facts

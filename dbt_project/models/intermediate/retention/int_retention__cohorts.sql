@@ -1,4 +1,13 @@
-with persons as (
+-- Whether somebody came back after a sign-up is told by events, whether an account still pays by subscriptions: of those who joined
+-- before any were delivered it is unknown, so that they are in no cohort.
+with delivered as (
+  select
+    {{ period_start("month", "min(case when fact = 'events' then first_date end)") }} as events_month,
+    {{ period_start("month", "min(case when fact = 'subscriptions' then first_date end)") }} as subscriptions_month
+  from {{ ref("int_delivery__facts") }}
+),
+
+persons as (
   select person_id, first_seen_date, signed_up_date, channel, device, country
   from {{ ref("dim_persons") }}
   where not is_internal
@@ -6,7 +15,7 @@ with persons as (
 
 -- An account has no device.
 accounts as (
-  select customer_id as person_id, first_paid_date, channel, country
+  select customer_id as person_id, first_paid_date as cohort_date, channel, country
   from {{ ref("dim_customers") }}
   where customer_kind = 'account' and not is_internal
 ),
@@ -26,9 +35,10 @@ cohorts as (
 
   union all
 
-  select 'signup' as cohort_event, person_id, signed_up_date as cohort_date
+  select 'signup' as cohort_event, persons.person_id, persons.signed_up_date as cohort_date
   from persons
-  where signed_up_date is not null
+  cross join delivered
+  where persons.signed_up_date >= delivered.events_month
 
   union all
 
@@ -48,5 +58,7 @@ inner join persons on cohorts.person_id = persons.person_id
 
 union all
 
-select 'first_payment' as cohort_event, person_id, first_paid_date as cohort_date, channel, null as device, country
+select 'first_payment' as cohort_event, accounts.person_id, accounts.cohort_date, accounts.channel, null as device, accounts.country
 from accounts
+cross join delivered
+where accounts.cohort_date >= delivered.subscriptions_month

@@ -8,15 +8,40 @@ with net_orders as (
   from {{ ref("fct_orders") }}
 ),
 
+-- Money given back on a later day moves on that day; what it belongs to stays the order.
+cash_movements as (
+  select
+    user_id,
+    ordered_date,
+    ordered_date as cash_date,
+    is_purchase as is_payment,
+    case when is_purchase and refunded_date <> ordered_date then amount else revenue end as revenue,
+    cost
+  from net_orders
+  where is_purchase or refunded_date = ordered_date
+
+  union all
+
+  select
+    user_id,
+    ordered_date,
+    refunded_date as cash_date,
+    false as is_payment,
+    case when is_purchase then -refunded_amount else revenue end as revenue,
+    case when not is_purchase then cost when cost is not null then 0 end as cost
+  from net_orders
+  where refunded_date <> ordered_date
+),
+
 orders as (
   select
     identities.person_id as customer_id,
     net_orders.ordered_date as revenue_date,
-    net_orders.ordered_date as cash_date,
-    net_orders.is_purchase as is_payment,
+    net_orders.cash_date,
+    net_orders.is_payment,
     net_orders.revenue,
     case when net_orders.cost is null then net_orders.revenue * {{ var("gross_margin") }} else net_orders.revenue - net_orders.cost end as margin
-  from net_orders
+  from cash_movements as net_orders
   inner join {{ ref("int_identity__users") }} as identities on net_orders.user_id = identities.user_id
 ),
 

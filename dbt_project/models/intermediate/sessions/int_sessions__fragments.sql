@@ -1,11 +1,13 @@
 {{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
 
--- What is needed of every event, in the order that makes the smallest row the first: its time, its id, then the touch.
-{%- set touch = ["occurred_at", "event_id"] + touch_columns() %}
-
-with events as (
+with landed as (
   {{ of_affected_days(ref("fct_events")) }}
   where not kept.is_bot
+),
+
+events as (
+  select *, {{ click_id_of("page") }} as click_id
+  from landed
 ),
 
 -- Events within one window of the clock as long as the gap are one session, whatever lies between them: only windows need be put in
@@ -19,7 +21,11 @@ windows as (
     max(occurred_at) as ended_at,
     count(*) as event_count,
     sum(case when event = 'page_viewed' then 1 else 0 end) as page_view_count,
-    {{ smallest_row(touch) }} as first_event,
+    {{ smallest_row(["occurred_at", "event_id"]) }} as first_event,
+    {{ smallest_row(["occurred_at", "event_id"] + source_columns(), where=has_source()) }} as first_source,
+    {%- for column in visitor_columns() %}
+    {{ smallest_row(["occurred_at", column], where=column ~ " is not null") }} as first_{{ column }},
+    {%- endfor %}
     {{ smallest_row(["occurred_at", "page"], where="page is not null") }} as first_page,
     {{ largest_row(["occurred_at", "page"], where="page is not null") }} as last_page
   from events
@@ -52,6 +58,10 @@ fragments as (
     sum(event_count) as event_count,
     sum(page_view_count) as page_view_count,
     min(first_event) as first_event,
+    min(first_source) as first_source,
+    {%- for column in visitor_columns() %}
+    min(first_{{ column }}) as first_{{ column }},
+    {%- endfor %}
     min(first_page) as first_page,
     max(last_page) as last_page
   from numbered
@@ -71,7 +81,13 @@ select
   {{ field("first_page", "page") }} as landing_page,
   {{ field("last_page", "occurred_at") }} as left_at,
   {{ field("last_page", "page") }} as exit_page,
-  {% for column in touch_columns() %}
-  {{ field("first_event", column) }} as {{ column }}{{ "," if not loop.last }}
+  {{ field("first_source", "occurred_at") }} as touched_at,
+  {{ field("first_source", "event_id") }} as touch_event_id,
+  {% for column in source_columns() %}
+  {{ field("first_source", column) }} as {{ column }},
+  {% endfor %}
+  {% for column in visitor_columns() %}
+  {{ field("first_" ~ column, "occurred_at") }} as {{ column }}_at,
+  {{ field("first_" ~ column, column) }} as {{ column }}{{ "," if not loop.last }}
   {% endfor %}
 from fragments

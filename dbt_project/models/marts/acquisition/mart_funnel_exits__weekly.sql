@@ -1,3 +1,5 @@
+{%- set is_id = "named.decoded is not null or " ~ is_id_by_form("segments.decoded") %}
+
 with entries as (
   select
     *,
@@ -34,21 +36,55 @@ left_from as (
     stopped.funnel,
     stopped.step_number,
     stopped.week,
-    -- What is asked of a page tells its visits apart, not the pages.
-    coalesce(nullif(split_part(sessions.exit_page, '?', 1), ''), '(none)') as exit_page
+    {{ page_path("sessions.exit_page") }} as path
   from stopped
   {{ asof_last("stopped", ref("fct_sessions"), "sessions", ["person_id"], "ended_at", "started_at") }}
 ),
 
+paths as (
+  select distinct path from left_from
+),
+
+segments as (
+  {{ path_segments("paths") }}
+),
+
+ids as (
+  select lower(user_id) as id from {{ ref("int_identity__users") }}
+  union distinct
+  select lower(anonymous_id) as id from {{ ref("int_identity__pairs") }}
+  union distinct
+  select lower(account_id) as id from {{ ref("stg_accounts") }}
+  union distinct
+  select lower(account_id) as id from {{ ref("stg_users") }}
+),
+
+named as (
+  select distinct segments.decoded
+  from segments
+  inner join ids on segments.decoded = ids.id
+),
+
+-- Pages of one kind are one page, and no id of a person is published in a path.
+pages as (
+  select
+    segments.path,
+    {{ path_of("case when " ~ is_id ~ " then ':id' else segments.segment end", "segments.place") }} as page
+  from segments
+  left join named on segments.decoded = named.decoded
+  group by segments.path
+),
+
 counted as (
   select
-    funnel,
-    step_number,
-    week,
-    exit_page,
+    left_from.funnel,
+    left_from.step_number,
+    left_from.week,
+    coalesce(pages.page, '(none)') as exit_page,
     count(*) as exit_count
   from left_from
-  group by funnel, step_number, week, exit_page
+  left join pages on left_from.path = pages.path
+  group by left_from.funnel, left_from.step_number, left_from.week, coalesce(pages.page, '(none)')
 ),
 
 placed as (

@@ -62,6 +62,13 @@ select
     case when scores.{{ name }}_score is null then '{{ name }}' end
     {%- endfor %}
   ), '') as missing_components,
+  nullif(concat_ws(
+    '; ',
+    'product_usage: ' || scores.missing_usage_terms,
+    'feature_adoption: ' || scores.missing_adoption_terms,
+    'support_engagement: ' || scores.missing_support_terms,
+    'relationship_health: ' || scores.missing_relationship_terms
+  ), '') as missing_terms,
   scores.health_score - former.health_score as trend_30d,
   nullif(concat_ws(
     ', '

@@ -99,6 +99,14 @@ session_lengths as (
     {{ by_segment("sessions", ["session_date", "started_at", "ended_at", "length_seconds"], dimensions) | indent(4) }}
   ) as segmented
   group by session_date, dimension, segment
+),
+
+-- What nobody ever sent is unknown, not 0.
+delivered as (
+  select
+    count(case when fact = 'events.feature' then fact end) > 0 as has_features,
+    count(case when fact in ({{ core_event_facts() }}) then fact end) > 0 as has_core_events
+  from {{ ref("int_delivery__facts") }}
 )
 
 select
@@ -116,10 +124,11 @@ select
   coalesce(session_lengths.session_count, 0) as session_count,
   session_lengths.session_minutes_avg,
   session_lengths.session_minutes_median,
-  counted.feature_count / nullif(counted.active_count, 0) as features_used_avg,
-  cast(counted.core_feature_user_count as bigint) as core_feature_user_count,
+  case when delivered.has_features then counted.feature_count / nullif(counted.active_count, 0) end as features_used_avg,
+  case when delivered.has_core_events then cast(counted.core_feature_user_count as bigint) end as core_feature_user_count,
   counted.streak_days / nullif(counted.active_count, 0) as streak_days_avg
 from counted
+cross join delivered
 left join session_lengths
   on
     counted.calendar_date = session_lengths.session_date

@@ -39,8 +39,8 @@ published as (
   {% endfor %}
   select
     'max_channel_share' as metric, month as period_start, 'all' as dimension, 'all' as segment,
-    max(case when dimension = 'channel' then signup_count end) as numerator,
-    max(case when dimension = 'all' then signup_count end) as denominator,
+    max(case when channel not in ('all', '(none)') then signup_count end) as numerator,
+    sum(case when channel not in ('all', '(none)') then signup_count end) as denominator,
     min(is_complete) as is_complete
   from acquisition
   group by month
@@ -90,6 +90,7 @@ valued as (
     {{ metric_period_start("definitions.period", days_after("figures.period_start", -1)) }} as previous_start
   from figures
   inner join {{ ref("int_metrics__definitions") }} as definitions on figures.metric = definitions.metric
+  inner join {{ ref("int_metrics__requirements") }} as requirements on figures.metric = requirements.metric and requirements.is_met
 ),
 
 -- The growth of a period that is not over, or after one that was not whole, is none yet.

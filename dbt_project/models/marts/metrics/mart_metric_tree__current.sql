@@ -23,9 +23,14 @@ select
   definitions.target,
   definitions.note,
   newest.metric is not null as is_computed,
-  case when newest.metric is null then coalesce(definitions.missing, 'nothing to compute it from: needs ' || definitions.requires) end as missing_reason,
+  case
+    when newest.metric is not null then null
+    when requirements.missing_reason is not null then 'needs ' || requirements.missing_reason
+    else coalesce(definitions.missing, 'nothing to compute it from yet' || coalesce(': needs ' || definitions.requires, ''))
+  end as missing_reason,
   {{ field("newest.complete", "period_start") }} as latest_period_start,
   {{ field("newest.complete", "value") }} as latest_value,
   {{ field("newest.complete", "status") }} as latest_status
 from {{ ref("int_metrics__definitions") }} as definitions
+left join {{ ref("int_metrics__requirements") }} as requirements on definitions.metric = requirements.metric
 left join newest on definitions.metric = newest.metric

@@ -20,9 +20,9 @@ earned as (
 channels as (
   select
     months.*,
-    case when months.spend > 0 then months.new_customer_count else 0 end as paid_customer_count,
-    coalesce(earned.revenue, 0) as revenue,
-    coalesce(earned.margin, 0) as margin
+    case when months.spend > 0 then 1 when months.spend = 0 then 0 end * months.new_customer_count as paid_customer_count,
+    case when months.new_customer_count is not null then coalesce(earned.revenue, 0) end as revenue,
+    case when months.new_customer_count is not null then coalesce(earned.margin, 0) end as margin
   from {{ ref("int_acquisition__channel_months") }} as months
   left join earned on months.month = earned.cohort_month and months.channel = earned.channel
 ),

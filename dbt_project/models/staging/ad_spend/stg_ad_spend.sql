@@ -1,19 +1,18 @@
-with deduplicated as (
-  {{ one_per_key(
-    "ad_spend",
-    ["spend_date", "utm_source", "utm_medium", "utm_campaign", "cost", "currency", "impressions", "clicks"]
-  ) }}
-)
-
+-- Amounts in two currencies do not add up: of one state each currency is a row of its own.
 select
   spend_date,
   utm_source,
   utm_medium,
   utm_campaign,
-  cost,
+  utm_content,
+  ad_id,
+  cast(sum(cost) as decimal(18, 4)) as cost,
   currency,
-  impressions,
-  clicks,
-  arrived_date,
-  landed_date
-from deduplicated
+  cast(sum(impressions) as bigint) as impressions,
+  cast(sum(clicks) as bigint) as clicks,
+  count(*) as row_count,
+  min(first_arrived_date) as arrived_date,
+  max(arrived_date) as landed_date
+from {{ ref("stg_ad_spend_rows") }}
+where is_counted
+group by spend_date, utm_source, utm_medium, utm_campaign, utm_content, ad_id, currency

@@ -1,7 +1,7 @@
 with deduplicated as (
   {{ one_per_key(
     "orders",
-    ["order_id", "user_id", "ordered_at", "amount", "discount", "refunded_amount", "cost", "currency", "items",
+    ["order_id", "user_id", "ordered_at", "amount", "discount", "refunded_amount", "refunded_at", "cost", "currency", "items",
      "category", "store_id", "fulfilment", "status"]
   ) }}
 )
@@ -13,6 +13,7 @@ select
   amount,
   discount,
   refunded_amount,
+  refunded_at,
   cost,
   currency,
   items,
@@ -21,6 +22,7 @@ select
   fulfilment,
   status,
   {{ local_date('ordered_at') }} as ordered_date,
+  {{ local_date('refunded_at') }} as refunded_date,
   arrived_date,
   landed_date
 from deduplicated

@@ -6,8 +6,13 @@ select
 from (
   select
     arrived_date,
+    {%- if name == "ad_spend" %}
+    case when is_counted then 1 else 2 end as copy_number
+  from {{ ref("stg_ad_spend_rows") }}
+    {%- else %}
     {{ copy_number(name) }} as copy_number
-  from {{ source("lake", name) }}
+  from ({{ landed_rows(name) }}) as landed
+    {%- endif %}
 ) as ranked
 where copy_number > 1
 group by arrived_date

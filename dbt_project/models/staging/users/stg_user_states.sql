@@ -3,4 +3,4 @@ select
   account_id,
   arrived_date,
   {{ copy_number("users") }} as state_number
-from {{ source("lake", "users") }}
+from ({{ landed_rows("users") }}) as landed

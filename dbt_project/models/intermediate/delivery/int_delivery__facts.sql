@@ -1,0 +1,100 @@
+{#- By source: its staging model, the day of a fact, and what a figure may need of it beyond rows: columns, and single values of them. -#}
+{%- set sources = {
+  "users": ("stg_users", "signed_up_date", ["invited_by_user_id"], {}),
+  "accounts": ("stg_accounts", "created_date", [], {}),
+  "subscriptions": ("stg_subscriptions", "changed_date", [], {}),
+  "payments": ("stg_payments", "paid_date", [], {}),
+  "orders": ("stg_orders", "ordered_date", [], {}),
+  "ad_spend": ("stg_ad_spend", "spend_date", [], {}),
+  "tickets": ("stg_tickets", "opened_date", ["first_response_at", "resolved_at", "contacts"], {}),
+  "surveys": ("stg_surveys", "responded_date", [], {"kind": ["nps", "csat"]}),
+  "feedback": ("stg_feedback", "created_date", ["answered_at"], {}),
+  "wecom": ("stg_wecom", "occurred_date", [], {
+    "kind": ["friend_requested", "friend_accepted", "message_sent", "message_replied", "moment_posted", "moment_reacted"],
+  }),
+  "outcomes": ("stg_outcomes", "measured_date", [], {}),
+} %}
+
+with event_names as (
+  select
+    event,
+    min(event_date) as first_date,
+    min(arrived_date) as known_date
+  from {{ ref("fct_events") }}
+  group by event
+),
+
+delivered as (
+  select
+    'events' as fact,
+    min(first_date) as first_date,
+    min(known_date) as known_date
+  from event_names
+
+  union all
+
+  select
+    'events.event=' || event as fact,
+    first_date,
+    known_date
+  from event_names
+
+  union all
+
+  -- Core and other features count when they are named.
+  select
+    'events.feature' as fact,
+    min(event_date) as first_date,
+    min(arrived_date) as known_date
+  from {{ ref("int_activity__feature_day") }}
+
+  union all
+
+  -- A session has a length when it holds two events at least.
+  select
+    'events.session_minutes' as fact,
+    min(event_date) as first_date,
+    min(arrived_date) as known_date
+  from {{ ref("int_activity__account_day") }}
+  where session_microseconds > 0
+  {%- for source, (model, day, columns, values) in sources.items() %}
+
+  union all
+
+  select
+    '{{ source }}' as fact,
+    min({{ day }}) as first_date,
+    min(arrived_date) as known_date
+  from {{ ref(model) }}
+  {%- for column in columns %}
+
+  union all
+
+  select
+    '{{ source }}.{{ column }}' as fact,
+    min({{ day }}) as first_date,
+    min(arrived_date) as known_date
+  from {{ ref(model) }}
+  where {{ column }} is not null
+  {%- endfor %}
+  {%- for column, names in values.items() %}
+
+  union all
+
+  select
+    '{{ source }}.{{ column }}=' || {{ column }} as fact,
+    min({{ day }}) as first_date,
+    min(arrived_date) as known_date
+  from {{ ref(model) }}
+  where {{ column }} in ('{{ names | join("', '") }}')
+  group by {{ column }}
+  {%- endfor %}
+  {%- endfor %}
+)
+
+select
+  fact,
+  first_date,
+  known_date
+from delivered
+where known_date is not null
