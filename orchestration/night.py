@@ -167,9 +167,10 @@ class Night:
                 if not any(wanted.values()):
                     raise UserError(f"nothing has landed from {min(days)} to {max(days)} in {settings.landing}")
             partitions: dict[str, list[Partition]] = {}
-            # Requests first: what lands with them is erased on its way in.
+            refused: list[ingest.IngestError] = []
+            # Requests first: what lands with them is erased on its way in, so that nothing goes on when they are refused.
             for source, found in sorted(wanted.items(), key=lambda item: item[0] != erasure.REQUESTS):
-                if found:
+                try:
                     partitions[source] = ingest.ingest(
                         settings.landing,
                         self.lake,
@@ -181,10 +182,25 @@ class Night:
                         ledger=self.ledger,
                         memory_limit=settings.config.memory_limit,
                     )
+                except ingest.IngestError as error:
+                    if source == erasure.REQUESTS:
+                        raise
+                    refused.append(error)
+            self._announce_unknown_columns(partitions)
+            # All sources are judged before the night ends: whoever mends the files sees everything at once.
+            if refused:
+                raise NorthstarError("\n".join(map(str, refused)))
             result = Ingested(partitions)
             stage.rows = result.accepted
             stage.detail = f"{len(result.days)} arrival days, {result.quarantined:,} rows in quarantine"
         return result
+
+    def _announce_unknown_columns(self, partitions: Mapping[str, Sequence[Partition]]) -> None:
+        """Name columns that the contract does not know, with the nearest one that it does and that is missing."""
+        for source, found in partitions.items():
+            for name, meant in _unknown_columns(source, found).items():
+                hint = f"; did you mean {meant}?" if meant else ""
+                _logger.warning("%s: unknown column %s, its values are kept in `extra`%s", source, name, hint)
 
     def erase(self) -> erasure.Erased:
         """Take persons who asked for it, and are not erased yet, out of lake, quarantine and build file.
@@ -594,6 +610,7 @@ class Night:
                 last_dt=max((partition.arrived_date for partition in partitions), default=None),
                 digest=digest.hexdigest(),
                 days={part.arrived_date: part.digest[:_DIGEST_LENGTH] for part in partitions},
+                unknown_columns=_unknown_columns(source, partitions),
             )
         return records
 
@@ -634,6 +651,12 @@ def publish_to_postgres(settings: Settings, releases: ReleaseStore, release: Rel
         raise
     except NorthstarError as error:
         raise NorthstarError(f"{error}. `northstar publish` tries to bring it to release {release.release_id} again") from None
+
+
+def _unknown_columns(source: str, partitions: Sequence[Partition]) -> dict[str, str | None]:
+    """Landed columns that the contract does not know, each with the contract's column that was probably meant."""
+    names = sorted({name for partition in partitions for name in partition.unknown_columns})
+    return {name: CONTRACT[source].nearest_column(name) for name in names}
 
 
 def _unchanged(candidate: Candidate, current: Release | None) -> frozenset[str]:

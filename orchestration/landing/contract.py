@@ -5,6 +5,7 @@ are all made or checked from it. Does not belong here: reading files (`ingest`),
 what the facts mean once they are in (`dbt_project`).
 """
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -123,6 +124,10 @@ class Source:
         """The column that dates a state; None for sources of immutable facts, and where arrival alone decides."""
         is_dated = any(column.name == _UPDATED_AT.name for column in self.columns)
         return _UPDATED_AT.name if self.keep is Keep.LATEST and is_dated else None
+
+    def nearest_column(self, name: str) -> str | None:
+        """The column that somebody who wrote `name` most likely meant; None when none is like it."""
+        return next(iter(difflib.get_close_matches(name, [column.name for column in self.columns], n=1, cutoff=0.6)), None)
 
     @property
     def required_columns(self) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ from orchestration.landing.lake import SPILL_PREFIX, Lake, LandedFile, Partition
 from orchestration.landing.spellings import canonical
 from orchestration.sql import exact, identifier, literal
 
-_logger = logging.getLogger("northstar.ingest")
+_logger = logging.getLogger("northstar.night")
 
 _ROWS = (".csv", ".tsv", ".jsonl", ".ndjson")
 _PACKED = (".gz", ".zst")

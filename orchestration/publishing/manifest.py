@@ -72,6 +72,7 @@ class SourceRecord:
 
     digest: of the lake's files that it was built from. days: the same file by file, arrival day → the first 32 digits of the
     SHA-256 of the day's accepted rows, which the lake names its file by; empty in releases that were made before it was kept.
+    unknown_columns: landed columns that the contract does not know → the one that was probably meant, if any.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -81,6 +82,7 @@ class SourceRecord:
     last_dt: date | None
     digest: str
     days: Mapping[date, str] = field(default_factory=dict)
+    unknown_columns: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

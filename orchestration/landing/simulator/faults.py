@@ -76,7 +76,7 @@ def _column_faults(column: Column, *, is_time: bool) -> Iterator[Fault]:
     if column.maximum is not None:
         yield Fault(f"{column.name}: above {column.maximum}", "above", ((column.name, str(column.maximum + 1)),))
     if column.type in _TIMES:
-        yield fault("outside 1970 to 2199", "1969-12-31")
+        yield fault("before partition_start", "1969-12-31")
     if is_time:
         yield fault("in the future of its arrival", "2199-12-31")
 

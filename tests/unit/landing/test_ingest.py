@@ -278,6 +278,7 @@ GOOD = [
     ("events", "occurred_at", "2024-03-05 01:02:03.123456789", "2024-03-05 01:02:03.123456"),
     ("events", "occurred_at", "2024-03-05T01:02:03-0530", "2024-03-05 06:32:03"),
     ("events", "occurred_at", "2024-03-05 01:02:03+08", "2024-03-04 17:02:03"),
+    ("events", "occurred_at", "2024-03-05 01:02:03 +08", "2024-03-04 17:02:03"),
     ("events", "occurred_at", "2024-02-29", "2024-02-29 00:00:00"),
     ("events", "occurred_at", "1970-01-01T00:00:00Z", "1970-01-01 00:00:00"),
     ("events", "renews", "anything", None),
@@ -297,6 +298,7 @@ GOOD = [
     ("orders", "amount", "0.00005", "0.0001"),
     ("orders", "amount", "0", "0.0000"),
     ("orders", "currency", "CNY", "CNY"),
+    ("orders", "currency", "usd", "USD"),
     ("orders", "fulfilment", "pickup", "pickup"),
     ("subscriptions", "plan", "Gold 2", "Gold 2"),
     ("subscriptions", "status", "Cancelled", "canceled"),
@@ -351,11 +353,10 @@ BAD = [
     ("events", "occurred_at", "2024-03-05T25:00:00", "occurred_at: not a timestamp"),
     ("events", "occurred_at", "05/03/2024", "occurred_at: not a timestamp"),
     ("events", "occurred_at", "infinity", "occurred_at: not a timestamp"),
-    ("events", "occurred_at", "2024-03-05 01:02:03 +08", "occurred_at: not a timestamp"),
     ("events", "occurred_at", "epoch", "occurred_at: not a timestamp"),
     ("events", "occurred_at", "2024-03-05 01:02:03 Asia/Shanghai", "occurred_at: not a timestamp"),
-    ("events", "occurred_at", "1969-12-31T23:59:59Z", "occurred_at: outside 1970 to 2199"),
-    ("subscriptions", "renews_at", "2200-01-01", "renews_at: outside 1970 to 2199"),
+    ("events", "occurred_at", "1969-12-31T15:59:59Z", "occurred_at: before partition_start, 1970-01-01"),
+    ("subscriptions", "renews_at", "2200-01-01", "renews_at: after 2199"),
     ("events", "occurred_at", "2024-03-07", "occurred_at: in the future of its arrival"),
     ("events", "city_tier", "0", "city_tier: below 1"),
     ("events", "city_tier", "6", "city_tier: above 5"),
@@ -372,7 +373,6 @@ BAD = [
     ("orders", "amount", "-0.01", "amount: below 0"),
     ("orders", "amount", "free", "amount: not an amount"),
     ("orders", "amount", "1e30", "amount: not an amount"),
-    ("orders", "currency", "usd", "currency: not a currency code"),
     ("orders", "currency", "US$", "currency: not a currency code"),
     ("orders", "fulfilment", "drone", "fulfilment: not one of online, pickup, store"),
     ("subscriptions", "status", "other", f"status: not one of {', '.join(SUBSCRIPTION_STATUSES)}"),
@@ -546,8 +546,7 @@ def test_json_objects_without_a_key_are_refused_rows(zone):
         ("a.jsonl", '{"event_id":"e","user_id":"u"}', r"a\.jsonl: required column event, occurred_at is missing"),
         ("a.csv", "event_id,event,occurred_at\ne,x,2024-03-05\n", "one of the columns anonymous_id, user_id is required"),
         ("a.csv", "event_id,event,occurred_at,user_id,Event\n", "column event is there twice"),
-        ("a.jsonl", '{"event_id":"e","Event_id":"f"}', "column event_id is there twice"),
-        ("a.csv", "", "it has no header"),
+        ("a.csv", ",,\n", "it has no header"),
         ("a.csv", b"\xff\xfee\x00,\x00", "its header is not UTF-8"),
         ("a.parquet", b"PAR1 or not", r"a\.parquet: unreadable"),
         ("a.jsonl", "\n".join(['{"event_id": 1'] * 3), r"3 of 3 rows are bad, more than 50\.00%: malformed: not a JSON object"),
@@ -596,7 +595,7 @@ def test_the_ratio_counts_per_file_and_its_limit_is_allowed(zone):
     assert (partition.accepted, partition.quarantined) == (599, 1)
     zone.put("a.csv", [*good[1:], EVENT | {"occurred_at": "x"}])
     with pytest.raises(
-        IngestError, match=r"a\.csv: 1 of 99 rows are bad, more than 1\.00%: .*not a timestamp \(1, first in row 99\)"
+        IngestError, match=r"a\.csv: 1 of 99 rows are bad, more than 1\.00%: .*not a timestamp \(1, first in row 99: 'x'\)"
     ):
         zone.ingest(ratio=0.01)
     assert zone.lake.partition("events", DAY) == partition

@@ -34,7 +34,7 @@ KINDS = {
     "not one of",
     "below",
     "above",
-    "outside 1970 to 2199",
+    "before partition_start",
     "in the future of its arrival",
     "malformed cells",
     "malformed broken quote",
@@ -46,7 +46,7 @@ KINDS = {
 def kind(reason):
     """Reduce a reason of ingest to its kind."""
     column, text = reason.split(": ", 1)
-    text = re.sub(r"^(not one of|below|above) .*", r"\1", text)
+    text = re.sub(r"^(not one of|below|above|before partition_start),? .*", r"\1", text)
     return f"malformed {re.sub('.* cells .*', 'cells', text)}" if column == "malformed" else text
 
 
