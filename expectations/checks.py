@@ -29,6 +29,9 @@ _LEAST_VOLUME = 200
 # holiday may fall to a tenth: the one is worth a word, beyond the other something is lost or counted in another unit.
 _UNUSUAL, _IMPOSSIBLE = 2, 20
 
+# Of what arrived on the newest day so few rows happened on it that the day has not been exported yet.
+LATE_SHARE = 1 / _IMPOSSIBLE
+
 # Filled rows that a column needs to have had before its emptiness says something, and rows for its share to.
 _LEAST_FILLED = 20
 _LEAST_SHARED = 200
@@ -55,6 +58,13 @@ class Before(NamedTuple):
     total: Decimal | None = None
 
 
+class Late(NamedTuple):
+    """A source of whose newest arrival day hardly anything has arrived: the day of its last facts before, and that arrival day."""
+
+    last_day: date
+    arrival_day: date
+
+
 @dataclass(frozen=True)
 class Context:
     """What the gate knows beside the candidate: its last complete arrival day, the night's date and the last release's rows.
@@ -63,7 +73,9 @@ class Context:
     lake's advertising (counts, and `spend` in the reporting currency), one row per key, up to `data_through`.
     `previous_row_counts` holds rows per mart of the release that is current now, `previous_columns` what its columns held. A mart
     absent from them is new in this release and gets the absolute minimum only. `unchanged` names marts that are to the last row
-    what that release has, though the data reach a later day. Raises ValueError when the dates or the two statements about the
+    what that release has, though the data reach a later day. `idle` names marts of which no fact lies on the newest day: they
+    need not change. `awaited` names the facts that empty marts should have been made of, `late` sources that are exported a day
+    late. Raises ValueError when the dates or the two statements about the
     last release disagree, since a bound that nothing is compared with would pass for ever.
     """
 
@@ -75,6 +87,9 @@ class Context:
     advertised: Mapping[str, int | Decimal] = field(default_factory=dict)
     previous_columns: Mapping[str, Mapping[str, Before]] = field(default_factory=dict)
     unchanged: frozenset[str] = frozenset()
+    idle: frozenset[str] = frozenset()
+    awaited: Mapping[str, str] = field(default_factory=dict)
+    late: Mapping[str, Late] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.data_through > self.as_of:
@@ -223,6 +238,8 @@ def row_count(context: Context, mart: str, *, shrink: float, growth: float) -> E
             f"{low} to {high}",
             f"The mart neither lost nor gained more rows than a night can, from {previous} before.",
         )
+    if mart in context.awaited:
+        reason += f" It is empty, although there are {context.awaited[mart]}."
     return Expectation("row_count", "ExpectTableRowCountToBeBetween", bounds, expected, reason)
 
 
@@ -372,6 +389,7 @@ def usual_volume(
     keys: Sequence[str] = (),
     where: str = "true",
     is_raw: bool = False,
+    sources: str | Mapping[str, str] = "",
 ) -> list[Check]:
     """Return checks that the newest day has as much of `measure` as the last 8 same weekdays had, per `keys`, of rows `where`.
 
@@ -380,6 +398,9 @@ def usual_volume(
     `is_raw`, rows as they landed, that says nothing, since a source may come late, and nothing refuses: one bot makes ten times
     a small company's day. Beyond twice or half their median, and four deviations (1.4826 × MAD, that of a normal distribution),
     the day is a warning; beyond 20 times it refuses.
+
+    sources: what the measure is made of, one source or one for each value of the only key. Where that is late, so that the newest
+    day has not been exported yet, nothing refuses.
     """
     names = [identifier(key) for key in keys]
     listed = "".join(f"{name}, " for name in names)
@@ -405,11 +426,14 @@ def usual_volume(
             f"The newest day has neither lost nor multiplied its {measure}: it is less than {_IMPOSSIBLE} times off its weekday.",
         ),
     )
-    for name, severity, low, high, explanation in bounds[:1] if is_raw else bounds:
+    judged = [(*bound, where) for bound in bounds[:1]]
+    if not is_raw:
+        judged += [(*bound, rows) for bound, rows in _by_lateness(context, measure, bounds[1], keys, where, sources)]
+    for name, severity, low, high, explanation, kept in judged:
         sql = f"""
             WITH volumes AS (
                 SELECT {listed}{identifier(day)} AS day, sum({identifier(measure)}) AS volume FROM {table(mart)}
-                WHERE ({where}) AND {identifier(day)} <= {through} AND {identifier(day)} >= {through} - {7 * _WEEKS}
+                WHERE ({kept}) AND {identifier(day)} <= {through} AND {identifier(day)} >= {through} - {7 * _WEEKS}
                     AND ({through} - {identifier(day)}) % 7 = 0
                 GROUP BY ALL
             ),
@@ -439,6 +463,40 @@ def usual_volume(
             FROM tested"""
         checks.append(Query(f"{measure}.{name}_on_newest_day", sql, explanation, severity))
     return checks
+
+
+_Bound = tuple[str, Severity, str, str, str]
+
+
+def _by_lateness(
+    context: Context, measure: str, bound: _Bound, keys: Sequence[str], where: str, sources: str | Mapping[str, str]
+) -> list[tuple[_Bound, str]]:
+    """Split a bound that refuses: rows of sources that are late get one that warns, with the remedy."""
+    if isinstance(sources, str):
+        if sources not in context.late:
+            return [(bound, where)]
+        return [(_warned(context, bound, bound[0], [sources]), where)]
+    late = {key: source for key, source in sources.items() if source in context.late}
+    if not late:
+        return [(bound, where)]
+    listed = f"{identifier(keys[0])} IN ({', '.join(map(literal, late))})"
+    return [
+        (bound, f"({where}) AND NOT {listed}"),
+        (_warned(context, bound, "late", sorted({*late.values()})), f"({where}) AND {listed}"),
+    ]
+
+
+def _warned(context: Context, bound: _Bound, name: str, sources: Sequence[str]) -> _Bound:
+    _, _, low, high, explanation = bound
+    told = "; ".join(
+        f"of {source}, what arrived on {context.late[source].arrival_day} happened up to {context.late[source].last_day}"
+        for source in sources
+    )
+    remedy = (
+        f"{told}. If exports arrive a day late, land them under the day that they are of"
+        f" (dt={context.late[sources[0]].last_day}), or read the newest day as not yet there"
+    )
+    return name, "warning", low, high, f"{explanation} Hardly anything of that day has arrived: {remedy}."
 
 
 def as_before(context: Context, mart: str, columns: Iterable[str]) -> list[Check]:
@@ -495,8 +553,10 @@ def as_before(context: Context, mart: str, columns: Iterable[str]) -> list[Check
 def renewed(context: Context, mart: str, *, severity: Severity) -> Query:
     """Return the check that the mart is not what the last release has, to the last row, when the data reach a later day.
 
-    `severity`: "critical" where a further day cannot leave a mart as it was.
+    `severity`: "critical" where a further day with facts cannot leave a mart as it was; without one it is a warning.
     """
     same = mart in context.unchanged
+    if mart in context.idle:
+        severity = "warning"
     sql = f"SELECT {int(same)}, '{'the same rows' if same else 'other rows'}', 'other rows'"
     return Query("rows.renewed", sql, "With a further day of data the mart is no longer that of the last release.", severity)

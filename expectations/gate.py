@@ -16,7 +16,7 @@ from pathlib import Path
 
 import duckdb
 
-from expectations.checks import DATABASE, Arrived, Before, Check, Context, Expectation, Query, Verdict, Waiver, literal
+from expectations.checks import DATABASE, Arrived, Before, Check, Context, Expectation, Late, Query, Verdict, Waiver, literal
 from expectations.registry import suite_for
 from expectations.report import CheckResult, GateReport, MartReport, summary_lines
 from expectations.suites import publication
@@ -28,6 +28,7 @@ __all__ = [
     "CheckResult",
     "Context",
     "GateReport",
+    "Late",
     "MartReport",
     "Waiver",
     "summary_lines",

@@ -26,6 +26,11 @@ def reads_scores(node: Mapping[str, Any]) -> bool:
     return f"source.northstar.{'.'.join(SCORES)}" in node["depends_on"]["nodes"]
 
 
+def filled_by(marts: Mapping[str, Any]) -> dict[str, str]:
+    """The input without which a mart is soundly empty, by mart: its `meta: {filled_by: events}`; others are never empty."""
+    return {name: node["config"]["meta"]["filled_by"] for name, node in marts.items() if "filled_by" in node["config"]["meta"]}
+
+
 def pseudonyms(marts: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """Columns that marts publish as pseudonyms, by mart, each with its domain: a column's `meta: {pseudonym: person}`."""
     found = {

@@ -11,7 +11,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -21,13 +21,13 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from orchestration import digests, model_page, reconciliation, transform
+from orchestration import digests, inputs, model_page, reconciliation, transform
 from orchestration.churn import SCORES, Churn, Scored, Trained
 from orchestration.errors import NorthstarError, UserError
 from orchestration.landing import erasure
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition
-from orchestration.mart_models import comments, marts, pseudonyms, published_until, reads_scores, versions
+from orchestration.mart_models import comments, filled_by, marts, pseudonyms, published_until, reads_scores, versions
 from orchestration.model_store import CHURN, ModelStore
 from orchestration.pseudonyms import Key, load_key
 from orchestration.publishing import changes, restatements
@@ -384,12 +384,13 @@ class Night:
 
     def validate(self) -> "GateReport":
         """Run the gate on the candidate's bytes and lay its report and page beside them; the report says whether it passed."""
-        from expectations.gate import Arrived, Before, Context, Waiver, validate
+        from expectations.gate import Arrived, Before, Context, Late, Waiver, validate
         from expectations.page import render
 
         candidate = self._built
         with self.stage("gate") as stage:
             current = self.releases.current()
+            unchanged = _unchanged(candidate, current)
             context = Context(
                 data_through=self._planned.data_through,
                 as_of=max(datetime.now(self.settings.timezone).date(), self._planned.data_through),
@@ -403,7 +404,10 @@ class Night:
                     mart: {name: Before(*cell) for name, cell in columns.items()}
                     for mart, columns in self.releases.columns(current).items()
                 },
-                unchanged=_unchanged(candidate, current),
+                unchanged=unchanged,
+                idle=self._idle(unchanged),
+                awaited=self._awaited(),
+                late={source: Late(*told) for source, told in self._late().items()},
             )
             waivers = [Waiver(**waiver.model_dump()) for waiver in self.settings.waivers]
             report = validate(candidate.database, list(candidate.marts), context, waivers)
@@ -514,7 +518,7 @@ class Night:
 
     @cached_property
     def published_marts(self) -> list[str]:
-        """Marts of which at least one source has landed, in the order of their names."""
+        """Marts that this release has, in the order of their names."""
         return [name for name in self._marts if name not in self.left_out]
 
     @cached_property
@@ -529,9 +533,61 @@ class Night:
                 reasons[name] = f"it was published until {ends[name]}"
             elif landed.isdisjoint(node["config"]["meta"]["requires"]):
                 reasons[name] = f"none of {', '.join(node['config']['meta']['requires'])} has landed"
-            elif not is_scored and reads_scores(node):
-                reasons[name] = "no account is scored" if self.models.champion() else "no churn model has earned its place yet"
-        return reasons
+            elif reads_scores(node) and not is_scored and self.models.champion() is None:
+                reasons[name] = "no churn model has earned its place yet"
+        return reasons | self._soundly_empty(reasons)
+
+    def _soundly_empty(self, left_out: Collection[str]) -> dict[str, str]:
+        """Marts without a row of which no fact exists either, each with the reason; what a defect emptied is not among them."""
+        empty = [name for name in self._empty_marts if name not in left_out and name in self._inputs]
+        current = self.releases.current()
+        before = {} if current is None else current.manifest.marts
+        with self.warehouse.connect(read_only=True) as connection:
+            reasons = {
+                name: inputs.absence(
+                    connection,
+                    self._inputs[name],
+                    inputs.count(connection, self._inputs[name]),
+                    rows_before=before[name].rows if name in before else 0,
+                )
+                for name in empty
+            }
+        return {name: reason for name, reason in reasons.items() if reason is not None}
+
+    @cached_property
+    def _empty_marts(self) -> list[str]:
+        counts = self.warehouse.row_counts(("marts", name) for name in self._marts)
+        return [name for name in self._marts if counts.get(("marts", name)) == 0]
+
+    @cached_property
+    def _inputs(self) -> dict[str, str]:
+        return filled_by(self._marts)
+
+    def _idle(self, unchanged: Collection[str]) -> frozenset[str]:
+        """Marts of which no fact lies on the newest day: of those that did not change, and of those of subscribed accounts."""
+        asked = [
+            name
+            for name in self.published_marts
+            if name in self._inputs and (name in unchanged or self._inputs[name] == "subscribers")
+        ]
+        with self.warehouse.connect(read_only=True) as connection:
+            return frozenset(name for name in asked if inputs.count(connection, self._inputs[name]).newest == 0)
+
+    def _awaited(self) -> dict[str, str]:
+        """Facts of published marts that are empty, in words: what they should have been made of."""
+        with self.warehouse.connect(read_only=True) as connection:
+            counted = {
+                name: (inputs.count(connection, self._inputs[name]), inputs.INPUTS[self._inputs[name]].facts)
+                for name in self._empty_marts
+                if name in self.published_marts and name in self._inputs
+            }
+        return {name: f"{facts.usable or facts.excluded:,} {words}" for name, (facts, words) in counted.items()}
+
+    def _late(self) -> dict[str, tuple[date, date]]:
+        from expectations.checks import LATE_SHARE
+
+        with self.warehouse.connect(read_only=True) as connection:
+            return inputs.late_sources(connection, LATE_SHARE)
 
     @cached_property
     def _shapes(self) -> dict[str, changes.Shape]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _ZONE_SHIFTS = range(-2, 3)
 
 # Of these a night needs at least one: without them there is neither activity nor revenue to speak of.
-_NEEDED = ("events", "orders")
+_NEEDED = ("events", "orders", "subscriptions", "payments")
 
 _CONTROL_TABLES = """
 create schema if not exists lake;
@@ -168,7 +168,7 @@ class Warehouse:
         """Show the lake up to a day (default: all of it) to dbt and decide which event days the night replaces.
 
         anew: throw the build file away first. Nothing is folded yet: `mark_folded` records that, and until then the next plan
-        contains this one. Raises UserError when neither events nor orders have landed.
+        contains this one. Raises UserError when none of what a night needs has landed.
         """
         partitions = {
             source: {day: partition for day, partition in self._lake.partitions(source).items() if as_of is None or day <= as_of}
@@ -176,7 +176,7 @@ class Warehouse:
         }
         if not any(partitions[source] for source in _NEEDED):
             raise UserError(
-                f"nothing to build: neither {' nor '.join(_NEEDED)} have landed in {self._settings.landing}"
+                f"nothing to build: none of {', '.join(_NEEDED)} has landed in {self._settings.landing}"
                 f"{'' if as_of is None else f' up to {as_of}'}; `northstar simulate` or `northstar import` write a landing zone"
             )
         data_through = self._data_through(partitions)

@@ -215,6 +215,7 @@ def entry(context: Context) -> list[Check]:
             "person_count",
             keys=("funnel",),
             where="entry_grain = 'day' AND dimension = 'all' AND step_number = 1",
+            sources="events",
         ),
         *as_before(context, MART, COLUMNS),
         renewed(context, MART, severity="critical"),

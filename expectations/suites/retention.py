@@ -41,6 +41,9 @@ COLUMNS = {
 }
 GRAIN = ("cohort_event", "rule", "cohort_grain", "cohort_start", "dimension", "segment", "period_index")
 
+# What founds the cohorts of each event.
+_SOURCES = {"first_seen": "events", "signup": "users", "first_order": "orders", "first_payment": "payments"}
+
 # First day of a bracket → its last: D1–3, D4–7, D8–14, D15–30, D31–90.
 _BRACKETS = {1: 3, 4: 7, 8: 14, 15: 30, 31: 90}
 
@@ -153,6 +156,7 @@ def cohort(context: Context) -> list[Check]:
             "cohort_count",
             keys=("cohort_event",),
             where="rule = 'exact' AND cohort_grain = 'day' AND period_index = 0 AND dimension = 'all'",
+            sources=_SOURCES,
         ),
         *as_before(context, MART, COLUMNS),
         renewed(context, MART, severity="critical"),

@@ -223,7 +223,7 @@ def test_required_sources_bound_what_is_complete(make_home: MakeHome) -> None:
 
 def test_nothing_landed_says_what_to_do(make_home: MakeHome) -> None:
     home = make_home()
-    with pytest.raises(UserError, match=r"neither events nor orders have landed in .*northstar simulate"):
+    with pytest.raises(UserError, match=r"none of events, orders, subscriptions, payments has landed in .*northstar simulate"):
         home.plan()
     assert not home.settings.warehouse.exists()
     home.put(DAYS[2], [event("e0", at(DAYS[2]))])
