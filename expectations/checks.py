@@ -59,7 +59,7 @@ class Before(NamedTuple):
 
 
 class Late(NamedTuple):
-    """A source of whose newest arrival day hardly anything has arrived: the day of its last facts before, and that arrival day."""
+    """A source that is exported a day late: the day of its last facts, and the newest day on which any arrived."""
 
     last_day: date
     arrival_day: date
@@ -428,7 +428,7 @@ def usual_volume(
     )
     judged = [(*bound, where) for bound in bounds[:1]]
     if not is_raw:
-        judged += [(*bound, rows) for bound, rows in _by_lateness(context, measure, bounds[1], keys, where, sources)]
+        judged += [(*bound, rows) for bound, rows in _by_lateness(context, bounds[1], keys, where, sources)]
     for name, severity, low, high, explanation, kept in judged:
         sql = f"""
             WITH volumes AS (
@@ -469,7 +469,7 @@ _Bound = tuple[str, Severity, str, str, str]
 
 
 def _by_lateness(
-    context: Context, measure: str, bound: _Bound, keys: Sequence[str], where: str, sources: str | Mapping[str, str]
+    context: Context, bound: _Bound, keys: Sequence[str], where: str, sources: str | Mapping[str, str]
 ) -> list[tuple[_Bound, str]]:
     """Split a bound that refuses: rows of sources that are late get one that warns, with the remedy."""
     if isinstance(sources, str):

@@ -125,7 +125,7 @@ INPUTS = {
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts of one input up to the last complete day: those that count, those of bots and internal users, and the newest day's."""
+    """Facts of one input up to the last complete day: those that count, those of bots and internal users, those of that day."""
 
     usable: int
     excluded: int

@@ -42,21 +42,20 @@ class Company:
         from orchestration import transform
         from orchestration.night import Night
 
-        with patch.dict(os.environ, environment_of(self.home), clear=True), chdir(self.home):
-            with Night(load()) as night:
-                night.ingest()
-                night.erase()
-                night.plan(**plan)
-                built = night.build()
-                night.value()
-                night.train()
-                night.score()
-                built += night.build_scored()
-                failures = [result for result in built if result.is_failure]
-                assert not failures, transform.explain(failures)
-                night.candidate()
-                self.report = night.validate()
-                night.publish()
+        with patch.dict(os.environ, environment_of(self.home), clear=True), chdir(self.home), Night(load()) as night:
+            night.ingest()
+            night.erase()
+            night.plan(**plan)
+            built = night.build()
+            night.value()
+            night.train()
+            night.score()
+            built += night.build_scored()
+            failures = [result for result in built if result.is_failure]
+            assert not failures, transform.explain(failures)
+            night.candidate()
+            self.report = night.validate()
+            night.publish()
         return self.manifest
 
     @property
