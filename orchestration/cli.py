@@ -1,12 +1,17 @@
 """`northstar`: each command one call into the rooms, and what it says to people.
 
-Belongs here: arguments, progress, tables, exit codes (0 done, 1 the night failed, 2 the user's mistake). Does not belong
+Belongs here: arguments, progress, tables, exit codes (0 done, 1 the night failed, 2 the user's
+mistake, 130 interrupted). Does not belong
 here: any work. Everything heavy is imported inside the command that needs it: `northstar --help` answers at once.
 """
 
 import errno
 import logging
+import os
+import signal
 import sys
+import threading
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -19,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.errors import NorthstarError, UserError
-from orchestration.settings import Settings, load
+from orchestration.settings import Settings, adopt, differing, load, with_values
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest as DbtManifest
@@ -38,10 +43,11 @@ _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main() -> None:
-    """Run the command line; known failures end in words and an exit code, anything else is a bug and shows itself."""
+    """Run the command line; faults of users and machines end in words and an exit code, anything else is a bug."""
     try:
         code = cli(standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _err.print("interrupted", markup=False)
         sys.exit(130)
     except click.ClickException as error:
         error.show()
@@ -52,7 +58,37 @@ def main() -> None:
     except NorthstarError as error:
         _err.print(str(error), markup=False)
         sys.exit(1)
+    except (OSError, MemoryError) as error:
+        _err.print(f"{_machine_fault(error)}{_keep_details()}", markup=False)
+        sys.exit(1)
+    except _database_errors() as error:
+        _err.print(f"DuckDB: {str(error).strip().splitlines()[0]}{_keep_details()}", markup=False)
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    """DuckDB's errors, where this process has needed DuckDB: the import takes a tenth of a second."""
+    duckdb = sys.modules.get("duckdb")
+    return () if duckdb is None else (duckdb.Error,)
+
+
+def _machine_fault(error: OSError | MemoryError) -> str:
+    """What the machine, not the user, did wrong, in one line."""
+    if isinstance(error, MemoryError):
+        return "the process is out of memory; lower memory_limit in northstar.toml, or give the machine more"
+    return f"{error.filename or 'a file or connection'}: {error.strerror or error}"
+
+
+def _keep_details() -> str:
+    """Write the stack trace of the error at hand to the home's log; where it stands, in words."""
+    try:
+        log = load().home / "logs" / "last_error.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(traceback.format_exc(), encoding="utf-8")
+    except (OSError, NorthstarError):
+        return ""
+    return f" (details in {log})"
 
 
 class _Day(click.ParamType[date]):
@@ -108,11 +144,12 @@ def simulate(
     days: int, users: int, seed: int, constant_churn: float | None, end: date | None, out: Path | None, if_empty: bool
 ) -> None:
     """Write the landing zone of a made-up company, and what was planted in it beside it in truth.json."""
+    from orchestration.landing.simulator import is_empty
     from orchestration.landing.simulator import simulate as run
 
     settings = load()
     target = out or settings.landing
-    if if_empty and target.is_dir() and any(target.iterdir()):
+    if if_empty and not is_empty(target):
         return
     last = end or datetime.now(settings.timezone).date() - timedelta(days=1)
     summary = run(
@@ -141,27 +178,30 @@ def import_(adapter: str, files: tuple[Path, ...], out: Path | None) -> None:
         shapes = "; ".join(f"{name} ({found.DESCRIPTION})" for name, found in sorted(ADAPTERS.items()))
         raise UserError(f"there is no adapter {adapter!r}; there are {shapes}")
     chosen = ADAPTERS[adapter]
-    # First, since the suggestion may name the time zone in which the history's days are to be cut.
-    settings = _suggest(settings, adapter, chosen.SETTINGS)
-    report = chosen.convert(files, out or settings.landing, timezone=settings.config.reporting_timezone)
+    # The suggestion may name the time zone in which the history's days are to be cut; it is written once the files are in.
+    suggested = _adoptable(settings, chosen.SETTINGS)
+    timezone = with_values(settings, suggested).config.reporting_timezone
+    report = chosen.convert(files, out or settings.landing, timezone=timezone)
+    _suggest(settings, adapter, chosen.SETTINGS, suggested)
     written = ", ".join(f"{count:,} {source}" for source, count in report.rows_written.items())
     _out.print(f"{adapter}: {report.rows_read:,} rows read, written to {out or settings.landing}: {written}", markup=False)
     for note in report.notes:
         _out.print(f"  {note}", markup=False)
 
 
-def _suggest(settings: Settings, adapter: str, suggested: Mapping[str, Any]) -> Settings:
-    """Adopt what an adapter suggests where nobody has configured it; otherwise only say it. Returns the settings in force."""
-    from orchestration.settings import adopt, differing
+def _adoptable(settings: Settings, suggested: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an adapter suggests and nobody has configured, where the configuration file is the home's own; else nothing."""
+    is_own = settings.config_file in (None, settings.home / "northstar.toml")
+    return differing(settings, suggested) if is_own else {}
 
-    missing = differing(settings, suggested)
-    if missing and settings.config_file in (None, settings.home / "northstar.toml"):
-        written = adopt(settings, adapter, missing)
-        _out.print(f"{written}: {adapter} suggests {_in_words(missing)}", markup=False)
-        return load()
-    if missing:
+
+def _suggest(settings: Settings, adapter: str, suggested: Mapping[str, Any], adopted: Mapping[str, Any]) -> None:
+    """Write what is adopted of an adapter's suggestions into the home's configuration file; say what is not."""
+    if adopted:
+        written = adopt(settings, adapter, adopted)
+        _out.print(f"{written}: {adapter} suggests {_in_words(adopted)}", markup=False)
+    elif missing := differing(settings, suggested):
         _out.print(f"consider in {settings.config_file}: {_in_words(missing)}", markup=False)
-    return settings
 
 
 def _in_words(values: Mapping[str, Any]) -> str:
@@ -345,12 +385,13 @@ def _figure(value: float | None) -> str:
 
 @cli.command()
 def status() -> int:
-    """Say how old the current release is; exit 1 when it is too old, or is not what PostgreSQL has."""
+    """Say how old the current release is; exit 1 when it is too old, cannot be read, or is not what PostgreSQL has."""
     settings = load()
     store = _store(settings)
     age = store.age(datetime.now(UTC))
     current = store.current()
     assert current is not None  # noqa: S101  (age raises when there is none)
+    store.check_readable(current)
     limit = settings.max_release_age
     _out.print(
         f"release {current.release_id}, data through {current.manifest.data_through}, published {_hours(age)} ago"
@@ -438,8 +479,8 @@ def _run_night(tags: Mapping[str, str]) -> None:
     """Run the nightly job of the code location against the instance that the UI shows, with progress."""
     started = datetime.now(UTC)
     settings = load()
-    parsed = _prepare(settings)
-    with _progress():
+    with _progress(), _interruptible(settings):
+        parsed = _prepare(settings)
         try:
             _execute(settings, tags, parsed)
         except NorthstarError as error:
@@ -451,6 +492,34 @@ def _run_night(tags: Mapping[str, str]) -> None:
     current = _store(settings).current()
     assert current is not None  # noqa: S101  (the night has just published)
     _report(current, datetime.now(UTC) - started)
+
+
+@contextmanager
+def _interruptible(settings: Settings) -> Iterator[None]:
+    """End the process at once, with one line, on SIGINT or SIGTERM.
+
+    A night may be killed at any moment, and the next one clears up after it. An exception would have to find its way through
+    dbt's threads and Dagster's, which print stack traces or abort the process.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: object) -> None:
+        try:
+            current = _store(settings).current()
+            stands = f"release {current.release_id} stands" if current else "there is no release"
+        except NorthstarError as error:
+            stands = str(error)
+        os.write(sys.stderr.fileno(), f"the night was interrupted, {stands}; the next one goes on from here\n".encode())
+        os._exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _execute(settings: Settings, tags: Mapping[str, str], parsed: "DbtManifest | None") -> None:

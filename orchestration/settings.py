@@ -7,12 +7,15 @@ key, never a default.
 
 import csv
 import difflib
+import glob
 import hashlib
 import json
 import os
 import re
+import tempfile
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -25,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from orchestration.errors import UserError
 from orchestration.filters import Condition, FilterError, parse_filter
-from orchestration.landing.contract import CONTRACT
+from orchestration.landing.contract import CONTRACT, CORE_EVENTS
 from orchestration.pseudonyms import MINIMUM_LENGTH, VARIABLE
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -50,6 +53,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
 
 Probability = Annotated[float, Field(gt=0, lt=1)]
+
+# What DuckDB and the calendar can hold, and more than anybody means.
+Count = Annotated[int, Field(ge=1, le=1_000_000_000, strict=True)]
 
 
 class SettingsError(UserError):
@@ -179,7 +185,7 @@ class Config(_Frozen):
     max_quarantine_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="share of bad rows above which a file fails its arrival day"
     )
-    bot_events_per_day: Annotated[int, Field(ge=1, strict=True)] = Field(
+    bot_events_per_day: Count = Field(
         3_000, description="events of one visitor on one day above which that day counts as a bot's"
     )
     identity_deny_list: tuple[str, ...] = Field(
@@ -198,7 +204,7 @@ class Config(_Frozen):
         ),
         description="hosts (and subdomains) that are no source of visits: sign-in and payment pages; add your own domains",
     )
-    max_identity_links: Annotated[int, Field(ge=1, strict=True)] = Field(
+    max_identity_links: Count = Field(
         20, description="ids that one id may be linked to; with more it is a shared device or a test user and joins nobody"
     )
     session_gap: str = Field("30m", description="silence after which a person's next event begins another session")
@@ -214,12 +220,12 @@ class Config(_Frozen):
     intervention_success_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         0.2, description="share of the accounts about to leave that stay when somebody takes care of them"
     )
-    keep_releases: Annotated[int, Field(ge=1, strict=True)] = Field(14, description="newest releases kept")
-    keep_monthly_releases: Annotated[int, Field(ge=0, strict=True)] = Field(
+    keep_releases: Count = Field(14, description="newest releases kept")
+    keep_monthly_releases: Annotated[int, Field(ge=0, le=1_200, strict=True)] = Field(
         12, description="months, back from the newest release's own, of which the first release is kept as well"
     )
     max_release_age: str = Field("36h", description="age above which `northstar status` complains")
-    memory_limit: Annotated[str, Field(pattern=r"^[1-9]\d*(MB|GB|TB)$")] = Field(
+    memory_limit: Annotated[str, Field(pattern=r"^[1-9]\d{0,5}(MB|GB|TB)$")] = Field(
         "8GB", description="memory of DuckDB; beyond it spills"
     )
     event_names: Mapping[Annotated[str, Field(min_length=1, max_length=200)], Name] = Field(
@@ -282,6 +288,8 @@ class Config(_Frozen):
     @field_validator("identity_deny_list")
     @classmethod
     def _are_compared_lower(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if any("\0" in text for text in value):
+            raise ValueError("an id holds a NUL character, which no landed id does")
         return tuple(sorted({text.strip().lower() for text in value}))
 
     @field_validator("ignored_referrers")
@@ -301,6 +309,17 @@ class Config(_Frozen):
     def _is_age(cls, value: str) -> str:
         _duration(value)
         return value
+
+    @model_validator(mode="after")
+    def _core_names(self) -> "Config":
+        # A slip would leave every funnel on that event empty for ever. A site's own funnels may name events of their own.
+        known = {*CORE_EVENTS, *(step.event for funnel in self.funnels for step in funnel.steps)}
+        for landed, name in self.event_names.items():
+            if name not in known:
+                raise ValueError(
+                    f"event_names.{landed}: no core event and no step of a funnel is called {name!r}{_nearest(name, known)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _distinct_funnels(self) -> "Config":
@@ -389,7 +408,7 @@ class Settings(_Frozen):
             NORTHSTAR_WAREHOUSE=str(self.warehouse),
             NORTHSTAR_MEMORY_LIMIT=self.config.memory_limit,
             NORTHSTAR_TEMP=str(temporary),
-            DAGSTER_HOME=str(self.dagster_home),
+            DAGSTER_HOME=str(without_wildcards(self.dagster_home)),
             DBT_PROFILES_DIR=str(DBT_PROJECT),
             DBT_PROJECT_DIR=str(DBT_PROJECT),
             DBT_TARGET_PATH=str(self.dbt_target),
@@ -402,6 +421,27 @@ class Settings(_Frozen):
                 os.environ.pop(variable, None)
             else:
                 os.environ[variable] = secret.get_secret_value()
+
+
+def without_wildcards(folder: Path) -> Path:
+    """Return a path of a folder that is no pattern: itself, or a link to it among the user's temporary files.
+
+    Dagster looks for its `dagster.yaml` by a pattern; in a folder such as `ns[1]` it finds none and runs with its defaults,
+    telemetry included. Raises SettingsError where there is no such path.
+    """
+    if not glob.has_magic(str(folder)):
+        return folder
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    link = Path(tempfile.gettempdir(), f"northstar-{os.getuid()}-{digest}")
+    if glob.has_magic(str(link)):
+        raise SettingsError(
+            f"{folder} and {link} both hold one of [ ] * ?, by which Dagster does not find its files; move the home"
+        )
+    with suppress(FileExistsError):
+        link.symlink_to(folder, target_is_directory=True)
+    if link.lstat().st_uid != os.getuid() or not link.is_symlink() or link.readlink() != folder:
+        raise SettingsError(f"{link} is not the link to {folder} that Northstar makes there; remove it")
+    return link
 
 
 def load(environment: Mapping[str, str] | None = None, *, directory: Path | None = None) -> Settings:
@@ -442,6 +482,16 @@ def differing(settings: Settings, suggested: Mapping[str, Any]) -> dict[str, Any
         elif key not in set_already and current[key] != value:
             missing[key] = value
     return missing
+
+
+def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """Settings as they are once `adopt` has written these values; nothing is written."""
+    current = settings.config.model_dump(mode="python", exclude_unset=True)
+    merged = {
+        key: {**settings.config.model_dump(mode="python")[key], **value} if isinstance(value, Mapping) else value
+        for key, value in values.items()
+    }
+    return settings.model_copy(update={"config": Config.model_validate({**current, **merged})})
 
 
 def adopt(settings: Settings, origin: str, values: Mapping[str, Any]) -> Path:
@@ -546,10 +596,13 @@ def _read(path: Path | None, model: type[_File]) -> _File:
 def _duration(text: str) -> timedelta:
     """A duration such as `7d`; ValueError when it is none or longer than a century."""
     match = _DURATION.fullmatch(text)
-    duration = timedelta(**{_UNITS[match["unit"]]: int(match["count"])}) if match else None
-    if duration is None or duration > _LONGEST_DURATION:
-        raise ValueError(f"{text!r} is no duration; write a number and one of s, m, h, d, w, such as '7d', up to a century")
-    return duration
+    unit = timedelta(**{_UNITS[match["unit"]]: 1}) if match else None
+    # Compared before it is multiplied: a timedelta overflows from 999,999,999 days on.
+    if match is None or unit is None or int(match["count"]) > _LONGEST_DURATION / unit:
+        raise ValueError(
+            f"invalid duration {text!r}: expected a number followed by s, m, h, d or w, such as '7d', up to a century"
+        )
+    return int(match["count"]) * unit
 
 
 def _explain(error: Any, model: type[BaseModel]) -> str:

@@ -5,6 +5,7 @@ events (`defs.transform`). dbt is imported inside functions: the import alone ta
 """
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 # What reads the scores of a night's models is built after they are written, everything else before.
 AFTER_SCORES = "source:ml+"
+
+# "Runtime Error in model fct_orders (models/core/fct_orders.sql)": above what is wrong.
+_HEADING = re.compile(r"[A-Z]\w+ Error in \w+ ")
 
 _SOURCES = ("**/*.sql", "**/*.py", "**/*.yml", "**/*.csv")
 
@@ -57,7 +61,7 @@ def is_prepared(settings: Settings) -> bool:
     """Whether the manifest is there and was made from the project's files and variables as they are now."""
     stamp = _stamp(settings)
     made = manifest_path(settings).is_file() and _parsed_path(settings).is_file() and stamp.is_file()
-    return made and stamp.read_text() == _fingerprint(settings)
+    return made and stamp.read_text(errors="replace") == _made(settings)
 
 
 def prepare(settings: Settings) -> "Manifest | None":
@@ -68,7 +72,7 @@ def prepare(settings: Settings) -> "Manifest | None":
     _stamp(settings).unlink(missing_ok=True)
     result = _invoke(settings, ["parse"])
     shutil.copyfile(settings.dbt_target / "partial_parse.msgpack", _parsed_path(settings))
-    _stamp(settings).write_text(_fingerprint(settings))
+    _stamp(settings).write_text(_made(settings))
     parsed: Manifest = result
     return parsed
 
@@ -130,9 +134,16 @@ def explain(failures: Sequence[NodeResult]) -> str:
     """Failed nodes as one readable block."""
     lines = [f"{len(failures)} of the warehouse's models and tests failed:"]
     for failure in failures:
-        found = f"{failure.failures:,} rows are wrong" if failure.failures else failure.message.strip().splitlines()[-1:]
-        lines.append(f"  {failure.resource_type} {failure.name}: {found if isinstance(found, str) else ''.join(found)}")
+        found = f"{failure.failures:,} rows are wrong" if failure.failures else _fault(failure.message)
+        lines.append(f"  {failure.resource_type} {failure.name}: {found}")
     return "\n".join(lines)
+
+
+def _fault(message: str) -> str:
+    """The line of dbt's message that says what is wrong, behind its heading and before the statement with its caret."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    said = [line for line in lines if not _HEADING.match(line)]
+    return next((line for line in said if "Error" in line), (said or lines or ["it failed without a message"])[0])
 
 
 def _invoke(settings: Settings, arguments: Sequence[str], *, parsed: "Manifest | None" = None) -> Any:
@@ -148,7 +159,8 @@ def _invoke(settings: Settings, arguments: Sequence[str], *, parsed: "Manifest |
         # dbt keeps the build file locked for as long as the process lives.
         DuckDBConnectionManager.close_all_connections()
     if result.exception is not None:
-        raise BuildFailed(f"dbt {arguments[0]} could not run: {result.exception}") from result.exception
+        said = str(result.exception).strip() or type(result.exception).__name__
+        raise BuildFailed(f"dbt {arguments[0]} could not run: {said}") from result.exception
     return result.result
 
 
@@ -172,6 +184,12 @@ def _stamp(settings: Settings) -> Path:
 def _parsed_path(settings: Settings) -> Path:
     """A copy of what dbt parsed: its own, `partial_parse.msgpack`, is another one as soon as somebody calls dbt by hand."""
     return settings.dbt_target / "parsed.msgpack"
+
+
+def _made(settings: Settings) -> str:
+    """What the stamp says of files that are whole: what they were made from, and their sizes."""
+    sizes = [path.stat().st_size for path in (manifest_path(settings), _parsed_path(settings))]
+    return f"{_fingerprint(settings)} {sizes}"
 
 
 def _fingerprint(settings: Settings) -> str:

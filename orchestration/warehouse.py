@@ -7,6 +7,7 @@ tables, the days that the night replaces, the partitions that are folded in). Do
 The file is disposable: everything in it is rebuilt from the lake.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from orchestration.sql import exact, literal
 
 if TYPE_CHECKING:
     import duckdb
+
+_logger = logging.getLogger("northstar.night")
 
 # A lake's manifest cuts days in the time zone that held when the file was ingested: two days on either side cover any other zone,
 # since local times lie up to 26 hours apart.
@@ -154,7 +157,7 @@ class Warehouse:
         temporary.mkdir(parents=True, exist_ok=True)
         try:
             connection = duckdb.connect(str(self.path), read_only=read_only)
-        except duckdb.IOException as error:
+        except (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException) as error:
             raise NorthstarError(f"{self.path} cannot be opened: {str(error).splitlines()[0]}") from error
         try:
             connection.execute("set TimeZone = 'UTC'")
@@ -180,8 +183,9 @@ class Warehouse:
                 f"{'' if as_of is None else f' up to {as_of}'}; `northstar simulate` or `northstar import` write a landing zone"
             )
         data_through = self._data_through(partitions)
+        self._lake.require_whole(partition for days in partitions.values() for partition in days.values())
         self._settings.home.mkdir(parents=True, exist_ok=True)
-        if anew:
+        if anew or self._is_damaged():
             for path in (self.path, self.path.with_suffix(".duckdb.wal")):
                 path.unlink(missing_ok=True)
         with self.connect() as connection:
@@ -213,6 +217,17 @@ class Warehouse:
             )
             connection.execute("commit")
         return plan
+
+    def _is_damaged(self) -> bool:
+        """Whether the build file cannot be opened for another reason than that a process holds it."""
+        try:
+            with self.connect():
+                return False
+        except NorthstarError as error:
+            if "lock on file" in str(error):
+                raise
+            _logger.warning("%s; it is thrown away and built anew from the lake", error)
+            return True
 
     def mark_folded(self) -> None:
         """Record that everything the last plan showed is in the incremental models; in one transaction."""

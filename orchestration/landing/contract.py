@@ -517,6 +517,28 @@ _SOURCES = (
     ),
 )
 
+CORE_EVENTS = (
+    "page_viewed",
+    "signup_started",
+    "signup_completed",
+    "logged_in",
+    "onboarding_completed",
+    "value_achieved",
+    "feature_used",
+    "match_requested",
+    "pricing_viewed",
+    "invite_sent",
+    "product_viewed",
+    "cart_added",
+    "checkout_started",
+    "order_placed",
+    "coupon_shown",
+    "coupon_clicked",
+    "content_viewed",
+    "community_posted",
+)
+"""Event names with a meaning to the core; a company's own names are mapped onto them by `[event_names]`."""
+
 CONTRACT: dict[str, Source] = {source.name: source for source in _SOURCES}
 
 LAKE_COLUMNS: tuple[tuple[str, str, str], ...] = (

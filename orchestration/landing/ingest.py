@@ -72,6 +72,8 @@ _CHUNK_ROWS = 50_000
 # Above that DuckDB's readers of text may drop a line without a word (its limits are 2 MB for CSV, 16 MB for JSON).
 _LONGEST_LINE = 2**20
 _BLOCK = 2**20
+# Statements over thousands of columns take minutes and gigabytes.
+_MOST_COLUMNS = 1_000
 _SHOWN = 40  # characters of a refused value in a message
 
 _INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"})
@@ -378,6 +380,9 @@ class _Batch:
 
         is_spelled_freely: whether a column may go by several spellings, as it may in objects that differ from row to row.
         """
+        if len(names) > _MOST_COLUMNS:
+            remedy = "is it transposed? Attributes of any name belong into one column, as a JSON object"
+            raise _RefusedError(f"it has {len(names):,} columns, more than {_MOST_COLUMNS:,}: {remedy}")
         known = {column.name for column in self.source.columns}
         found: dict[str, list[str]] = defaultdict(list)
         for name in names:

@@ -18,7 +18,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -37,6 +37,7 @@ MANIFEST = "manifest.json"
 _PREFIX = "dt="
 SPILL_PREFIX = ".ingest-"
 _WRITERS = 8
+_MAGIC = b"PAR1"  # the last bytes of a Parquet file
 _NAME_LENGTH = 32  # hex digits of the SHA-256 in a file name: 128 bits
 
 
@@ -104,10 +105,11 @@ class Lake:
             return None
         try:
             return _from_json(json.loads(text))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            day = arrived_date.isoformat()
             raise NorthstarError(
-                f"{path} is not a manifest of the lake ({error}); remove its folder and ingest {source} "
-                f"{_PREFIX}{arrived_date.isoformat()} again"
+                f"{path} is not a manifest of the lake ({error}); remove its folder and run `northstar backfill --from {day}"
+                f" --to {day}`"
             ) from error
 
     def partitions(self, source: str) -> dict[date, Partition]:
@@ -115,8 +117,7 @@ class Lake:
         folder = self.root / "lake" / source
         if not folder.is_dir():
             return {}
-        days = sorted(date.fromisoformat(path.name.removeprefix(_PREFIX)) for path in folder.glob(f"{_PREFIX}*"))
-        found = ((day, self.partition(source, day)) for day in days)
+        found = ((day, self.partition(source, day)) for day in sorted(_days(folder)))
         return {day: partition for day, partition in found if partition is not None}
 
     def files(self, source: str, dts: Iterable[date] | None = None) -> list[Path]:
@@ -242,17 +243,48 @@ class Lake:
         for source in CONTRACT:
             known = self.partitions(source)
             for area, held in (("lake", "data_files"), ("quarantine", "quarantine_files")):
-                for folder in (self.root / area / source).glob(f"{_PREFIX}*"):
-                    partition = known.get(date.fromisoformat(folder.name.removeprefix(_PREFIX)))
+                for day, folder in _days(self.root / area / source).items():
+                    partition = known.get(day)
                     keep = set() if partition is None else {MANIFEST, *getattr(partition, held)}
                     removed += _remove_others(folder, keep)
         return removed
+
+    def require_whole(self, partitions: Iterable[Partition]) -> None:
+        """Raise NorthstarError when a data file of a partition is gone or cut off; the message says how to bring it back."""
+        broken = [(part, path) for part in partitions for path in self.data_files(part) if not _is_whole(path)]
+        if broken:
+            days = [part.arrived_date for part, _ in broken]
+            places = "".join(f"\n  {path}" for _, path in broken[:5]) + ("\n  …" if len(broken) > 5 else "")
+            raise NorthstarError(
+                f"{len(broken)} files of the lake are gone or cut off; `northstar backfill --from {min(days)} --to {max(days)}`"
+                f" brings them back from the landing zone:{places}"
+            )
 
     def _chosen(self, source: str, dts: Iterable[date] | None) -> dict[date, Partition]:
         if dts is None:
             return self.partitions(source)
         found = ((day, self.partition(source, day)) for day in sorted(set(dts)))
         return {day: partition for day, partition in found if partition is not None}
+
+
+def _days(folder: Path) -> dict[date, Path]:
+    """Folders of arrival days within a source's; what has another name is not the lake's."""
+    found = {}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(ValueError):
+            if path.is_dir() and path.name.startswith(_PREFIX):
+                found[date.fromisoformat(path.name.removeprefix(_PREFIX))] = path
+    return found
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a Parquet file is there to its end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(_MAGIC), os.SEEK_END)
+            return file.read() == _MAGIC
+    except OSError:
+        return False
 
 
 def _adopt(staged: Path) -> tuple[str, tuple[str, ...]]:
@@ -294,7 +326,10 @@ def _remove_others(folder: Path, keep: set[str]) -> int:
     if others := [path for path in folder.iterdir() if path.name not in keep]:
         sync_path(folder)  # a power cut must not undo the renames and yet remember the removals
         for path in others:
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     return len(others)
 
 

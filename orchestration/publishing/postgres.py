@@ -188,10 +188,11 @@ class Postgres:
                 connection.execute(f"LOAD {literal(str(extension))}")
                 connection.execute(f"ATTACH {literal(str(release.database))} AS release (READ_ONLY)")
                 options = f"TYPE postgres, SCHEMA {literal(schema)}"
-                if self._password:
-                    # DuckDB's errors quote the text that it attaches: the password comes by a secret.
-                    connection.execute(f"CREATE TEMPORARY SECRET login (TYPE postgres, PASSWORD {literal(self._password)})")
-                    options += ", SECRET login"
+                # DuckDB's errors quote the text that it attaches: the password comes by a secret. There is one without a
+                # password, too: with none, DuckDB asks the storages of persistent secrets, which are closed.
+                password = f", PASSWORD {literal(self._password)}" if self._password else ""
+                connection.execute(f"CREATE TEMPORARY SECRET login (TYPE postgres{password})")
+                options += ", SECRET login"
                 connection.execute(f"ATTACH {literal(self._conninfo)} AS target ({options})")
                 yield connection
 

@@ -18,6 +18,7 @@ finds nothing to commit; and what needs room on the disk is written before anyth
 import difflib
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -57,6 +58,8 @@ DATABASE = "marts.duckdb"
 STORAGE_VERSION = "v1.0.0"  # the oldest that DuckDB 1.x writes and every 1.x client opens
 SPACE_MARGIN = 64 * 1024**2  # bytes left free beside a release
 _CELL_BYTES = 16  # a cell before compression: generous for numbers and dates, fair for ids
+_logger = logging.getLogger("northstar.night")
+
 _ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}")
 _MART = re.compile(r"[a-z][a-z0-9_]*")
 _MONEY = ("DECIMAL(18,2)", "DECIMAL(18,4)")
@@ -167,6 +170,7 @@ class ReleaseStore:
         self._pointer = self.published / "current.json"
         self._intent = self.published / "promoting.json"
         self._memory_limit = memory_limit
+        self._damaged: set[str] = set()
 
     # Building
 
@@ -612,6 +616,9 @@ class ReleaseStore:
             return []
         if intent["token"] > token:
             lock.check()
+        if not intent["release_id"]:
+            self._intent.unlink(missing_ok=True)
+            return [f"removed {self._intent.name}, which could not be read"]
         done, release_id = [], intent["release_id"]
         folder = self._folder / release_id
         if self._linked_id() == release_id:
@@ -624,10 +631,18 @@ class ReleaseStore:
         return done
 
     def _intended(self) -> dict[str, Any] | None:
+        """What the promotion under way names: its release, which is empty where the file is damaged, and its token."""
         try:
-            return {"token": 0, **json.loads(self._intent.read_text(encoding="utf-8"))}
+            told = json.loads(self._intent.read_text(encoding="utf-8", errors="replace"))
         except FileNotFoundError:
             return None
+        except ValueError:
+            told = None
+        fields = told if isinstance(told, dict) else {}
+        release_id, token = fields.get("release_id"), fields.get("token", 0)
+        if not isinstance(release_id, str) or not _ID.fullmatch(release_id) or not isinstance(token, int):
+            return {"release_id": "", "token": 0}
+        return {"release_id": release_id, "token": token}
 
     def _forget_intent(self, release_id: str) -> None:
         intent = self._intended()
@@ -650,10 +665,19 @@ class ReleaseStore:
         return self._load(release_id, release_id)
 
     def releases(self) -> list[Release]:
-        """All releases, newest first by the time they were made."""
+        """All releases, newest first by the time they were made; damaged ones but the current are left out with a warning."""
         current = self._linked_id()
         ids = [path.name for path in self._folder.iterdir() if _ID.fullmatch(path.name)] if self._folder.is_dir() else []
-        found = [self._load(release_id, current) for release_id in ids]
+        found = []
+        for release_id in ids:
+            try:
+                found.append(self._load(release_id, current))
+            except NorthstarError as error:
+                if release_id == current:
+                    raise
+                if release_id not in self._damaged:
+                    _logger.warning("%s; move %s away", error, self._folder / release_id)
+                self._damaged.add(release_id)
         return sorted(found, key=lambda release: (release.manifest.published_at, release.release_id), reverse=True)
 
     def release(self, release_id: str) -> Release:
@@ -661,6 +685,8 @@ class ReleaseStore:
         known = {release.release_id: release for release in self.releases()}
         if release_id in known:
             return known[release_id]
+        if release_id in self._damaged:
+            return self._load(release_id, None)
         if not known:
             raise UserError("there is no release yet; run `northstar nightly`")
         near = difflib.get_close_matches(release_id, known, n=3) or list(known)[:5]
@@ -669,6 +695,20 @@ class ReleaseStore:
     def age(self, now: datetime) -> timedelta:
         """How long before `now` (aware) the current release was made; raises `UserError` when there is none."""
         return now - self._require_current().manifest.published_at
+
+    def check_readable(self, release: Release) -> None:
+        """Read the tables of a release as a reader would; NorthstarError when its file is gone, cut off or damaged."""
+        path = self._link if release.is_current else release.database
+        try:
+            with closing(duckdb.connect(str(path), read_only=True)) as connection:
+                for mart in release.manifest.marts:
+                    _count(connection, f"SELECT count(*) FROM {identifier(mart)}")
+        except duckdb.Error as error:
+            fault = str(error).strip().splitlines()[0]
+            raise NorthstarError(
+                f"release {release.release_id} cannot be read: {fault}; `northstar rollback` to another release"
+                " (`northstar releases` lists them), or build it again with `northstar rebuild`"
+            ) from error
 
     def query(self, sql: str) -> duckdb.DuckDBPyConnection:
         """Run one SELECT against the current release; the caller fetches from the connection returned and closes it.

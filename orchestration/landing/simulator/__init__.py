@@ -4,6 +4,6 @@ Each source has a module that gives what arrives on a day; `company` asks them d
 source is a new module with random streams of its own names, and a line or two in `company`.
 """
 
-from orchestration.landing.simulator.zone import Summary, simulate
+from orchestration.landing.simulator.zone import Summary, is_empty, simulate
 
-__all__ = ["Summary", "simulate"]
+__all__ = ["Summary", "is_empty", "simulate"]

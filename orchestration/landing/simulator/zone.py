@@ -59,14 +59,28 @@ def simulate(
 
     """
     _check(out, days, users, seed, end, timezone, constant_churn)
-    out.mkdir(parents=True, exist_ok=True)
+    draft = out / DRAFT
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
     try:
-        return _Writer(out, Calendar(end, days, timezone), users, seed, timezone, constant_churn).write()
+        summary = _Writer(draft, Calendar(end, days, timezone), users, seed, timezone, constant_churn).write()
     except BaseException:
-        # Half a landing zone looks like a whole one; the folder was empty, so all in it is ours.
-        for entry in out.iterdir():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        shutil.rmtree(draft)
         raise
+    # Half a landing zone looks like a whole one: everything is written beside it, and then it takes some renames.
+    for entry in sorted(draft.iterdir()):
+        entry.rename(out / entry.name)
+    draft.rmdir()
+    return summary
+
+
+def is_empty(zone: Path) -> bool:
+    """Whether nothing has landed in a folder, what a killed simulation left there apart."""
+    return not zone.is_dir() or (zone / DRAFT).is_dir() or not any(zone.iterdir())
+
+
+DRAFT = ".simulating"
+"""The folder of a landing zone in which a simulation is under way, or was when it was killed; ingest does not look there."""
 
 
 def _check(out: Path, days: int, users: int, seed: int, end: date, timezone: str, constant_churn: float | None) -> None:
@@ -86,7 +100,7 @@ def _check(out: Path, days: int, users: int, seed: int, end: date, timezone: str
         raise UserError(f"constant churn must be a probability, 0 or more and below 1, not {constant_churn}")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; the simulated landing zone needs a folder")
-    if out.exists() and any(out.iterdir()):
+    if not is_empty(out):
         raise UserError(f"{out} already holds data; the simulated landing zone needs an empty or new folder")
 
 

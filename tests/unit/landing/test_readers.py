@@ -204,11 +204,17 @@ def test_a_row_of_megabytes_is_not_lost(zone, name):
     assert zone.rows("length(page)") == [(len(page),)]
 
 
-def test_columns_beyond_the_memory_limit_end_in_words(zone):
-    columns = [f"c{number}" for number in range(3_000)]
-    zone.put("a.csv", HEADER.strip() + "," + ",".join(columns) + "\n" + line(1, "/p").strip() + "," * len(columns) + "\n")
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_file_of_thousands_of_columns_is_refused_in_words(zone, name):
+    zone.put(name, [EVENT | {f"c{number}": "" for number in range(1_001)}])
+    with pytest.raises(IngestError, match=r"it has 1,005 columns, more than 1,000: is it transposed\?"):
+        zone.ingest()
+
+
+def test_what_takes_more_than_the_memory_limit_ends_in_words(zone):
+    zone.put("a.csv", [EVENT | {f"c{number}": "" for number in range(900)}])
     with pytest.raises(IngestError, match=r"a\.csv: .*memory_limit"):
-        ingest(zone.landing, zone.lake, "events", [DAY], timezone="UTC", max_quarantine_ratio=1, memory_limit="60MB")
+        ingest(zone.landing, zone.lake, "events", [DAY], timezone="UTC", max_quarantine_ratio=1, memory_limit="20MB")
 
 
 # --- cells ---------------------------------------------------------------------------------------------------------------------
