@@ -186,7 +186,7 @@ class Night:
                     if source == erasure.REQUESTS:
                         raise
                     refused.append(error)
-            self._announce_unknown_columns(partitions)
+            self._announce_landed(partitions)
             # All sources are judged before the night ends: whoever mends the files sees everything at once.
             if refused:
                 raise NorthstarError("\n".join(map(str, refused)))
@@ -195,8 +195,15 @@ class Night:
             stage.detail = f"{len(result.days)} arrival days, {result.quarantined:,} rows in quarantine"
         return result
 
-    def _announce_unknown_columns(self, partitions: Mapping[str, Sequence[Partition]]) -> None:
-        """Name columns that the contract does not know, with the nearest one that it does and that is missing."""
+    def _announce_landed(self, partitions: Mapping[str, Sequence[Partition]]) -> None:
+        """Name columns that the contract does not know, with the nearest that it does, and facts out of scope."""
+        from orchestration.landing import ingest
+
+        for source, found in partitions.items():
+            if rows := sum(map(ingest.out_of_scope, found)):
+                start = self.settings.config.partition_start
+                remedy = "if they are real, set an earlier partition_start in northstar.toml and run `northstar backfill`"
+                _logger.warning("%s: %s rows from before %s are in quarantine; %s", source, f"{rows:,}", start, remedy)
         for source, found in partitions.items():
             for name, meant in _unknown_columns(source, found).items():
                 hint = f"; did you mean {meant}?" if meant else ""

@@ -84,6 +84,14 @@ _DECIMAL = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?"
 _INTEGER = r"[+-]?\d{1,18}(\.0*)?"
 
 
+_BEFORE = ": before partition_start, "
+
+
+def out_of_scope(partition: Partition) -> int:
+    """Rows of a partition that were refused because they happened before `partition_start`."""
+    return sum(rows for reason, rows in partition.reasons.items() if _BEFORE in reason)
+
+
 class IngestError(NorthstarError):
     """Partitions that were refused whole, each with file and cause; `entered` are those of the same call that are in the lake."""
 
@@ -610,9 +618,9 @@ class _Batch:
         if column.maximum is not None:
             yield f"{value} > {column.maximum}", f"{name}: above {column.maximum}"
         if column.type is Type.TIMESTAMP:
-            yield f"{value} < '{self._instant(self.start)}'", f"{name}: before partition_start, {self.start}"
+            yield f"{value} < '{self._instant(self.start)}'", f"{name}{_BEFORE}{self.start}"
         if column.type is Type.DATE:
-            yield f"{value} < '{self.start}'", f"{name}: before partition_start, {self.start}"
+            yield f"{value} < '{self.start}'", f"{name}{_BEFORE}{self.start}"
         if column.may_lie_ahead:
             yield f"{value} >= '2200-01-01'", f"{name}: after 2199"
         elif column.type is Type.TIMESTAMP:
@@ -641,13 +649,17 @@ class _Batch:
 
     def _count(self, files: list[_File]) -> dict[date, list[LandedFile]]:
         """Landed files with their counts, by day; a partition with a file above the quarantine ratio is failed."""
-        counted = self.connection.execute("SELECT day, file, count(*), count(reasons) FROM judged GROUP BY ALL").fetchall()
-        counts = {(day, name): (rows, refused) for day, name, rows, refused in counted}
+        # What happened before the first day there is, is out of scope and says nothing about the rest of its file.
+        is_bad = f"len(list_filter(reasons, reason -> NOT contains(reason, {literal(_BEFORE)}))) > 0"
+        counted = self.connection.execute(
+            f"SELECT day, file, count(*), count(reasons), count(*) FILTER ({is_bad}) FROM judged GROUP BY ALL"
+        ).fetchall()
+        counts = {(day, name): (rows, refused, bad) for day, name, rows, refused, bad in counted}
         result: dict[date, list[LandedFile]] = defaultdict(list)
         for file in files:
-            rows, refused = counts.get((file.day, file.path.name), (0, 0))
-            if refused > self.max_ratio * rows and file.day not in self.failed:
-                self._fail(file, f"{refused} of {rows} rows are bad, more than {self.max_ratio:.2%}: {self._why(file)}")
+            rows, refused, bad = counts.get((file.day, file.path.name), (0, 0, 0))
+            if bad > self.max_ratio * rows and file.day not in self.failed:
+                self._fail(file, f"{bad} of {rows} rows are bad, more than {self.max_ratio:.2%}: {self._why(file)}")
             if not file.path.exists() or _identity(file.path)[1:] != (file.size, file.mtime_ns):
                 self._fail(file, "it changed while it was read")
             result[file.day].append(

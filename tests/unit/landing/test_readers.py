@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestration.errors import UserError
-from orchestration.landing.ingest import IngestError, ingest, landed, pending
+from orchestration.landing.ingest import IngestError, ingest, landed, out_of_scope, pending
 from tests.unit.landing.test_ingest import DAY, EVENT, ORDER, Zone, csv_text
 
 HEADER = "event_id,event,occurred_at,user_id,page\n"
@@ -347,3 +347,14 @@ def test_a_refusal_shows_values_but_none_of_a_person(zone):
     zone.put("a.csv", [EVENT | {"city_tier": "77", "country": "x"}])
     with pytest.raises(IngestError, match=r"city_tier: above 5 \(1, first in row 1\)$"):
         zone.ingest(ratio=0)
+
+
+def test_what_lies_before_the_first_day_does_not_count_as_bad(zone):
+    old = EVENT | {"occurred_at": "1970-01-01T00:00:10Z"}
+    zone.put("a.jsonl", [old])
+    arguments = {"timezone": "UTC", "max_quarantine_ratio": 0.01, "partition_start": date(2010, 1, 1)}
+    (partition,) = ingest(zone.landing, zone.lake, "events", [DAY], **arguments)
+    assert (partition.accepted, partition.quarantined, out_of_scope(partition)) == (0, 1, 1)
+    zone.put("a.jsonl", [old | {"city_tier": "9"}])
+    with pytest.raises(IngestError, match="1 of 1 rows are bad"):
+        ingest(zone.landing, zone.lake, "events", [DAY], **arguments)
