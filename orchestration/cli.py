@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -39,6 +40,7 @@ _wide = Console(highlight=False, width=max(_out.width, 400))
 _LAST_REFUSALS = 10
 # A full disk, a quota, a limit of the process.
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_COPIES = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -482,7 +484,9 @@ def _run_night(tags: Mapping[str, str]) -> None:
     with _progress(), _interruptible(settings):
         parsed = _prepare(settings)
         try:
-            _execute(settings, tags, parsed)
+            # Beside the main thread, in which Dagster would put its own signal handlers in the place of ours.
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(_execute, settings, tags, parsed).result()
         except NorthstarError as error:
             # Asked again: a night may fail after its release is out.
             current = _store(settings).current()
@@ -514,6 +518,8 @@ def _interruptible(settings: Settings) -> Iterator[None]:
         os.write(sys.stderr.fileno(), f"the night was interrupted, {stands}; the next one goes on from here\n".encode())
         os._exit(128 + number)
 
+    # A tracker that multiprocessing starts reports what a process that ended so left; the system frees it.
+    os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -524,12 +530,16 @@ def _interruptible(settings: Settings) -> Iterator[None]:
 
 def _execute(settings: Settings, tags: Mapping[str, str], parsed: "DbtManifest | None") -> None:
     import dagster as dg
+    from dagster._core.instance.ref import InstanceRef
 
     from orchestration.definitions import build
     from orchestration.night import JOB
 
     job = build(settings, parsed).resolve_job_def(JOB)
-    with dg.DagsterInstance.get() as instance:
+    # What a night writes goes to the terminal. Dagster would copy it into files by processes of its own, whose stack traces an
+    # interrupt brings up.
+    ref = InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides={"compute_logs": _NO_COPIES})
+    with dg.DagsterInstance.from_ref(ref) as instance:
         try:
             result = job.execute_in_process(
                 instance=instance,
