@@ -52,6 +52,29 @@ _LONGEST_DURATION = timedelta(days=36_525)  # a century: what is longer is a sli
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
 
+# In the order of a configured list, so that one list has one digest.
+_SHIPPED_DENY_LIST = tuple(
+    sorted(
+        (
+            *("-", "-1", "0", "00000000-0000-0000-0000-000000000000", "00000000000000000000000000000000"),
+            *("#n/a", "(null)", "(none)", "<na>", "<null>", "[object object]", "\\n", "[]", "{}", '""', "''"),
+            *("anonymous", "false", "guest", "infinity", "invalid", "n/a", "na", "nan", "nil", "none", "not_set", "(not set)"),
+            *("null", "true", "undefined", "unknown", "anon", "not set"),
+        )
+    )
+)
+
+
+_SHIPPED_IGNORED_REFERRERS = tuple(
+    sorted(
+        (
+            *("accounts.google.com", "appleid.apple.com", "login.microsoftonline.com", "login.live.com", "login.yahoo.com"),
+            *("paypal.com", "checkout.stripe.com", "alipay.com", "tenpay.com", "adyen.com", "klarna.com", "localhost"),
+        )
+    )
+)
+
+
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 # What DuckDB and the calendar can hold, and more than anybody means.
@@ -189,19 +212,11 @@ class Config(_Frozen):
         3_000, description="events of one visitor on one day above which that day counts as a bot's"
     )
     identity_deny_list: tuple[str, ...] = Field(
-        (
-            *("-", "-1", "0", "00000000-0000-0000-0000-000000000000", "00000000000000000000000000000000"),
-            *("#n/a", "(null)", "(none)", "<na>", "<null>", "[object object]", "\\n", "[]", "{}", '""', "''"),
-            *("anonymous", "false", "guest", "infinity", "invalid", "n/a", "na", "nan", "nil", "none", "not_set", "(not set)"),
-            *("null", "true", "undefined", "unknown", "anon", "not set"),
-        ),
+        _SHIPPED_DENY_LIST,
         description="ids, whatever their case, that stand for nobody and never join persons",
     )
     ignored_referrers: tuple[str, ...] = Field(
-        (
-            *("accounts.google.com", "appleid.apple.com", "login.microsoftonline.com", "login.live.com", "login.yahoo.com"),
-            *("paypal.com", "checkout.stripe.com", "alipay.com", "tenpay.com", "adyen.com", "klarna.com", "localhost"),
-        ),
+        _SHIPPED_IGNORED_REFERRERS,
         description="hosts (and subdomains) that are no source of visits: sign-in and payment pages; add your own domains",
     )
     max_identity_links: Count = Field(

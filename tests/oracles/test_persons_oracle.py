@@ -49,7 +49,7 @@ def test_the_latest_state_stays() -> None:
         {"user_id": "u", "updated_at": NOON + timedelta(hours=hour), "landed_row": row, **place}
         for hour, row in ((1, 1), (2, 2), (2, 3))
     ]
-    assert [row["landed_row"] for row in latest_state(states, ["user_id"])] == [2]
+    assert [row["landed_row"] for row in latest_state(states, ["user_id"])] == [3]
 
 
 def persons_of(pairs: list[tuple[str | None, str | None]], **reporting) -> list[str]:

@@ -99,7 +99,7 @@ def test_a_good_value(tmp_path: Path, text: str, expected: object) -> None:
         ("keep_releases = 0", "keep_releases: Input should be greater than or equal to 1"),
         ("keep_releases = true", "keep_releases: "),
         ("keep_monthly_releases = -1", "keep_monthly_releases: Input should be greater than or equal to 0"),
-        ('max_release_age = "1y"', "max_release_age: '1y' is no duration; write a number and one of s, m, h, d, w"),
+        ('max_release_age = "1y"', "max_release_age: invalid duration '1y': expected a number followed by s, m, h, d or w"),
         ('max_release_age = "99999999999w"', "max_release_age: "),
         ('memory_limit = "8G"', "memory_limit: String should match pattern"),
         ('memory_limit = "0GB"', "memory_limit: String should match pattern"),
@@ -109,9 +109,9 @@ def test_a_good_value(tmp_path: Path, text: str, expected: object) -> None:
         (f'[[funnels]]\nname = "Two words"\n{STEPS}', "funnels.0.name: String should match pattern"),
         (
             f'[[funnels]]\nname = "f"\nwindow = "7x"\n{STEPS}',
-            "funnels.0.window: '7x' is no duration; write a number and one of s, m, h, d, w",
+            "funnels.0.window: invalid duration '7x': expected a number followed by s, m, h, d or w",
         ),
-        (f'[[funnels]]\nname = "f"\nwindow = "0d"\n{STEPS}', "funnels.0.window: '0d' is no duration"),
+        (f'[[funnels]]\nname = "f"\nwindow = "0d"\n{STEPS}', "funnels.0.window: invalid duration '0d'"),
         (f'[[funnels]]\nname = "f"\nwindow = "999999999999d"\n{STEPS}', "funnels.0.window: "),
         (f'[[funnels]]\nname = "f"\nwindw = "7d"\n{STEPS}', "unknown key 'funnels.0.windw'; did you mean 'window'?"),
         ('[[funnels]]\nname = "f"\nsteps = [{ step = "a", event = "x" }]', "funnels.0.steps: Tuple should have at least 2 items"),
@@ -208,7 +208,7 @@ def test_the_landing_zone_follows_the_home_unless_it_is_named(tmp_path: Path) ->
 
 
 def test_settings_are_frozen(tmp_path: Path) -> None:
-    found = read(tmp_path, f'event_names = {{ a = "b" }}\n[[funnels]]\nname = "f"\n{STEPS}')
+    found = read(tmp_path, f'event_names = {{ a = "page_viewed" }}\n[[funnels]]\nname = "f"\n{STEPS}')
     for thing, key in ((found, "home"), (found.config, "keep_releases"), (found.config.funnels[0], "window")):
         with pytest.raises(ValidationError, match="frozen"):
             setattr(thing, key, getattr(thing, key))
@@ -272,6 +272,7 @@ CHANGES: dict[str, Any] = {
     "max_quarantine_ratio": 0.5,
     "bot_events_per_day": 9,
     "identity_deny_list": ["0"],
+    "ignored_referrers": ["pay.example"],
     "max_identity_links": 9,
     "session_gap": "10m",
     "sessions_end_at_midnight": True,
@@ -282,7 +283,7 @@ CHANGES: dict[str, Any] = {
     "keep_monthly_releases": 3,
     "max_release_age": "1h",
     "memory_limit": "1GB",
-    "event_names": {"a": "b"},
+    "event_names": {"a": "page_viewed"},
     "funnels": [FUNNEL],
     "targets": {"cac": 500},
 }
@@ -354,7 +355,7 @@ def test_a_postgres_url_that_is_none_is_not_repeated(tmp_path: Path, url: str) -
 
 def test_an_equal_value_written_otherwise_is_no_change(tmp_path: Path) -> None:
     assert settings(tmp_path, gross_margin="0.80").digest == settings(tmp_path, gross_margin="0.8").digest
-    ways = [{"a": "x", "b": "y"}, {"b": "y", "a": "x"}]
+    ways = [{"a": "page_viewed", "b": "logged_in"}, {"b": "logged_in", "a": "page_viewed"}]
     assert len({settings(tmp_path, event_names=names).digest for names in ways}) == 1
 
 
@@ -377,7 +378,7 @@ def test_dbt_gets_texts(tmp_path: Path) -> None:
 
 
 def test_differing_names_what_nobody_has_set(tmp_path: Path) -> None:
-    found = read(tmp_path, 'reporting_currency = "EUR"\nweek_start = "monday"\n[event_names]\na = "mine"')
+    found = read(tmp_path, 'reporting_currency = "EUR"\nweek_start = "monday"\n[event_names]\na = "page_viewed"')
     suggested = {
         "reporting_currency": "CNY",  # set otherwise
         "week_start": "sunday",  # set to the default: set all the same
@@ -391,32 +392,33 @@ def test_differing_names_what_nobody_has_set(tmp_path: Path) -> None:
 
 def test_adopt_keeps_what_stands_there(tmp_path: Path) -> None:
     path = tmp_path / "northstar.toml"
-    path.write_text('# ours\nkeep_releases = 3  # few\n\n[event_names]\n# shop\na = "x"\n', encoding="utf-8")
+    path.write_text('# ours\nkeep_releases = 3  # few\n\n[event_names]\n# shop\na = "page_viewed"\n', encoding="utf-8")
     found = load({"NORTHSTAR_HOME": str(tmp_path)}, directory=tmp_path)
-    assert adopt(found, "shop", {"reporting_currency": "CNY", "event_names": {"b": "y"}}) == path
+    assert adopt(found, "shop", {"reporting_currency": "CNY", "event_names": {"b": "logged_in"}}) == path
     text = path.read_text(encoding="utf-8")
-    for kept in ("# ours", "keep_releases = 3  # few", '# shop\na = "x"', "suggested by `northstar import shop`"):
+    for kept in ("# ours", "keep_releases = 3  # few", '# shop\na = "page_viewed"', "suggested by `northstar import shop`"):
         assert kept in text
     again = load({"NORTHSTAR_HOME": str(tmp_path)}, directory=tmp_path)
     assert (again.config.keep_releases, again.config.reporting_currency) == (3, "CNY")
-    assert again.config.event_names == {"a": "x", "b": "y"}
+    assert again.config.event_names == {"a": "page_viewed", "b": "logged_in"}
 
 
 @pytest.mark.parametrize(
-    "before", [None, "", 'event_names = { a = "x" }\n', 'event_names.a = "x"\n', f'[[funnels]]\nname = "f"\n{STEPS}\n']
+    "before",
+    [None, "", 'event_names = { a = "page_viewed" }\n', 'event_names.a = "page_viewed"\n', f'[[funnels]]\nname = "f"\n{STEPS}\n'],
 )
 def test_adopt_into_any_file_and_again(tmp_path: Path, before: str | None) -> None:
     home = tmp_path / "home"
     if before is not None:
         home.mkdir()
         (home / "northstar.toml").write_text(before)
-    values = {"reporting_currency": "CNY", "required_sources": ["orders"], "event_names": {"b": "y"}}
+    values = {"reporting_currency": "CNY", "required_sources": ["orders"], "event_names": {"b": "logged_in"}}
     environment = {"NORTHSTAR_HOME": str(home)}
     path = adopt(load(environment, directory=tmp_path), "shop", values)
     once = path.read_text()
     found = load(environment, directory=tmp_path)
     assert (found.config.reporting_currency, found.config.required_sources) == ("CNY", ("orders",))
-    assert found.config.event_names["b"] == "y"
+    assert found.config.event_names["b"] == "logged_in"
     assert len(found.config.funnels) == (before or "").count("[[funnels]]")
     assert differing(found, values) == {}
     adopt(found, "shop", values)
