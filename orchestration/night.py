@@ -251,7 +251,20 @@ class Night:
         results = self._build("build", selection, exclusion=[transform.AFTER_SCORES])
         if not selection and not any(result.is_failure for result in results):
             self.warehouse.mark_folded()
+            self._announce_unconverted()
         return results
+
+    def _announce_unconverted(self) -> None:
+        """Name the amounts that have no exchange rate and are left out."""
+        currency = self.settings.config.reporting_currency
+        with self.warehouse.connect(read_only=True) as connection:
+            rows = connection.execute("from intermediate.int_quality__unconverted order by all").fetchall()
+        for source, landed, first_day, count in rows:
+            _logger.warning(
+                "%s: %s rows in %s are left out of every amount, the first of %s: there is no rate from %s to %s on or before"
+                " their days. Land it in fx_rates, or set reporting_currency in northstar.toml to the currency of most amounts",
+                *(source, f"{count:,}", landed, first_day, landed, currency),
+            )
 
     def build_scored(self, selection: Sequence[str] = ()) -> list[transform.NodeResult]:
         """Run dbt on what reads the scores of models, all of it or the models named, once they are written."""

@@ -27,7 +27,7 @@ def advertised(
 
     files: paths of the lake by source, for each of `OF_ADVERTISING`. times: when landed files of advertising were changed, by
     (arrival day, name). Of a key the latest state counts, in all its rows that differ; of a rate the first row. Costs are
-    converted row by row at the last rate before or on their day.
+    converted row by row at the last rate above 0 before or on their day; a row without one is left out.
     """
     if not files["ad_spend"]:
         return {"impressions": 0, "clicks": 0, "spend": Decimal(0)}
@@ -52,7 +52,7 @@ def advertised(
         f"SELECT DISTINCT ON ({', '.join(CONTRACT['fx_rates'].key)}) *"
         " FROM read_parquet($fx_rates, hive_partitioning = false) ORDER BY arrived_date, landed_file, landed_row"
     )
-    known = f"SELECT currency, rate_date, usd_rate FROM ({first_rates}) WHERE currency <> 'USD' UNION ALL"
+    known = f"SELECT currency, rate_date, usd_rate FROM ({first_rates}) WHERE currency <> 'USD' AND usd_rate > 0 UNION ALL"
     [(impressions, clicks, spend)] = connection.execute(
         f"""WITH costs AS (SELECT *, $currency AS reporting FROM ({latest}) WHERE spend_date <= $through),
         rates AS ({known if files["fx_rates"] else ""} SELECT 'USD', DATE '0001-01-01', 1)
@@ -63,7 +63,8 @@ def advertised(
         ASOF LEFT JOIN rates AS own(currency, rate_date, usd_rate)
             ON costs.currency = own.currency AND spend_date >= own.rate_date
         ASOF LEFT JOIN rates AS base(currency, rate_date, usd_rate)
-            ON reporting = base.currency AND spend_date >= base.rate_date""",
+            ON reporting = base.currency AND spend_date >= base.rate_date
+        WHERE costs.currency = reporting OR own.usd_rate / base.usd_rate IS NOT NULL""",
         {
             **{source: list(found) for source, found in files.items() if found},
             "currency": currency,

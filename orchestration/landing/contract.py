@@ -64,7 +64,8 @@ class Personal(Enum):
 class Column:
     """One column of a source: a required one is present in every file and filled in every row.
 
-    may_lie_ahead: whether a time may lie after its arrival; all others are facts of the past.
+    minimum, maximum: bounds that it may reach. above: one that it may not. may_lie_ahead: whether a time may lie after its
+    arrival; all others are facts of the past.
     allowed: the only values that it may hold. spellings: other spellings of values, in lower case with underscores. Both are
     matched in any case, with spaces or hyphens for underscores, and enter the lake as the contract spells them.
     personal: how it is erased; None for what says nothing about a person, or is kept as a fact of the business (amounts, times).
@@ -76,6 +77,7 @@ class Column:
     required: bool = False
     allowed: tuple[str, ...] = ()
     minimum: int | None = None
+    above: int | None = None
     maximum: int | None = None
     personal: Personal | None = None
     may_lie_ahead: bool = False
@@ -502,7 +504,7 @@ _SOURCES = (
         columns=(
             Column("rate_date", Type.DATE, "day from which the rate holds", required=True),
             _CURRENCY,
-            Column("usd_rate", Type.RATE, "US dollars for one unit of the currency", required=True, minimum=0),
+            Column("usd_rate", Type.RATE, "US dollars for one unit of the currency", required=True, above=0),
         ),
     ),
     Source(
@@ -516,6 +518,21 @@ _SOURCES = (
         ),
     ),
 )
+
+CURRENCIES = frozenset(
+    (  # noqa: SIM905 (a hundred and seventy lines otherwise)
+        "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD "
+        "CAD CDF CHF CLF CLP CNH CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS "
+        "GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD "
+        "KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO "
+        "NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS "
+        "SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST "
+        "XAF XCD XCG XOF XPF YER ZAR ZMW ZWG "
+        # Withdrawn since 2010: histories hold them.
+        "BYR CUC EEK HRK LTL LVL MRO SLL STD VEF ZMK ZWL"
+    ).split()
+)
+"""Codes of money in ISO 4217, and CNH, by which the yuan abroad goes."""
 
 CORE_EVENTS = (
     "page_viewed",

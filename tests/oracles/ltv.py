@@ -131,7 +131,8 @@ def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[
         if customer_id is None:
             continue
         paid = rates.convert(payment["amount"], payment["currency"], reporting.day(payment["paid_at"]))
-        assert paid is not None
+        if paid is None:
+            continue
         revenue = paid if payment["status"] == "succeeded" else -paid
         day, cash_day = (reporting.day(row["paid_at"]) for row in (original or payment, payment))
         margin = revenue * reporting.gross_margin
@@ -146,18 +147,21 @@ class Rates:
         self._reporting = reporting
         self._rates: dict[str, list[tuple[date, Decimal]]] = defaultdict(list)
         for row in first_landed(facts.get("fx_rates", ()), ["rate_date", "currency"]):
-            self._rates[row["currency"]].append((row["rate_date"], row["usd_rate"]))
+            if row["usd_rate"] > 0:
+                self._rates[row["currency"]].append((row["rate_date"], row["usd_rate"]))
 
-    def usd(self, currency: str, day: date) -> Decimal:
-        """Rate on a day; ValueError when none is known yet."""
-        return Decimal(1) if currency == "USD" else max(rate for rate in self._rates[currency] if rate[0] <= day)[1]
+    def usd(self, currency: str, day: date) -> Decimal | None:
+        """Rate on a day; None when none is known yet."""
+        if currency == "USD":
+            return Decimal(1)
+        return max((rate for rate in self._rates[currency] if rate[0] <= day), default=(day, None))[1]
 
     def convert(self, amount: Decimal | None, currency: str, day: date) -> Decimal | None:
-        """An amount in the reporting currency, four decimals."""
+        """An amount in the reporting currency, four decimals; None when a rate is unknown."""
         if amount is None or currency == self._reporting.currency:
             return amount
-        factor = _round(self.usd(currency, day) / self.usd(self._reporting.currency, day), 10)
-        return _round(amount * factor, 4)
+        own, base = self.usd(currency, day), self.usd(self._reporting.currency, day)
+        return None if own is None or base is None else _round(amount * _round(own / base, 10), 4)
 
 
 def _owner(payment: Row, found: People) -> str | None:

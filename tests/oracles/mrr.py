@@ -95,17 +95,27 @@ def paid_months(facts: Facts, reporting: Reporting) -> dict[tuple[str, date], Pa
             histories[row["subscription_id"]].append(row)
     rates = Rates(facts, reporting)
     parts: dict[tuple[str, date], list[tuple[Decimal, str, str]]] = defaultdict(list)
-    for subscription, history in histories.items():
+    paying: dict[tuple[str, str], set[date]] = defaultdict(set)
+    for history in histories.values():
         history.sort(key=lambda row: row["changed_at"])
+        day = reporting.day(history[0]["changed_at"])
+        while day <= reporting.data_through:
+            if state := state_on(history, day, reporting):
+                paying[state[0]["account_id"], state[0]["currency"]].add(day)
+            day += timedelta(days=1)
+    for subscription, history in histories.items():
         month = reporting.period("month", reporting.day(history[0]["changed_at"]))
         while month <= reporting.data_through:
             day = min(_last_day(reporting, month), reporting.data_through)
             state = state_on(history, day, reporting)
             if state:
-                change, since = state
+                change, since = state[0], day
+                # The rate is that of the first of the days on which the account has paid in this currency without a break.
+                while since - timedelta(days=1) in paying[change["account_id"], change["currency"]]:
+                    since -= timedelta(days=1)
                 mrr = rates.convert(change["mrr"], change["currency"], since)
-                assert mrr is not None
-                parts[change["account_id"], month].append((-mrr, subscription, change["plan"]))
+                if mrr is not None:
+                    parts[change["account_id"], month].append((-mrr, subscription, change["plan"]))
             month = reporting.shift("month", month, 1)
     paid = {}
     for key, subscriptions in parts.items():

@@ -1,6 +1,8 @@
 with rates as (
   select rate_date, currency, usd_rate
   from {{ ref("stg_fx_rates") }}
+  -- A rate of 0 stands for none; ingest refuses it, lakes from before that may hold one.
+  where usd_rate > 0
 ),
 
 currencies as (

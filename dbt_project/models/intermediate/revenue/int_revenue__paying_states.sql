@@ -11,37 +11,68 @@ with changes as (
 neighbours as (
   select
     *,
-    lag(case when is_paying then currency end) over (partition by subscription_id order by changed_at) as paid_currency_before,
     lead(changed_date) over (partition by subscription_id order by changed_at) as next_changed_date
   from changes
+),
+
+states as (
+  select
+    neighbours.*,
+    neighbours.changed_date as from_date,
+    coalesce({{ days_after("neighbours.next_changed_date", -1) }}, run.data_through) as through_date
+  from neighbours
+  cross join {{ source("control", "run") }} as run
+  where
+    neighbours.is_paying
+    and (neighbours.next_changed_date is null or neighbours.changed_date < neighbours.next_changed_date)
+),
+
+others as (
+  select
+    *,
+    max(through_date) over (
+      partition by account_id, currency
+      order by from_date, subscription_id
+      rows between unbounded preceding and 1 preceding
+    ) as paid_through_before
+  from states
 ),
 
 stretches as (
   select
     *,
-    sum(case when currency is distinct from paid_currency_before then 1 else 0 end) over (
-      partition by subscription_id order by changed_at rows unbounded preceding
+    sum(case when from_date <= {{ days_after("paid_through_before", 1) }} then 0 else 1 end) over (
+      partition by account_id, currency
+      order by from_date, subscription_id
+      rows unbounded preceding
     ) as stretch_number
-  from neighbours
-  where is_paying
+  from others
 ),
 
--- As long as a subscription is paid in one currency it keeps the rate of the day on which that began: renewals, upgrades and downgrades
--- then move the revenue as far as the customer moved it, and no exchange rate looks like one of them.
+-- As long as an account pays in one currency, by whatever subscriptions, it keeps the rate of the day on which that began: renewals,
+-- upgrades, downgrades and replaced subscriptions then move the revenue as far as the customer moved it, and no exchange rate looks
+-- like one of them.
 rated as (
-  select *, min(changed_date) over (partition by subscription_id, stretch_number) as rated_date
+  select *, min(from_date) over (partition by account_id, currency, stretch_number) as rated_date
   from stretches
+),
+
+converted as (
+  select
+    rated.*,
+    {{ in_reporting_currency("rated.mrr", "rated.currency") }} as reporting_mrr
+  from rated
+  {{ fx_joins("rated.currency", "rated.rated_date") }}
 )
 
+-- Without a rate an amount is unknown, and left out: `int_quality__unconverted` counts it.
 select
-  rated.subscription_id,
-  rated.account_id,
-  rated.plan,
-  {{ in_reporting_currency("rated.mrr", "rated.currency") }} as mrr,
-  rated.changed_date as from_date,
-  coalesce({{ days_after("rated.next_changed_date", -1) }}, run.data_through) as through_date,
-  {{ local_date("rated.renews_at") }} as renews_date
-from rated
-cross join {{ source("control", "run") }} as run
-{{ fx_joins("rated.currency", "rated.rated_date") }}
-where rated.next_changed_date is null or rated.changed_date < rated.next_changed_date
+  subscription_id,
+  account_id,
+  plan,
+  reporting_mrr as mrr,
+  from_date,
+  through_date,
+  {{ local_date("renews_at") }} as renews_date
+from converted
+where reporting_mrr is not null
