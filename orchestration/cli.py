@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.errors import NorthstarError, UserError
-from orchestration.settings import Settings, adopt, differing, load, with_values
+from orchestration.settings import Settings, adopt, differing, load, with_values, without_wildcards
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest as DbtManifest
@@ -518,8 +518,6 @@ def _interruptible(settings: Settings) -> Iterator[None]:
         os.write(sys.stderr.fileno(), f"the night was interrupted, {stands}; the next one goes on from here\n".encode())
         os._exit(128 + number)
 
-    # A tracker that multiprocessing starts reports what a process that ended so left; the system frees it.
-    os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -538,7 +536,7 @@ def _execute(settings: Settings, tags: Mapping[str, str], parsed: "DbtManifest |
     job = build(settings, parsed).resolve_job_def(JOB)
     # What a night writes goes to the terminal. Dagster would copy it into files by processes of its own, whose stack traces an
     # interrupt brings up.
-    ref = InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides={"compute_logs": _NO_COPIES})
+    ref = InstanceRef.from_dir(str(without_wildcards(settings.dagster_home)), overrides={"compute_logs": _NO_COPIES})
     with dg.DagsterInstance.from_ref(ref) as instance:
         try:
             result = job.execute_in_process(

@@ -43,6 +43,9 @@ _TELEMETRY_OFF = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
 }
 
+# The tracker that multiprocessing starts reports what an interrupted process left; the system frees that.
+_QUIET = {"PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker"}
+
 _POSTGRES_VARIABLE = "NORTHSTAR_POSTGRES_URL"
 
 _DURATION = re.compile(r"(?P<count>[1-9]\d{0,8})(?P<unit>[smhdw])")
@@ -417,7 +420,7 @@ class Settings(_Frozen):
         """Set the environment that dbt, Dagster and the libraries of this process read."""
         temporary = self.home / "tmp"
         os.environ.update(
-            _TELEMETRY_OFF,
+            _TELEMETRY_OFF | _QUIET,
             NORTHSTAR_HOME=str(self.home),
             NORTHSTAR_LANDING=str(self.landing),
             NORTHSTAR_WAREHOUSE=str(self.warehouse),

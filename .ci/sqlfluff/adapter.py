@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
-_RELATIONS = {"calendar_days": "select calendar_date from generated"}
+_RELATIONS = {
+    "calendar_days": "select calendar_date from generated",
+    "path_segments": "select path, place, segment, decoded from {0}",
+}
 _JOINS = {"asof_next": "left join {1} as {2} on {0}.{4} < {2}.{5}"}
 
 
@@ -11,7 +14,7 @@ def dispatch(name: str) -> Callable[..., str]:
 
     def stand_in(*arguments: object) -> str:
         if name in _RELATIONS:
-            return _RELATIONS[name]
+            return _RELATIONS[name].format(*arguments)
         if name in _JOINS:
             return _JOINS[name].format(*arguments)
         return f"{name}({', '.join(str(argument) for argument in arguments if not isinstance(argument, list))})"

@@ -84,7 +84,7 @@ _DECIMAL = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?"
 _INTEGER = r"[+-]?\d{1,18}(\.0*)?"
 
 
-_BEFORE = ": before partition_start, "
+_BEFORE = ": before partition_start"
 
 
 def out_of_scope(partition: Partition) -> int:
@@ -622,9 +622,9 @@ class _Batch:
         if column.maximum is not None:
             yield f"{value} > {column.maximum}", f"{name}: above {column.maximum}"
         if column.type is Type.TIMESTAMP:
-            yield f"{value} < '{self._instant(self.start)}'", f"{name}{_BEFORE}{self.start}"
+            yield f"{value} < '{self._instant(self.start)}'", f"{name}{_BEFORE}"
         if column.type is Type.DATE:
-            yield f"{value} < '{self.start}'", f"{name}{_BEFORE}{self.start}"
+            yield f"{value} < '{self.start}'", f"{name}{_BEFORE}"
         if column.may_lie_ahead:
             yield f"{value} >= '2200-01-01'", f"{name}: after 2199"
         elif column.type is Type.TIMESTAMP:

@@ -23,7 +23,7 @@ _UNREADABLE = {
     Type.TIMESTAMP: ("yesterday, about noon", "a timestamp"),
     Type.DATE: ("2026-02-30", "a date"),
     Type.MONEY: ("CNY 12", "an amount"),
-    Type.CURRENCY: ("rmb", "a currency code"),
+    Type.CURRENCY: ("yuan", "a currency code"),
     Type.NUMBER: ("n/a", "a number"),
     Type.RATE: ("1:7", "a number"),
     Type.INTEGER: ("three", "an integer"),
@@ -51,7 +51,7 @@ def cell_faults(source: Source) -> list[Fault]:
 
 def _faults(source: Source) -> Iterator[Fault]:
     for column in source.columns:
-        yield from _column_faults(column, is_time=column.name == source.happened_at)
+        yield from _column_faults(column)
     if source.one_of:
         both = "both" if len(source.one_of) == 2 else "all"
         yield Fault(
@@ -59,7 +59,7 @@ def _faults(source: Source) -> Iterator[Fault]:
         )
 
 
-def _column_faults(column: Column, *, is_time: bool) -> Iterator[Fault]:
+def _column_faults(column: Column) -> Iterator[Fault]:
     def fault(kind: str, value: str | None) -> Fault:
         return Fault(f"{column.name}: {kind}", kind, ((column.name, value),))
 
@@ -73,12 +73,15 @@ def _column_faults(column: Column, *, is_time: bool) -> Iterator[Fault]:
         yield Fault(broken.reason, "not allowed", broken.cells)
     if column.minimum is not None:
         yield Fault(f"{column.name}: below {column.minimum}", "below", ((column.name, str(column.minimum - 1)),))
+    if column.above is not None:
+        yield Fault(f"{column.name}: not above {column.above}", "not above", ((column.name, str(column.above)),))
+    if column.type is Type.CURRENCY:
+        yield fault("not in ISO 4217", "rmb")
     if column.maximum is not None:
         yield Fault(f"{column.name}: above {column.maximum}", "above", ((column.name, str(column.maximum + 1)),))
     if column.type in _TIMES:
         yield fault("before partition_start", "1969-12-31")
-    if is_time:
-        yield fault("in the future of its arrival", "2199-12-31")
+        yield fault("after 2199", "2200-01-01") if column.may_lie_ahead else fault("in the future of its arrival", "2199-12-31")
 
 
 class Faults:

@@ -9,7 +9,7 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 
-from orchestration.landing.contract import CONTRACT, Type
+from orchestration.landing.contract import CONTRACT, CURRENCIES, Type
 
 END = date(2026, 6, 30)
 SOURCES = tuple(sorted(CONTRACT))
@@ -92,16 +92,18 @@ def breach(source):
         if column.type in {Type.TIMESTAMP, Type.DATE}:
             at = f"TRY_CAST({name} AS TIMESTAMP)"
             conditions.append(f"coalesce({at} < '1970-01-01' OR {at} >= '2200-01-01', false)")
-            if column.name == spec.happened_at:
+            if not column.may_lie_ahead:
                 conditions.append(f"coalesce({at} > dt + INTERVAL 2 DAY, false)")
         if column.type is Type.CURRENCY:
-            conditions.append(f"({name} IS NOT NULL AND NOT regexp_full_match({name}, '[A-Z]{{3}}'))")
+            conditions.append(f"({name} IS NOT NULL AND upper({name}) NOT IN ({', '.join(map(repr, CURRENCIES))}))")
         if column.required:
             conditions.append(f"({name} IS NULL OR trim({name}) = '')")
         if column.allowed:
             conditions.append(f"({name} IS NOT NULL AND {name} NOT IN ({', '.join(repr(value) for value in column.allowed)}))")
         if column.minimum is not None:
             conditions.append(f"coalesce(TRY_CAST({name} AS DECIMAL(18,4)) < {column.minimum}, false)")
+        if column.above is not None:
+            conditions.append(f"coalesce(TRY_CAST({name} AS DECIMAL(18,4)) <= {column.above}, false)")
         if column.maximum is not None:
             conditions.append(f"coalesce(TRY_CAST({name} AS DECIMAL(18,4)) > {column.maximum}, false)")
     if spec.one_of:

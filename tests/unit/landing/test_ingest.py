@@ -355,7 +355,7 @@ BAD = [
     ("events", "occurred_at", "infinity", "occurred_at: not a timestamp"),
     ("events", "occurred_at", "epoch", "occurred_at: not a timestamp"),
     ("events", "occurred_at", "2024-03-05 01:02:03 Asia/Shanghai", "occurred_at: not a timestamp"),
-    ("events", "occurred_at", "1969-12-31T15:59:59Z", "occurred_at: before partition_start, 1970-01-01"),
+    ("events", "occurred_at", "1969-12-31T15:59:59Z", "occurred_at: before partition_start"),
     ("subscriptions", "renews_at", "2200-01-01", "renews_at: after 2199"),
     ("events", "occurred_at", "2024-03-07", "occurred_at: in the future of its arrival"),
     ("events", "city_tier", "0", "city_tier: below 1"),

@@ -317,8 +317,8 @@ def test_every_time_that_decides_is_bounded(zone):
         )
     assert zone.rows("landed_row") == [(1,), (3,)]
     assert zone.refused(columns="landed_row, reason") == [
-        (2, "occurred_at: before partition_start, 2010-01-01"),
-        (4, "received_at: before partition_start, 2010-01-01"),
+        (2, "occurred_at: before partition_start"),
+        (4, "received_at: before partition_start"),
         (5, "received_at: in the future of its arrival"),
     ]
     assert zone.refused("users", "reason") == [("updated_at: in the future of its arrival",)]

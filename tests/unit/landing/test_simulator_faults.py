@@ -33,6 +33,9 @@ KINDS = {
     "not a JSON object",
     "not one of",
     "below",
+    "not above",
+    "not in ISO 4217",
+    "after",
     "above",
     "before partition_start",
     "in the future of its arrival",
@@ -46,7 +49,7 @@ KINDS = {
 def kind(reason):
     """Reduce a reason of ingest to its kind."""
     column, text = reason.split(": ", 1)
-    text = re.sub(r"^(not one of|below|above|before partition_start),? .*", r"\1", text)
+    text = re.sub(r"^(not one of|not above|below|above|after) .*", r"\1", text)
     return f"malformed {re.sub('.* cells .*', 'cells', text)}" if column == "malformed" else text
 
 

@@ -44,7 +44,7 @@ def stamped(home: Path, **config) -> Settings:
     settings.dbt_target.mkdir(parents=True, exist_ok=True)
     transform.manifest_path(settings).write_text('{"nodes": {}}')
     transform._parsed_path(settings).touch()
-    (settings.dbt_target / "manifest.sha256").write_text(transform._fingerprint(settings))
+    (settings.dbt_target / "manifest.sha256").write_text(transform._made(settings))
     return settings
 
 
@@ -108,6 +108,7 @@ def test_a_manifest_that_was_made_again_is_read_again(tmp_path: Path) -> None:
     settings = stamped(tmp_path / "home")
     assert transform.read_manifest(settings) is transform.read_manifest(settings)
     transform.manifest_path(settings).write_text(json.dumps({"nodes": {"a": 1}}))
+    (settings.dbt_target / "manifest.sha256").write_text(transform._made(settings))
     assert transform.read_manifest(settings) == {"nodes": {"a": 1}}
 
 
@@ -174,14 +175,20 @@ def test_failures_are_explained_one_a_line() -> None:
                 message="Got 1234 results, configured to fail if != 0",
             ),
             result("error", name="fct_x", message="Runtime Error in model fct_x\n  Binder Error: no column y\n"),
+            result(
+                "error",
+                name="fct_y",
+                message="Runtime Error in model fct_y (models/core/fct_y.sql)\n  Conversion Error: 'x' is no number\n\n  LINE 1: …\n  ^\n",
+            ),
             result("error", name="silent"),
         ]
     )
     assert text.splitlines() == [
-        "3 of the warehouse's models and tests failed:",
+        "4 of the warehouse's models and tests failed:",
         "  test unique_x: 1,234 rows are wrong",
-        "  model fct_x:   Binder Error: no column y",
-        "  model silent: ",
+        "  model fct_x: Binder Error: no column y",
+        "  model fct_y: Conversion Error: 'x' is no number",
+        "  model silent: it failed without a message",
     ]
 
 

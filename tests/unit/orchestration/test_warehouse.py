@@ -340,13 +340,15 @@ def test_row_counts_are_exact_after_days_were_replaced(folded: Home, chain: Comp
     assert counts == {relation: folded.query(f"select count(*) from {'.'.join(relation)}")[0][0] for relation in relations[:2]}
 
 
-def test_a_file_that_is_no_database_is_a_clear_failure(make_home: MakeHome) -> None:
+def test_a_file_that_is_no_database_is_built_anew(make_home: MakeHome, caplog: pytest.LogCaptureFixture) -> None:
     home = make_home()
     home.put(DAYS[0], [event("e0", at(DAYS[0]))])
     home.ingest()
     home.settings.warehouse.write_bytes(b"not a database, whatever its name says" * 200)
-    with pytest.raises(NorthstarError, match=r"warehouse.duckdb cannot be opened"):
-        home.plan()
+    plan = home.plan()
+    assert (plan.rebuild_reason, plan.affected_days > 0) == ("first night", True)
+    assert "warehouse.duckdb cannot be opened" in caplog.text
+    assert "thrown away and built anew" in caplog.text
 
 
 def test_a_second_process_is_a_clear_failure(folded: Home) -> None:

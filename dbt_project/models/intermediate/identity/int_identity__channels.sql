@@ -16,6 +16,13 @@ hosts as (
   from touches
 ),
 
+ignored_hosts as (
+  select distinct hosts.host
+  from hosts
+  inner join {{ source("control", "ignored_referrers") }} as referrers
+    on hosts.host = referrers.host or hosts.host like '%.' || referrers.host
+),
+
 -- The source is what the campaign names, else the referring site, unless that is one to ignore.
 normalised as (
   select
@@ -32,12 +39,7 @@ normalised as (
       else ''
     end as source_text
   from hosts
-  left join (
-    select distinct referring.host
-    from hosts as referring
-    inner join {{ source("control", "ignored_referrers") }} as referrers
-      on referring.host = referrers.host or referring.host like '%.' || referrers.host
-  ) as ignored on hosts.host = ignored.host
+  left join ignored_hosts as ignored on hosts.host = ignored.host
 ),
 
 matched as (

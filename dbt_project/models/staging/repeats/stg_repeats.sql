@@ -8,7 +8,7 @@ from (
     arrived_date,
     {%- if name == "ad_spend" %}
     case when is_counted then 1 else 2 end as copy_number
-  from {{ ref("stg_ad_spend_rows") }}
+  from ({{ ad_spend_rows() }}) as landed
     {%- else %}
     {{ copy_number(name) }} as copy_number
   from ({{ landed_rows(name) }}) as landed

@@ -1,0 +1,83 @@
+{%- set is_id = "named.decoded is not null or " ~ is_id_by_form("segments.decoded") %}
+
+with entries as (
+  select
+    *,
+    {{ period_start("week", "entry_date") }} as week
+  from {{ ref("int_funnel__entries") }}
+),
+
+ranked as (
+  select
+    *,
+    {{ chain_number(["week"]) }} as chain_number
+  from entries
+),
+
+funnels as (
+  select
+    steps.funnel,
+    max(steps.step_number) as last_step_number
+  from {{ ref("int_funnel__steps") }} as steps
+  group by steps.funnel
+),
+
+stopped as (
+  select ranked.funnel, ranked.person_id, ranked.week, ranked.depth as step_number, ranked.ended_at
+  from ranked
+  inner join funnels on ranked.funnel = funnels.funnel
+  where ranked.chain_number = 1 and ranked.depth < funnels.last_step_number
+),
+
+-- A step that is no event (a payment) may lie in no session: then it is the session before it.
+left_from as (
+  select
+    stopped.funnel,
+    stopped.step_number,
+    stopped.week,
+    {{ page_path("sessions.exit_page") }} as path
+  from stopped
+  {{ asof_last("stopped", ref("fct_sessions"), "sessions", ["person_id"], "ended_at", "started_at") }}
+),
+
+paths as (
+  select distinct path from left_from
+),
+
+segments as (
+  {{ path_segments("paths") }}
+),
+
+ids as (
+  select lower(user_id) as id from {{ ref("int_identity__users") }}
+  union distinct
+  select lower(anonymous_id) as id from {{ ref("int_identity__pairs") }}
+  union distinct
+  select lower(account_id) as id from {{ ref("dim_accounts") }}
+),
+
+named as (
+  select distinct segments.decoded
+  from segments
+  inner join ids on segments.decoded = ids.id
+),
+
+-- Pages of one kind are one page, and no id of a person is published in a path.
+pages as (
+  select
+    segments.path,
+    {{ path_of("case when " ~ is_id ~ " then ':id' else segments.segment end", "segments.place") }} as page
+  from segments
+  left join named on segments.decoded = named.decoded
+  group by segments.path
+)
+
+select
+  left_from.funnel,
+  left_from.step_number,
+  left_from.week,
+  coalesce(pages.page, '(none)') as exit_page,
+  count(*) as exit_count
+from left_from
+left join pages on left_from.path = pages.path
+group by left_from.funnel, left_from.step_number, left_from.week, coalesce(pages.page, '(none)')
