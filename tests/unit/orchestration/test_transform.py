@@ -178,7 +178,7 @@ def test_failures_are_explained_one_a_line() -> None:
             result(
                 "error",
                 name="fct_y",
-                message="Runtime Error in model fct_y (models/core/fct_y.sql)\n  Conversion Error: 'x' is no number\n\n  LINE 1: …\n  ^\n",
+                message="Runtime Error in model fct_y (models/core/fct_y.sql)\n  Conversion Error: 'x' is no number\n\n  …",
             ),
             result("error", name="silent"),
         ]
