@@ -37,7 +37,7 @@ def unit_tests(small_home, tmp_path, monkeypatch):
 def test_unit_tests_of_the_branching_models_pass(unit_tests):
     statuses = unit_tests()
     assert len(statuses) >= 7
-    assert set(statuses.values()) == {"pass"}
+    assert {name: status for name, status in statuses.items() if status != "pass"} == {}
 
 
 def test_a_model_that_does_otherwise_fails_its_unit_test(unit_tests, tmp_path):

@@ -70,7 +70,7 @@ FAULTS = [
     ("assert_ltv_conserves_revenue", LTV, "revenue = revenue + 1", "is_mature AND dimension = 'all'"),
     ("assert_channels_add_up", CAC, "clicks = clicks + 1", "clicks IS NOT NULL AND channel <> 'all'"),
     ("assert_channels_add_up", CAC, None, "channel = 'all'"),
-    ("assert_spend_in_is_spend_out", CAC, "spend = spend + 0.01", "channel <> 'all'"),
+    ("assert_spend_in_is_spend_out", CAC, "spend = spend + 0.01", "channel <> 'all' AND spend IS NOT NULL"),
     ("assert_spend_in_is_spend_out", CAC, None, "channel <> 'all' AND spend > 0"),
     ("paid_customers_are_new_customers", CAC, "paid_customer_count = new_customer_count + 1", "true"),
     ("assert_customers_of_cac_are_those_of_ltv", CAC, "new_customer_count = new_customer_count + 1", "is_complete"),

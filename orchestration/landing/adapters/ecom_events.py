@@ -36,7 +36,7 @@ _COLUMNS = (
     "user_cohort",
     "user_lifecycle",
 )
-_MEDIUMS = {"organic": "organic", "paid_search": "cpc", "email": "email", "social": "social", "direct": None}
+_MEDIUMS = {"organic": "organic", "paid_search": "paid_search", "email": "email", "social": "social", "direct": None}
 
 
 def convert(files: Sequence[Path], out: Path, *, timezone: str) -> AdapterReport:

@@ -93,7 +93,7 @@ def test_clicks_become_events_on_their_day(tmp_path):
     rows = read(out, "events", "event_id, event, user_id, occurred_at::VARCHAR, utm_medium, device_type, dt::VARCHAR")
     assert rows[0] == ("ecom-00000001", "home", "u1", "2024-03-13 15:59:59", "email", "desktop", "2024-03-13")
     assert [row[0] for row in rows] == [f"ecom-{n:08}" for n in range(1, 7)]
-    assert [row[4] for row in rows[1:]] == [None, None, "cpc", "social", "organic"]
+    assert [row[4] for row in rows[1:]] == [None, None, "paid_search", "social", "organic"]
     assert {row[6] for row in rows[1:]} == {"2024-03-14"}
     assert read(out, "events", "DISTINCT properties->>'user_cohort'") == [("2024-01",)]
 
