@@ -18,6 +18,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from importlib.metadata import version
+from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,10 @@ REBUILD_TAG = "northstar/rebuild"
 
 # Of a partition's SHA-256 a manifest repeats what the lake names its file by: 128 bits, half the size for years of days.
 _DIGEST_LENGTH = 32
+
+# Sources of which a company that lives has new facts all the time, and the days without any that are nothing to speak of.
+_GO_ON = ("events", "orders", "payments", "ad_spend")
+_LONGEST_PAUSE = 30
 
 # Tables that lifetime values are written to, by the frame of `ml.clv.cohorts.Valued` that each holds.
 _VALUES = {"ltv_customers": "customers", "ltv_cohorts": "cohorts"}
@@ -237,10 +242,22 @@ class Night:
             if self._plan.is_rebuild and persons and not anew and self.releases.current() is not None:
                 reason = f"{persons:,} {'person' if persons == 1 else 'persons'} erased"
                 self._plan = replace(self._plan, rebuild_reason=reason)
+            self._announce_ended(self._plan.data_through)
             stage.detail = f"{self._plan.affected_days:,} event days affected"
             if self._plan.rebuild_reason:
                 stage.detail += f", everything is built ({self._plan.rebuild_reason})"
         return self._plan
+
+    def _announce_ended(self, data_through: date) -> None:
+        """Name sources whose facts end long before the last complete day, which their marts count as days without any."""
+        for source in _GO_ON:
+            days = sorted(date.fromisoformat(day) for part in self._partitions(source) for day in part.happened)
+            if last := ended(days, data_through):
+                _logger.warning(
+                    "%s: the last fact is of %s, %s days before %s, through which data count as complete. Check what lands of it;"
+                    " named in required_sources it holds that day back",
+                    *(source, last, f"{(data_through - last).days:,}", data_through),
+                )
 
     def build(self, selection: Sequence[str] = ()) -> list[transform.NodeResult]:
         """Run dbt on the plan, all of it or the models and seeds named. Failures are in the results, rows in `row_counts`.
@@ -727,6 +744,19 @@ def publish_to_postgres(settings: Settings, releases: ReleaseStore, release: Rel
         raise
     except NorthstarError as error:
         raise NorthstarError(f"{error}. `northstar publish` tries to bring it to release {release.release_id} again") from None
+
+
+def ended(days: Sequence[date], data_through: date) -> date | None:
+    """The last of a source's days, in order, when it lies further back than its pauses explain; None when it does not.
+
+    That is more than 30 days and ten times the usual (median) pause between days with facts.
+    """
+    if not days:
+        return None
+    known = sorted(set(days))
+    pauses = sorted((after - before).days for before, after in pairwise(known))
+    usual = pauses[len(pauses) // 2] if pauses else 1
+    return known[-1] if (data_through - known[-1]).days > max(_LONGEST_PAUSE, 10 * usual) else None
 
 
 def _unknown_columns(source: str, partitions: Sequence[Partition]) -> dict[str, str | None]:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration import digests
 from orchestration.errors import NorthstarError, UserError
-from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
-from orchestration.landing.lake import Lake, Partition
+from orchestration.landing.contract import CONTRACT, Source
+from orchestration.landing.lake import Lake, Partition, scan
 from orchestration.settings import DBT_PROJECT, Settings
 from orchestration.sql import exact, literal
 
@@ -396,18 +396,7 @@ class Warehouse:
 
     def _scan(self, source: Source, partitions: Iterable[Partition]) -> str:
         """A select over the files of partitions of a source; without files, one that returns no row of the same types."""
-        columns = {column.name: column.type.sql for column in source.columns} | {name: type_ for name, type_, _ in LAKE_COLUMNS}
-        files = [path for partition in partitions for path in self._lake.data_files(partition)]
-        if not files:
-            return "select " + ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in columns.items()) + " limit 0"
-        names = ", ".join(f'"{name}"' for name in columns)
-        paths = ", ".join(literal(exact(path)) for path in files)
-        # Files from before the contract had a column lack it; the empty relation brings every column, and what is absent is NULL.
-        typed = ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in columns.items())
-        return (
-            f"select {names} from (select {typed} limit 0) union all by name"
-            f" select * from read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
-        )
+        return scan(source, [path for partition in partitions for path in self._lake.data_files(partition)])
 
 
 def _incremental_code_digest(project: Path) -> str:

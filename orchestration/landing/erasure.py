@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from orchestration.durable import replace_text, sync_path
 from orchestration.errors import NorthstarError
 from orchestration.landing.contract import CONTRACT, Column, Personal, Source, Type
-from orchestration.landing.lake import Lake, Partition
+from orchestration.landing.lake import Lake, Partition, scan
 from orchestration.pseudonyms import Key, digest_sql, pseudonym_sql
 from orchestration.sql import exact, identifier, literal
 
@@ -531,8 +531,8 @@ def _naming(rows: str, selected: str = "place") -> str:
 def _scan(lake: Lake, source: Source, partitions: Iterable[Partition] | None = None) -> str | None:
     """SQL for the accepted rows of a source; None when there are none."""
     chosen = lake.partitions(source.name).values() if partitions is None else partitions
-    files = ", ".join(literal(exact(path)) for partition in chosen for path in lake.data_files(partition))
-    return f"SELECT * FROM read_parquet([{files}], hive_partitioning = false)" if files else None
+    files = [path for partition in chosen for path in lake.data_files(partition)]
+    return scan(source, files) if files else None
 
 
 def _affected(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Source) -> tuple[list[Partition], set[str]]:

@@ -166,13 +166,11 @@ class Lake:
         """Fill `judged` with what partitions of a source hold, so that `write` gives the same bytes again."""
         chosen = list(partitions)
         self.prepare(connection, source)
-        if files := [exact(path) for partition in chosen for path in self.data_files(partition)]:
+        if files := [path for partition in chosen for path in self.data_files(partition)]:
             columns = ", ".join(identifier(name) for name in ("day", "file", "n", *_names(source), "extra"))
             behind = "arrived_date, landed_file, landed_row"
             stored = ", ".join([behind, *(identifier(name) for name in _names(source)), "extra"])
-            connection.execute(
-                f"INSERT INTO judged ({columns}) SELECT {stored} FROM read_parquet(?, hive_partitioning = false)", [files]
-            )
+            connection.execute(f"INSERT INTO judged ({columns}) SELECT {stored} FROM ({scan(source, files)})")
         for partition in chosen:
             if refused := [exact(path) for path in self.refused_files(partition)]:
                 connection.execute(
@@ -265,6 +263,20 @@ class Lake:
             return self.partitions(source)
         found = ((day, self.partition(source, day)) for day in sorted(set(dts)))
         return {day: partition for day, partition in found if partition is not None}
+
+
+def scan(source: Source, files: Iterable[Path]) -> str:
+    """Give the SQL for the rows of data files of a source, with every column of the contract and of the lake.
+
+    A file from before a column was in the contract lacks it: the empty relation brings it, and what is absent is NULL.
+    """
+    columns = {column.name: column.type.sql for column in source.columns} | {name: type_ for name, type_, _ in LAKE_COLUMNS}
+    empty = "SELECT " + ", ".join(f"CAST(NULL AS {type_}) AS {identifier(name)}" for name, type_ in columns.items()) + " LIMIT 0"
+    paths = ", ".join(literal(exact(path)) for path in files)
+    if not paths:
+        return empty
+    landed = f"SELECT * FROM read_parquet([{paths}], hive_partitioning = false, union_by_name = true)"
+    return f"SELECT {', '.join(map(identifier, columns))} FROM ({empty}) UNION ALL BY NAME {landed}"
 
 
 def _days(folder: Path) -> dict[date, Path]:

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from orchestration.errors import NorthstarError
+from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import MANIFEST, Lake, LandedFile, Partition
 
 DAY = date(2024, 2, 29)
@@ -170,3 +171,46 @@ def test_the_manifest_is_plain_json(tmp_path):
         "accepted": 2,
         "quarantined": 1,
     }
+
+
+def test_a_file_from_before_a_column_was_known_reads_as_null(tmp_path):
+    lake = Lake(tmp_path)
+    stored = (
+        "'o1' AS order_id, 'u1' AS user_id, TIMESTAMP '2024-02-29' AS ordered_at, 5::DECIMAL(18,4) AS amount, 'USD' AS currency"
+    )
+    path, _ = lake.staged("orders", DAY)
+    path.parent.mkdir(parents=True)
+    place = "DATE '2024-02-29' AS arrived_date, 'a.csv' AS landed_file, 1::BIGINT AS landed_row"
+    duckdb.sql(f"COPY (SELECT {stored}, {place}) TO '{path}' (FORMAT parquet)")
+    committed = lake.commit(replace(partition(), accepted=1, quarantined=0))
+    with duckdb.connect() as connection:
+        lake.load(connection, CONTRACT["orders"], [committed])
+        rows = connection.execute("SELECT order_id, updated_at, refunded_at, extra FROM judged").fetchall()
+    assert rows == [("o1", None, None, None)]
+
+
+def test_what_is_no_arrival_day_is_not_the_lake_s(tmp_path):
+    lake = Lake(tmp_path)
+    stage(lake)
+    lake.commit(partition())
+    for stray in ("dt=latest", "dt=2024-02-30", "backup"):
+        (tmp_path / "lake" / "orders" / stray).mkdir()
+    (tmp_path / "lake" / "orders" / "dt=notes.txt").write_text("")
+    assert list(lake.partitions("orders")) == [DAY]
+    lake.sweep()
+    assert (tmp_path / "lake" / "orders" / "dt=latest").is_dir()
+
+
+@pytest.mark.parametrize("fault", ["gone", "cut", "empty"])
+def test_a_lost_file_is_named_with_the_command_that_heals_it(tmp_path, fault):
+    lake = Lake(tmp_path)
+    stage(lake)
+    whole = lake.commit(partition())
+    lake.require_whole([whole])
+    (file,) = lake.files("orders")
+    data = file.read_bytes()
+    file.unlink()
+    if fault != "gone":
+        file.write_bytes(data[:-5] if fault == "cut" else b"")
+    with pytest.raises(NorthstarError, match=r"northstar backfill --from 2024-02-29 --to 2024-02-29(.|\n)*\.parquet"):
+        lake.require_whole([whole])

@@ -1,6 +1,7 @@
 """The command line: exit codes and one clear line, never a stack trace, for what a user gets wrong."""
 
 import errno
+import glob
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from orchestration.publishing.changes import Periods, Shape
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.release import ReleaseStore, Verdict
+from orchestration.settings import SettingsError, without_wildcards
 
 
 @pytest.fixture(autouse=True)
@@ -327,6 +329,81 @@ def test_status_says_the_age_and_exits_by_it(run, home: Path) -> None:
     assert "(limit 2h)" in one_line(out)
 
 
+DAMAGES = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "garbage": lambda path: path.write_bytes(b"\xff\x00 no such thing" * 50),
+    "a list": lambda path: path.write_text("[]"),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+}
+
+
+def _damage(path: Path, how: str) -> None:
+    path.parent.chmod(0o755)
+    path.chmod(0o644)
+    DAMAGES[how](path)
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "garbage", "cut"])
+def test_status_notices_a_release_that_cannot_be_read(run, home: Path, how: str) -> None:
+    publish(home, "select range as one from range(100000)", published_at=datetime.now(UTC))
+    _damage((home / "published" / "marts.duckdb").resolve(), how)
+    code, _, err = run("status")
+    assert code == 1
+    assert "cannot be read" in err
+    assert "northstar rollback" in err
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "garbage", "a list", "cut"])
+@pytest.mark.parametrize("command", ["releases", "status", "query"])
+def test_one_damaged_old_release_stops_nothing(
+    run, home: Path, capfd: pytest.CaptureFixture[str], command: str, how: str
+) -> None:
+    for hour in (1, 2):
+        publish(home, f"select {hour} as one", published_at=datetime.now(UTC) - timedelta(hours=5 - hour))
+    *_, old = ReleaseStore(home).releases()
+    _damage(old.path / "manifest.json", how)
+    arguments = [command, "select one from mart_x"] if command == "query" else [command]
+    assert run(*arguments)[0] == 0
+    if command == "releases":
+        code, _, err = run("rollback", old.release_id)
+        assert code == 1
+        assert str(old.path / "manifest.json") in err
+
+
+def test_the_damaged_manifest_of_the_current_release_is_named(run, home: Path) -> None:
+    publish(home, "select 1 as one", published_at=datetime.now(UTC))
+    path = (home / "published" / "marts.duckdb").resolve().with_name("manifest.json")
+    _damage(path, "garbage")
+    code, _, err = run("status")
+    assert (code, str(path) in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nightly"], ["prepare"], ["rebuild"], ["simulate", "--days", "2"], ["rollback", "20260101T000000Z-aaaaaa"], ["ui"]],
+)
+def test_a_home_that_cannot_be_written_is_named(run, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    monkeypatch.setenv("NORTHSTAR_HOME", "/proc/northstar")
+    code, _, err = run(*arguments)
+    assert (code, "/proc/northstar" in one_line(err)) == (1, True)
+
+
+def test_a_home_may_hold_brackets(run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Dagster looks for its instance file by a pattern; processes of Northstar give it a path that is none."""
+    folder = tmp_path / "ns[1]*"
+    (folder / "dagster").mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    link = without_wildcards(folder / "dagster")
+    assert (link.resolve(), without_wildcards(folder / "dagster")) == ((folder / "dagster").resolve(), link)
+    assert not glob.has_magic(str(link))
+    assert without_wildcards(tmp_path) == tmp_path
+    link.unlink()
+    link.symlink_to(tmp_path)
+    with pytest.raises(SettingsError, match="is not the link to"):
+        without_wildcards(folder / "dagster")
+
+
 def test_releases_lists_the_current_one(run, home: Path) -> None:
     publish(home, "select 1 as one", published_at=datetime(2026, 11, 21, 3, 4, 5, tzinfo=UTC))
     code, out, _ = run("releases")
@@ -365,6 +442,23 @@ def test_simulate_if_empty_leaves_what_landed(run, home: Path) -> None:
     code, out, err = run("simulate", "--if-empty")
     assert (code, out, err) == (0, "", "")
     assert [path.name for path in (home / "landing").iterdir()] == ["events"]
+
+
+def test_a_killed_simulation_counts_as_nothing(run, home: Path) -> None:
+    draft = home / "landing" / ".simulating" / "events"
+    draft.mkdir(parents=True)
+    (draft / "half.jsonl").write_text("{")
+    code, out, err = run("simulate", "--if-empty", "--days", "3", "--users", "20", "--end", "2026-03-20")
+    assert (code, err) == (0, "")
+    assert "simulated 2026-03-18 to 2026-03-20" in out
+    assert not (home / "landing" / ".simulating").exists()
+    assert (home / "landing" / "truth.json").exists()
+
+
+def test_a_failed_import_changes_no_settings(run, home: Path) -> None:
+    code, _, err = run("import", "online_retail", "nothere.parquet")
+    assert (code, err) == (2, "nothere.parquet does not exist\n")
+    assert not (home / "northstar.toml").exists()
 
 
 # Nights, by the command itself and in a process of its own: dbt and Dagster start, so that they share one prepared home.

@@ -514,3 +514,14 @@ def test_a_lost_or_foreign_current_release_is_named(published):
     link.write_text("a file")
     with pytest.raises(NorthstarError, match="must be a link"):
         published.store.current()
+
+
+@pytest.mark.parametrize("text", ["", "{no", "{}", "[]", '{"release_id": 7}', '{"release_id": "../x"}', "\xff"])
+def test_a_damaged_intent_is_cleared_away(published, text):
+    current = published.store.current()
+    intent = published.path / "published" / "promoting.json"
+    intent.write_text(text, encoding="latin-1")
+    with WriterLock(published.path) as lock:
+        assert published.store.recover(lock) == ["removed promoting.json, which could not be read"]
+    assert not intent.exists()
+    assert published.store.current().release_id == current.release_id
