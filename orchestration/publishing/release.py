@@ -697,7 +697,7 @@ class ReleaseStore:
         return now - self._require_current().manifest.published_at
 
     def check_readable(self, release: Release) -> None:
-        """Look at a release's file as a reader finds it; NorthstarError when it is gone, cut off or another than was published."""
+        """Raise NorthstarError when the file that readers open is gone, cut off or another than was published."""
         path = self._link if release.is_current else release.database
         fault = None
         try:
@@ -707,8 +707,8 @@ class ReleaseStore:
             fault = str(error.strerror)
         if fault:
             raise NorthstarError(
-                f"release {release.release_id} cannot be read, {release.database}: {fault}. `northstar rollback` to another release"
-                " (`northstar releases` lists them), or build it again with `northstar rebuild`"
+                f"release {release.release_id} cannot be read, {release.database}: {fault}. `northstar rollback` to another"
+                " release (`northstar releases` lists them), or build it again with `northstar rebuild`"
             )
 
     def query(self, sql: str) -> duckdb.DuckDBPyConnection:

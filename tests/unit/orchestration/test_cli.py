@@ -356,9 +356,7 @@ def test_status_notices_a_release_that_cannot_be_read(run, home: Path, how: str)
 
 @pytest.mark.parametrize("how", ["missing", "empty", "garbage", "a list", "cut"])
 @pytest.mark.parametrize("command", ["releases", "status", "query"])
-def test_one_damaged_old_release_stops_nothing(
-    run, home: Path, capfd: pytest.CaptureFixture[str], command: str, how: str
-) -> None:
+def test_one_damaged_old_release_stops_nothing(run, home: Path, command: str, how: str) -> None:
     for hour in (1, 2):
         publish(home, f"select {hour} as one", published_at=datetime.now(UTC) - timedelta(hours=5 - hour))
     *_, old = ReleaseStore(home).releases()
@@ -389,7 +387,7 @@ def test_a_home_that_cannot_be_written_is_named(run, monkeypatch: pytest.MonkeyP
     assert (code, "/proc/northstar" in one_line(err)) == (1, True)
 
 
-def test_a_home_may_hold_brackets(run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_home_may_hold_brackets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Dagster looks for its instance file by a pattern; processes of Northstar give it a path that is none."""
     folder = tmp_path / "ns[1]*"
     (folder / "dagster").mkdir(parents=True)
