@@ -62,6 +62,9 @@ _DIGEST_LENGTH = 32
 _GO_ON = ("events", "orders", "payments", "ad_spend")
 _LONGEST_PAUSE = 30
 
+# Accounts with a refused change of a subscription that a night names.
+_NAMED_ACCOUNTS = 5
+
 # Tables that lifetime values are written to, by the frame of `ml.clv.cohorts.Valued` that each holds.
 _VALUES = {"ltv_customers": "customers", "ltv_cohorts": "cohorts"}
 
@@ -204,6 +207,7 @@ class Night:
         """Name columns that the contract does not know, with the nearest that it does, and facts out of scope."""
         from orchestration.landing import ingest
 
+        self._announce_broken_chains(partitions.get("subscriptions", ()))
         for source, found in partitions.items():
             if rows := sum(map(ingest.out_of_scope, found)):
                 start = self.settings.config.partition_start
@@ -213,6 +217,24 @@ class Night:
             for name, meant in _unknown_columns(source, found).items():
                 hint = f"; did you mean {meant}?" if meant else ""
                 _logger.warning("%s: unknown column %s, its values are kept in `extra`%s", source, name, hint)
+
+    def _announce_broken_chains(self, partitions: Sequence[Partition]) -> None:
+        """Name accounts with a refused change of a subscription: until it is mended, the state before it goes on."""
+        files = [exact(path) for partition in partitions for path in self.lake.refused_files(partition)]
+        if not files:
+            return
+        with self.lake.connect() as connection:
+            rows = connection.execute(
+                "SELECT coalesce(json_extract_string(\"row\", '$.account_id'), '(no account)') AS account, count(*) "
+                "FROM read_parquet(?, hive_partitioning = false) GROUP BY ALL ORDER BY ALL",
+                [files],
+            ).fetchall()
+        named = ", ".join(account for account, _ in rows[:_NAMED_ACCOUNTS]) + (", …" if len(rows) > _NAMED_ACCOUNTS else "")
+        _logger.warning(
+            "subscriptions: %s refused changes of %s accounts (%s): what they paid before goes on until the changes are mended"
+            " and landed again; the quarantine says what is wrong with each",
+            *(f"{sum(count for _, count in rows):,}", f"{len(rows):,}", named),
+        )
 
     def erase(self) -> erasure.Erased:
         """Take persons who asked for it, and are not erased yet, out of lake, quarantine and build file.

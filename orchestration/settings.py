@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from orchestration.errors import UserError
 from orchestration.filters import Condition, FilterError, parse_filter
-from orchestration.landing.contract import CONTRACT, CORE_EVENTS
+from orchestration.landing.contract import CONTRACT, CORE_EVENTS, PLANS
 from orchestration.pseudonyms import MINIMUM_LENGTH, VARIABLE
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -249,6 +249,9 @@ class Config(_Frozen):
     event_names: Mapping[Annotated[str, Field(min_length=1, max_length=200)], Name] = Field(
         {}, description="a customer's own event names → the core's"
     )
+    plans: Mapping[Annotated[str, Field(min_length=1, max_length=200)], str] = Field(
+        {}, description="a customer's own plans, whatever their case → free, professional, enterprise or custom"
+    )
     funnels: tuple[Funnel, ...] = Field((), description="added to the shipped funnels, or replacing one by name")
 
     targets: Mapping[str, Annotated[Decimal, Field(allow_inf_nan=False, max_digits=18, decimal_places=6)]] = Field(
@@ -294,6 +297,14 @@ class Config(_Frozen):
             if name not in known:
                 raise ValueError(f"{name!r} is no metric with a target{_nearest(name, known)}")
         return {name: target.normalize() for name, target in value.items()}
+
+    @field_validator("plans")
+    @classmethod
+    def _are_plans(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for landed, name in value.items():
+            if name not in PLANS:
+                raise ValueError(f"{landed}: unknown plan {name!r}, expected one of {', '.join(PLANS)}{_nearest(name, PLANS)}")
+        return {landed.strip().lower(): name for landed, name in value.items()}
 
     @field_validator("required_sources")
     @classmethod

@@ -54,6 +54,7 @@ create or replace table control.run (data_through date, is_rebuild boolean);
 create or replace table control.landed_files (source varchar, arrived_date date, landed_file varchar, landed_ns bigint);
 create or replace table control.landed_sources (source varchar, is_landed boolean);
 create or replace table control.event_names (landed_name varchar, core_name varchar);
+create or replace table control.plans (landed_name varchar, core_name varchar);
 create or replace table control.denied_ids (denied_id varchar);
 create or replace table control.ignored_referrers (host varchar);
 create or replace table control.funnel_steps (
@@ -275,6 +276,7 @@ class Warehouse:
     def _write_configuration(self, connection: "duckdb.DuckDBPyConnection") -> None:
         config = self._settings.config
         _insert(connection, "control.event_names", list(config.event_names.items()))
+        _insert(connection, "control.plans", list(config.plans.items()))
         _insert(connection, "control.denied_ids", [(denied,) for denied in config.identity_deny_list])
         _insert(connection, "control.ignored_referrers", [(host,) for host in config.ignored_referrers])
         # As text: DuckDB takes a bound Decimal with a positive exponent (1E+3) for another number.

@@ -519,6 +519,9 @@ _SOURCES = (
     ),
 )
 
+PLANS = ("free", "professional", "enterprise", "custom")
+"""Plans that the core knows by name; a company's own are mapped onto them by `[plans]` or stay as they are spelled."""
+
 CURRENCIES = frozenset(
     (  # noqa: SIM905 (a hundred and seventy lines otherwise)
         "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD "

@@ -95,6 +95,7 @@ class DbtProject:
         *,
         funnels: Sequence[Funnel] = (),
         event_names: Mapping[str, str] | None = None,
+        plans: Mapping[str, str] | None = None,
         targets: Mapping[str, Decimal] | None = None,
         arrivals: Mapping[tuple[str, date], Arrival] | None = None,
         replaced_days: Collection[date] | None = None,
@@ -110,7 +111,12 @@ class DbtProject:
         connection = self._connection
         connection.execute(_CONTROL_TABLES)
         self._write_lake(facts)
-        brought = {"funnels": tuple(funnels), "event_names": dict(event_names or {}), "targets": dict(targets or {})}
+        brought = {
+            "funnels": tuple(funnels),
+            "event_names": dict(event_names or {}),
+            "plans": dict(plans or {}),
+            "targets": dict(targets or {}),
+        }
         config = self.config.model_copy(update=brought)
         Warehouse(self._settings(config), None)._write_configuration(connection)  # type: ignore[arg-type]
         self._write_arrivals(facts, reporting, arrivals_of(facts) if arrivals is None else arrivals)

@@ -266,3 +266,49 @@ def test_staff_pay_nothing(shanghai: DbtProject) -> None:
     }
     expected = check(shanghai, facts, date(2024, 1, 31))
     assert bridge(expected) == bridge(expected, ("channel", "paid_search")) == [{"new": 100, "closing": 100}]
+
+
+def test_plans_of_a_company_s_own_are_mapped_or_stay_as_they_are(shanghai: DbtProject) -> None:
+    facts = {
+        "subscriptions": [
+            change(1, "s1", date(2024, 1, 15), "10", plan="Basic"),
+            change(2, "s2", date(2024, 1, 15), "20", plan="GOLD", account_id="c2"),
+            change(3, "s3", date(2024, 1, 15), "30", plan="gold", account_id="c3"),
+        ]
+    }
+    rows = shanghai.run(MART, facts, shanghai.reporting(date(2024, 1, 31)), plans={"basic": "professional"})
+    assert {row["segment"]: int(row["closing_mrr"]) for row in rows if row["dimension"] == "plan"} == {
+        "professional": 10,
+        "gold": 50,
+    }
+
+
+def test_a_subscription_that_another_replaces_moves_nothing_when_the_rate_has_moved(shanghai: DbtProject) -> None:
+    rates = [
+        landed({"rate_date": day, "currency": "EUR", "usd_rate": Decimal(rate)}, number, day)
+        for number, (day, rate) in enumerate([(date(2024, 1, 1), "1.0"), (date(2024, 2, 1), "0.9"), (date(2024, 3, 1), "0.8")])
+    ]
+    euro = {"currency": "EUR", "account_id": "c1"}
+    facts = {
+        "fx_rates": rates,
+        "subscriptions": [
+            change(1, "s1", date(2024, 1, 15), "100", **euro),
+            change(2, "s1", date(2024, 2, 10), "0", "canceled", **euro),
+            change(3, "s2", date(2024, 2, 10), "60", **euro),
+            change(4, "s3", date(2024, 2, 10), "40", **euro),
+            # A day without any subscription ends the stretch: what begins after it has its own day's rate.
+            change(5, "s2", date(2024, 3, 10), "0", "canceled", **euro),
+            change(6, "s3", date(2024, 3, 10), "0", "canceled", **euro),
+            change(7, "s4", date(2024, 3, 12), "100", **euro),
+        ],
+    }
+    assert bridge(check(shanghai, facts, date(2024, 3, 31))) == [
+        {"new": 100, "closing": 100},
+        {"opening": 100, "closing": 100},
+        {"opening": 100, "contraction": 20, "closing": 80},
+    ]
+
+
+def test_a_subscription_without_a_rate_is_left_out(shanghai: DbtProject) -> None:
+    facts = {"subscriptions": [change(1, "s1", date(2024, 1, 15), "10"), change(2, "s2", date(2024, 1, 15), "9", currency="CHF")]}
+    assert bridge(check(shanghai, facts, date(2024, 1, 31))) == [{"new": 10, "closing": 10}]

@@ -114,6 +114,7 @@ def test_a_good_value(tmp_path: Path, text: str, expected: object) -> None:
         ),
         ('memory_limit = "8G"', "memory_limit: String should match pattern"),
         ('memory_limit = "0GB"', "memory_limit: String should match pattern"),
+        ('plans = { Basic = "profesional" }', "plans: Basic: unknown plan 'profesional', expected one of free, professional"),
         ("event_names = 3", "event_names: Input should be a valid dictionary"),
         ('event_names = { a = "Not A Name" }', "event_names.a: String should match pattern"),
         ("funnels = 3", "funnels: Input should be a valid"),
@@ -295,6 +296,7 @@ CHANGES: dict[str, Any] = {
     "max_release_age": "1h",
     "memory_limit": "1GB",
     "event_names": {"a": "page_viewed"},
+    "plans": {"basic": "professional"},
     "funnels": [FUNNEL],
     "targets": {"cac": 500},
 }

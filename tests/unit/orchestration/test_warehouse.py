@@ -289,12 +289,17 @@ def test_configuration_reaches_dbt_as_tables(make_home: MakeHome) -> None:
         {"step": "look", "event": "page_viewed", "where": "feature in ('a', 'it''s') and value >= 0.5"},
         {"step": "buy", "event": "order_placed", "where": "user_id is not null"},
     ]
-    home = make_home(event_names={"bought": "order_placed"}, funnels=[{"name": "shop", "window": "2h", "steps": steps}])
+    home = make_home(
+        event_names={"bought": "order_placed"},
+        plans={"Basic ": "professional"},
+        funnels=[{"name": "shop", "window": "2h", "steps": steps}],
+    )
     home.put(DAYS[0], [event("e0", at(DAYS[0]))])
     home.ingest()
     for _ in range(2):  # a second plan replaces, it does not add
         home.plan()
     assert home.query("select * from control.event_names") == [("bought", "order_placed")]
+    assert home.query("select * from control.plans") == [("basic", "professional")]
     assert home.query("select * from control.funnel_steps order by step_number") == [
         ("shop", 1, "look", "page_viewed", 7200),
         ("shop", 2, "buy", "order_placed", 7200),
