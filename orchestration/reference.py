@@ -334,6 +334,8 @@ def _column(column: Column) -> str:
         return f"{name} ({column.type.value}, {column.minimum} to {column.maximum})"
     if column.minimum is not None:
         return f"{name} ({column.type.value}, at least {column.minimum})"
+    if column.above is not None:
+        return f"{name} ({column.type.value}, above {column.above})"
     return f"{name} ({column.type.value})"
 
 

@@ -206,7 +206,9 @@ class Config(_Frozen):
     monthly_discount_rate: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="what money loses in a month until it comes in, in predicted lifetime values"
     )
-    partition_start: date = Field(date(2010, 1, 1), description="first arrival day that exists")
+    partition_start: date = Field(
+        date(2010, 1, 1), description="first day on which a fact may have happened; earlier ones go to quarantine"
+    )
     required_sources: tuple[str, ...] = Field((), description="sources without which an arrival day is not complete")
     max_quarantine_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="share of bad rows above which a file fails its arrival day"

@@ -18,6 +18,7 @@ any row loses them: a run that is killed in between is finished by the next one,
 """
 
 import json
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -34,6 +35,8 @@ from orchestration.sql import exact, identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
+
+_logger = logging.getLogger("northstar.night")
 
 REQUESTS = "erasures"
 _SCHEMA_VERSION = 1
@@ -225,13 +228,18 @@ class Ledger:
         return found.fetchone() is not None
 
     def take_requests(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Enter the users of the accepted requests in `judged`."""
+        """Enter the users of the accepted requests in `judged`; one for an id that stands for nobody is left out with a warning."""
         self._key.bind(connection)
+        denied = f"lower(trim(user_id)) IN ({', '.join(map(literal, self.denied)) or "''"})"
+        if ignored := _count(connection, f"SELECT count(*) FROM judged WHERE reasons IS NULL AND {denied}"):
+            _logger.warning(
+                "erasures: %s requests name an id of identity_deny_list, which stands for nobody; they erase nothing", ignored
+            )
         found = connection.execute(f"""
             SELECT {digest_sql("ledger", "user_id")}, 'erased_' || left({digest_sql("erased", "user_id")}, 32),
               min(strftime(requested_at, '%Y-%m-%dT%H:%M:%S+00:00')), {pseudonym_sql("person", "'u:' || user_id")},
               {pseudonym_sql("user", "user_id")}
-            FROM judged WHERE reasons IS NULL GROUP BY user_id ORDER BY ALL
+            FROM judged WHERE reasons IS NULL AND NOT {denied} GROUP BY user_id ORDER BY ALL
         """).fetchall()
         self.add(Entry("user", digest, token, at, published=(person, user)) for digest, token, at, person, user in found)
 

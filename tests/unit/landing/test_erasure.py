@@ -323,6 +323,18 @@ def test_junk_and_crowded_devices_are_nobodys(zone):
     assert [entry.kind for entry in zone.ledger.entries] == ["user"]
 
 
+def test_a_request_for_nobody_erases_nothing_and_is_said(zone, caplog):
+    zone.put(
+        "events", DAYS[0], [event(f"e{number}", user_id="null", anonymous_id=f"d{number}", page="/null") for number in (1, 2)]
+    )
+    zone.forget(DAYS[1], "NULL", "null")
+    with caplog.at_level("WARNING", logger="northstar.night"):
+        assert zone.night() == Erased()
+    assert zone.rows("events", "user_id, anonymous_id, page") == [("null", "d1", "/null"), ("null", "d2", "/null")]
+    assert "2 requests name an id of identity_deny_list" in caplog.text
+    assert "null" not in caplog.text.lower().replace("identity_deny_list", "")
+
+
 def test_one_id_may_be_a_user_and_a_device(zone):
     zone.put("events", DAYS[0], [event("e1", user_id="alice"), event("e2", anonymous_id="alice"), event("e3", user_id="bob")])
     zone.forget(DAYS[1], "alice")
