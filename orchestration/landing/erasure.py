@@ -228,9 +228,9 @@ class Ledger:
         return found.fetchone() is not None
 
     def take_requests(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Enter the users of the accepted requests in `judged`; one for an id that stands for nobody is left out with a warning."""
+        """Enter the users of the accepted requests in `judged`, but for placeholder ids, which are warned of."""
         self._key.bind(connection)
-        denied = f"lower(trim(user_id)) IN ({', '.join(map(literal, self.denied)) or "''"})"
+        denied = f"lower(trim(user_id)) IN ({', '.join(map(literal, ('', *self.denied)))})"
         if ignored := _count(connection, f"SELECT count(*) FROM judged WHERE reasons IS NULL AND {denied}"):
             _logger.warning(
                 "erasures: %s requests name an id of identity_deny_list, which stands for nobody; they erase nothing", ignored
