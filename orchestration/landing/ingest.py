@@ -618,7 +618,8 @@ class _Batch:
         if column.above is not None:
             yield f"{value} <= {column.above}", f"{name}: not above {column.above}"
         if column.type is Type.CURRENCY:
-            yield f"{value} NOT IN ({', '.join(map(literal, sorted(CURRENCIES)))})", f"{name}: not in ISO 4217"
+            # A value is three capitals by now. One text is planned faster than 170.
+            yield f"NOT contains({literal(' '.join(sorted(CURRENCIES)))}, {value})", f"{name}: not in ISO 4217"
         if column.maximum is not None:
             yield f"{value} > {column.maximum}", f"{name}: above {column.maximum}"
         if column.type is Type.TIMESTAMP:
@@ -815,8 +816,7 @@ def _trimmed(text: str) -> str:
     # Nearly every cell is clean, and seeing that costs a ninth of trimming it; below "!" are white space and controls, and where
     # there are as many bytes as characters no white space of Unicode is.
     clean = " AND ".join(f"NOT ends_with({text}, chr({code}))" for code in (32, 9, 10, 13))
-    blank = "' ' || " + " || ".join(f"chr({code})" for code in _WHITE_SPACE)
-    trimmed = f"nullif(trim({text}, {blank}), '')"
+    trimmed = f"nullif(trim({text}, {literal(_WHITE_SPACE)}), '')"
     return f"CASE WHEN {text} >= '!' AND {clean} AND strlen({text}) = length({text}) THEN {text} ELSE {trimmed} END"
 
 
@@ -830,23 +830,11 @@ _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 # Names that DuckDB's Parquet reader gives columns of its own, and none.
 _RESERVED = frozenset({"filename", "file_row_number", "file_index", ""})
 # White space beside the plain one: controls, Unicode's, and the invisible marks that spreadsheets leave.
-_WHITE_SPACE = (
-    9,
-    10,
-    11,
-    12,
-    13,
-    0x85,
-    0xA0,
-    0x1680,
-    *range(0x2000, 0x200C),
-    0x2028,
-    0x2029,
-    0x202F,
-    0x205F,
-    0x2060,
-    0x3000,
-    0xFEFF,
+_WHITE_SPACE = "".join(
+    map(
+        chr,
+        (*range(9, 14), 32, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200C), 0x2028, 0x2029, 0x202F, 0x205F, 0x2060, 0x3000, 0xFEFF),
+    )
 )
 # `\u0000` in JSON, not behind a backslash that is itself escaped.
 _NUL_ESCAPES = r"((?:^|[^\\])(?:\\\\)*)(?:\\u0000)+"
