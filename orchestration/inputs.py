@@ -59,6 +59,18 @@ SELECT {_THROUGH} AS day, false AS is_excluded FROM (
   SELECT max(person_count) - arg_max(person_count, step_number) AS stopped FROM marts.mart_funnel__entry
   WHERE entry_grain = 'week' AND dimension = 'all' GROUP BY funnel, entry_start
 ), range(stopped::BIGINT)"""
+# A cohort table shows persons on their first day; an old one's return may lie beyond the periods that it has.
+_NEWCOMERS = """
+SELECT first_seen_date AS day, is_internal AS is_excluded FROM core.dim_persons WHERE first_seen_date IS NOT NULL
+UNION ALL
+SELECT signed_up_date, is_internal FROM core.dim_persons WHERE signed_up_date IS NOT NULL
+UNION ALL
+SELECT min(ordered_date), bool_or(persons.is_internal) FROM core.fct_orders AS orders
+JOIN intermediate.int_identity__users AS identities USING (user_id)
+JOIN core.dim_persons AS persons ON identities.person_id = persons.person_id
+WHERE orders.is_purchase GROUP BY identities.person_id
+UNION ALL
+SELECT first_paid_date, is_internal FROM core.dim_customers WHERE customer_kind = 'account'"""
 # The state of each subscription on each as-of date, of what had happened and had arrived by then.
 _SUBSCRIBED = """
 SELECT as_of_date AS day, false AS is_excluded FROM (
@@ -72,11 +84,15 @@ _PAYING = "state.status IN ('active', 'past_due') AND state.mrr > 0"
 
 @dataclass(frozen=True)
 class Input:
-    """What a mart is made of. sql: one row (day, is_excluded) per fact. facts: their name. absent: why there may be none."""
+    """What a mart is made of. sql: one row (day, is_excluded) per fact. facts: their name. absent: why there may be none.
+
+    newest: the same of those facts alone that show in the mart on their own day, where that is not all of them.
+    """
 
     sql: str
     facts: str
     absent: str
+    newest: str = ""
 
 
 INPUTS = {
@@ -93,6 +109,7 @@ INPUTS = {
         f" UNION ALL SELECT day, is_excluded FROM ({_PAYMENTS}) WHERE account_id IS NOT NULL",
         "events, signups, purchases and payments",
         "nobody was seen, signed up, bought or paid",
+        newest=_NEWCOMERS,
     ),
     "customers": Input(
         f"SELECT * FROM ({_PURCHASES}) UNION ALL SELECT day, is_excluded FROM ({_PAYMENTS})",
@@ -134,9 +151,12 @@ class Facts:
 
 def count(connection: duckdb.DuckDBPyConnection, name: str) -> Facts:
     """Count the facts of an input in the build file."""
-    [(usable, excluded, newest)] = connection.execute(
-        f"SELECT count(*) FILTER (NOT is_excluded), count(*) FILTER (is_excluded),"
-        f" count(*) FILTER (NOT is_excluded AND day = {_THROUGH}) FROM ({INPUTS[name].sql}) WHERE day <= {_THROUGH}"
+    counted = INPUTS[name]
+    [(usable, excluded)] = connection.execute(
+        f"SELECT count(*) FILTER (NOT is_excluded), count(*) FILTER (is_excluded) FROM ({counted.sql}) WHERE day <= {_THROUGH}"
+    ).fetchall()
+    [(newest,)] = connection.execute(
+        f"SELECT count(*) FROM ({counted.newest or counted.sql}) WHERE day = {_THROUGH} AND NOT is_excluded"
     ).fetchall()
     return Facts(usable, excluded, newest)
 
@@ -150,8 +170,11 @@ def absence(connection: duckdb.DuckDBPyConnection, name: str, facts: Facts, *, r
         return None
     if facts.excluded:
         return f"all {facts.excluded:,} {INPUTS[name].facts} are of bots or internal users"
-    if name in ("entrances", "stops"):
-        return _no_funnel(connection, name)
+    if name == "stops" and connection.execute("SELECT count(*) FROM marts.mart_funnel__entry").fetchall() == [(0,)]:
+        # Nobody stops where nobody enters, which that mart alone does not prove.
+        return absence(connection, "entrances", count(connection, "entrances"), rows_before=rows_before)
+    if name == "entrances":
+        return unmapped(connection) or INPUTS[name].absent
     return INPUTS[name].absent
 
 
@@ -172,12 +195,6 @@ def unmapped(connection: duckdb.DuckDBPyConnection) -> str:
     listed = ", ".join(steps[:4]) + (", …" if len(steps) > 4 else "")
     frequent = ", ".join(f"'{landed}' ({n:,})" for landed, _, n in names[:3]) + (", …" if len(names) > 3 else "")
     return f"no event is called {listed}: map your names in [event_names]; the most frequent unmapped names are {frequent}"
-
-
-def _no_funnel(connection: duckdb.DuckDBPyConnection, name: str) -> str:
-    if name == "stops" and connection.execute("SELECT count(*) FROM marts.mart_funnel__entry").fetchall() != [(0,)]:
-        return INPUTS[name].absent
-    return unmapped(connection) or INPUTS["entrances"].absent
 
 
 def late_sources(connection: duckdb.DuckDBPyConnection, share: float) -> dict[str, tuple[date, date]]:
