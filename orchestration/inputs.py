@@ -59,18 +59,22 @@ SELECT {_THROUGH} AS day, false AS is_excluded FROM (
   SELECT max(person_count) - arg_max(person_count, step_number) AS stopped FROM marts.mart_funnel__entry
   WHERE entry_grain = 'week' AND dimension = 'all' GROUP BY funnel, entry_start
 ), range(stopped::BIGINT)"""
-# A cohort table shows persons on their first day; an old one's return may lie beyond the periods that it has.
-_NEWCOMERS = """
-SELECT first_seen_date AS day, is_internal AS is_excluded FROM core.dim_persons WHERE first_seen_date IS NOT NULL
+# Whether who signed up came back is told by events, whether an account still pays by subscriptions: whoever came before the month
+# of the first of them is in no cohort.
+_JOINED = f"""
+SELECT day, is_excluded FROM ({_SIGNUPS}) WHERE day >= (SELECT date_trunc('month', min(event_date)) FROM core.fct_events)
 UNION ALL
-SELECT signed_up_date, is_internal FROM core.dim_persons WHERE signed_up_date IS NOT NULL
+SELECT min(day) AS first_day, bool_or(is_excluded) FROM ({_PAYMENTS}) WHERE account_id IS NOT NULL GROUP BY account_id
+HAVING first_day >= (SELECT date_trunc('month', min(changed_date)) FROM staging.stg_subscriptions)"""
+# A cohort table shows persons on their first day; an old one's return may lie beyond the periods that it has.
+_NEWCOMERS = f"""
+SELECT first_seen_date AS day, is_internal AS is_excluded FROM core.dim_persons WHERE first_seen_date IS NOT NULL
 UNION ALL
 SELECT min(ordered_date), bool_or(persons.is_internal) FROM core.fct_orders AS orders
 JOIN intermediate.int_identity__users AS identities USING (user_id)
 JOIN core.dim_persons AS persons ON identities.person_id = persons.person_id
 WHERE orders.is_purchase GROUP BY identities.person_id
-UNION ALL
-SELECT first_paid_date, is_internal FROM core.dim_customers WHERE customer_kind = 'account'"""
+UNION ALL {_JOINED}"""
 # The state of each subscription on each as-of date, of what had happened and had arrived by then.
 _SUBSCRIBED = """
 SELECT as_of_date AS day, false AS is_excluded FROM (
@@ -105,10 +109,9 @@ INPUTS = {
     "entrances": Input(_ENTRANCES, "first steps of a funnel", "nobody has entered a funnel"),
     "stops": Input(_STOPS, "persons who stopped in a funnel", "everybody who entered a funnel got through it"),
     "persons": Input(
-        f"SELECT * FROM ({_EVENTS}) UNION ALL SELECT * FROM ({_SIGNUPS}) UNION ALL SELECT * FROM ({_PURCHASES})"
-        f" UNION ALL SELECT day, is_excluded FROM ({_PAYMENTS}) WHERE account_id IS NOT NULL",
-        "events, signups, purchases and payments",
-        "nobody was seen, signed up, bought or paid",
+        f"SELECT * FROM ({_EVENTS}) UNION ALL SELECT * FROM ({_PURCHASES}) UNION ALL {_JOINED}",
+        "events, purchases, and signups and paying accounts that can be followed",
+        "nobody was seen or bought anything, and signups without events and payments without subscriptions cannot be followed",
         newest=_NEWCOMERS,
     ),
     "customers": Input(

@@ -26,7 +26,7 @@ LEFT_OUT = {
     "only_events": [set()] * 2,
     "only_orders": [set()] * 2,
     "only_subscriptions": [set()] * 2,
-    "only_payments": [{"mart_ltv__customer"}] * 2,
+    "only_payments": [{"mart_ltv__customer", "mart_retention__cohort"}] * 2,
     "subscriptions_and_payments": [{"mart_ltv__customer"}] * 2,
     "everything_but_events": [set()] * 2,
     "everybody_gets_through": [{"mart_funnel_exits__weekly"}] * 2 + [set()],
