@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: install nightly test ui lint docs bench nights lock
+.PHONY: install nightly test test-long ui lint docs bench nights lock
 
 install: $(STAMP)
 
@@ -30,6 +30,10 @@ nightly: $(STAMP)
 # In the order of tests/conftest.py: by itself xdist begins with the files that have the most tests, and the longest have few.
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# What takes minutes and shows little that `make test` does not: tiny companies of every shape, two nights each.
+test-long: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
 
 ui: $(STAMP)
 	$(BIN)/northstar ui

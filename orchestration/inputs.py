@@ -59,6 +59,22 @@ SELECT {_THROUGH} AS day, false AS is_excluded FROM (
   SELECT max(person_count) - arg_max(person_count, step_number) AS stopped FROM marts.mart_funnel__entry
   WHERE entry_grain = 'week' AND dimension = 'all' GROUP BY funnel, entry_start
 ), range(stopped::BIGINT)"""
+# Whether who signed up came back is told by events, whether an account still pays by subscriptions: whoever came before the month
+# of the first of them is in no cohort.
+_JOINED = f"""
+SELECT day, is_excluded FROM ({_SIGNUPS}) WHERE day >= (SELECT date_trunc('month', min(event_date)) FROM core.fct_events)
+UNION ALL
+SELECT min(day) AS first_day, bool_or(is_excluded) FROM ({_PAYMENTS}) WHERE account_id IS NOT NULL GROUP BY account_id
+HAVING first_day >= (SELECT date_trunc('month', min(changed_date)) FROM staging.stg_subscriptions)"""
+# A cohort table shows persons on their first day; an old one's return may lie beyond the periods that it has.
+_NEWCOMERS = f"""
+SELECT first_seen_date AS day, is_internal AS is_excluded FROM core.dim_persons WHERE first_seen_date IS NOT NULL
+UNION ALL
+SELECT min(ordered_date), bool_or(persons.is_internal) FROM core.fct_orders AS orders
+JOIN intermediate.int_identity__users AS identities USING (user_id)
+JOIN core.dim_persons AS persons ON identities.person_id = persons.person_id
+WHERE orders.is_purchase GROUP BY identities.person_id
+UNION ALL {_JOINED}"""
 # The state of each subscription on each as-of date, of what had happened and had arrived by then.
 _SUBSCRIBED = """
 SELECT as_of_date AS day, false AS is_excluded FROM (
@@ -72,11 +88,15 @@ _PAYING = "state.status IN ('active', 'past_due') AND state.mrr > 0"
 
 @dataclass(frozen=True)
 class Input:
-    """What a mart is made of. sql: one row (day, is_excluded) per fact. facts: their name. absent: why there may be none."""
+    """What a mart is made of. sql: one row (day, is_excluded) per fact. facts: their name. absent: why there may be none.
+
+    newest: the same of those facts alone that show in the mart on their own day, where that is not all of them.
+    """
 
     sql: str
     facts: str
     absent: str
+    newest: str = ""
 
 
 INPUTS = {
@@ -89,10 +109,10 @@ INPUTS = {
     "entrances": Input(_ENTRANCES, "first steps of a funnel", "nobody has entered a funnel"),
     "stops": Input(_STOPS, "persons who stopped in a funnel", "everybody who entered a funnel got through it"),
     "persons": Input(
-        f"SELECT * FROM ({_EVENTS}) UNION ALL SELECT * FROM ({_SIGNUPS}) UNION ALL SELECT * FROM ({_PURCHASES})"
-        f" UNION ALL SELECT day, is_excluded FROM ({_PAYMENTS}) WHERE account_id IS NOT NULL",
-        "events, signups, purchases and payments",
-        "nobody was seen, signed up, bought or paid",
+        f"SELECT * FROM ({_EVENTS}) UNION ALL SELECT * FROM ({_PURCHASES}) UNION ALL {_JOINED}",
+        "events, purchases, and signups and paying accounts that can be followed",
+        "nobody was seen or bought anything, and signups without events and payments without subscriptions cannot be followed",
+        newest=_NEWCOMERS,
     ),
     "customers": Input(
         f"SELECT * FROM ({_PURCHASES}) UNION ALL SELECT day, is_excluded FROM ({_PAYMENTS})",
@@ -134,9 +154,12 @@ class Facts:
 
 def count(connection: duckdb.DuckDBPyConnection, name: str) -> Facts:
     """Count the facts of an input in the build file."""
-    [(usable, excluded, newest)] = connection.execute(
-        f"SELECT count(*) FILTER (NOT is_excluded), count(*) FILTER (is_excluded),"
-        f" count(*) FILTER (NOT is_excluded AND day = {_THROUGH}) FROM ({INPUTS[name].sql}) WHERE day <= {_THROUGH}"
+    counted = INPUTS[name]
+    [(usable, excluded)] = connection.execute(
+        f"SELECT count(*) FILTER (NOT is_excluded), count(*) FILTER (is_excluded) FROM ({counted.sql}) WHERE day <= {_THROUGH}"
+    ).fetchall()
+    [(newest,)] = connection.execute(
+        f"SELECT count(*) FROM ({counted.newest or counted.sql}) WHERE day = {_THROUGH} AND NOT is_excluded"
     ).fetchall()
     return Facts(usable, excluded, newest)
 
@@ -150,8 +173,11 @@ def absence(connection: duckdb.DuckDBPyConnection, name: str, facts: Facts, *, r
         return None
     if facts.excluded:
         return f"all {facts.excluded:,} {INPUTS[name].facts} are of bots or internal users"
-    if name in ("entrances", "stops"):
-        return _no_funnel(connection, name)
+    if name == "stops" and connection.execute("SELECT count(*) FROM marts.mart_funnel__entry").fetchall() == [(0,)]:
+        # Nobody stops where nobody enters, which that mart alone does not prove.
+        return absence(connection, "entrances", count(connection, "entrances"), rows_before=rows_before)
+    if name == "entrances":
+        return unmapped(connection) or INPUTS[name].absent
     return INPUTS[name].absent
 
 
@@ -172,12 +198,6 @@ def unmapped(connection: duckdb.DuckDBPyConnection) -> str:
     listed = ", ".join(steps[:4]) + (", …" if len(steps) > 4 else "")
     frequent = ", ".join(f"'{landed}' ({n:,})" for landed, _, n in names[:3]) + (", …" if len(names) > 3 else "")
     return f"no event is called {listed}: map your names in [event_names]; the most frequent unmapped names are {frequent}"
-
-
-def _no_funnel(connection: duckdb.DuckDBPyConnection, name: str) -> str:
-    if name == "stops" and connection.execute("SELECT count(*) FROM marts.mart_funnel__entry").fetchall() != [(0,)]:
-        return INPUTS[name].absent
-    return unmapped(connection) or INPUTS["entrances"].absent
 
 
 def late_sources(connection: duckdb.DuckDBPyConnection, share: float) -> dict[str, tuple[date, date]]:

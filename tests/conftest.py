@@ -32,6 +32,7 @@ POSTGRES = _postgres()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_data: needs the real data of NORTHSTAR_TEST_DATA (default ../shared/data)")
+    config.addinivalue_line("markers", "long: takes minutes; runs with `make test-long`, or with -m long")
     config.addinivalue_line("markers", "postgres: needs the programs of a PostgreSQL server, initdb and pg_ctl")
 
 
@@ -41,6 +42,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Files with whole nights take minutes each: begun last, one of them would run on while the other worker has nothing left to do.
     """
     items.sort(key=lambda item: PROJECT / "tests" / "integration" not in item.path.parents)
+    long = [item for item in items if item.get_closest_marker("long")]
+    if long and "long" not in config.getoption("markexpr"):
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+        config.stash.setdefault(_DESELECTED, []).append(f"{len(long)} tests deselected: they take minutes (make test-long)")
     for marker, is_there, missing, remedy in (
         ("real_data", REAL_DATA.is_dir(), f"{REAL_DATA} does not exist", "set NORTHSTAR_TEST_DATA"),
         ("postgres", POSTGRES is not None, "PostgreSQL is not installed", "apt-get install postgresql"),

@@ -18,8 +18,9 @@ from expectations.checks import Check, Context, Expectation, Query
 from expectations.registry import SUITES
 from expectations.suites import retention, revenue
 from orchestration.filters import COLUMNS as FILTER_COLUMNS
+from orchestration.inputs import INPUTS
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
-from orchestration.mart_models import marts, pseudonyms
+from orchestration.mart_models import filled_by, marts, pseudonyms
 from orchestration.pseudonyms import PUBLISHED
 
 # Mart → module of tests/oracles that computes it another way.
@@ -87,6 +88,14 @@ def every_mart_has_an_owner(manifest: Manifest) -> list[str]:
         f"{name} has no meta.owner with an address"
         for name, node in marts(manifest).items()
         if not re.fullmatch(r"[^@\s]+@[^@\s]+", node["config"]["meta"].get("owner", ""))
+    ]
+
+
+def every_mart_that_may_be_empty_names_a_known_input(manifest: Manifest) -> list[str]:
+    return [
+        f"{mart} is filled by {name}, which is no input"
+        for mart, name in filled_by(marts(manifest)).items()
+        if name not in INPUTS
     ]
 
 
@@ -264,6 +273,7 @@ LAWS = [
     every_mart_states_its_grain,
     every_mart_tests_its_grain,
     every_mart_has_an_owner,
+    every_mart_that_may_be_empty_names_a_known_input,
     every_mart_requires_sources_that_it_reads,
     every_mart_says_which_figures_can_be_restated,
     every_mart_has_a_contract,
@@ -337,6 +347,7 @@ FAULTS = [
     (every_mart_tests_its_grain, _MART, _meta(grain=["funnel"]), "no unique_key test of mart_funnel__entry"),
     (every_mart_has_an_owner, _MART, _set("config", "meta", to={}), "no meta.owner"),
     (every_mart_has_an_owner, _MART, _meta(owner="the team"), "no meta.owner with an address"),
+    (every_mart_that_may_be_empty_names_a_known_input, _MART, _meta(filled_by="visits"), "visits, which is no input"),
     (every_mart_requires_sources_that_it_reads, _MART, _meta(requires=[]), "has no meta.requires"),
     (every_mart_requires_sources_that_it_reads, _MART, _meta(requires=["ordres"]), "ordres, which is no source"),
     (every_mart_requires_sources_that_it_reads, _MART, _meta(requires=["exposures"]), "exposures, which nothing above it reads"),

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from expectations import gate, page, registry
-from expectations.checks import Before, Context, Expectation, Query, Waiver
+from expectations.checks import Before, Context, Expectation, Late, Query, Waiver
 from expectations.corruptions import corruptions
 from expectations.gate import CandidateError, CheckResult, GateReport, MartReport, validate
 from expectations.suites import customer, engagement, funnel, metrics, quality, releases, retention, revenue
@@ -427,6 +427,72 @@ def test_a_mart_that_stays_as_it_was_refuses_or_warns(corrupt, later, monkeypatc
     check = one(validate(corrupt(mart), [mart], dataclasses.replace(later, unchanged=frozenset({mart}))), f"{mart}.rows.renewed")
     named = (mart, "yesterday") in {(corruption.mart, corruption.kind) for corruption in corruptions()}
     assert (check.status, check.severity) == ("failed", "critical" if named else "warning")
+
+
+def test_a_mart_without_a_fact_of_the_newest_day_may_stay_as_it_was(corrupt, later, monkeypatch) -> None:
+    only(monkeypatch, RETENTION, "rows.renewed")
+    still = dataclasses.replace(later, unchanged=frozenset({RETENTION}), idle=frozenset({RETENTION}))
+    report = validate(corrupt(RETENTION), [RETENTION], still)
+    check = one(report, f"{RETENTION}.rows.renewed")
+    assert (check.status, check.severity, report.passed) == ("failed", "warning", True)
+
+
+def test_health_need_not_reach_a_day_on_which_nobody_pays(corrupt, context, monkeypatch) -> None:
+    only(monkeypatch, HEALTH, "as_of_date.current")
+    path = corrupt(HEALTH, before=f"DELETE FROM {HEALTH} WHERE as_of_date = (SELECT max(as_of_date) FROM {HEALTH})")
+    assert not validate(path, [HEALTH], context).passed
+    assert validate(path, [HEALTH], dataclasses.replace(context, idle=frozenset({HEALTH}))).passed
+
+
+def test_an_empty_mart_is_refused_with_the_facts_that_it_lacks(corrupt, context, monkeypatch) -> None:
+    only(monkeypatch, HEALTH, "row_count")
+    awaited = dataclasses.replace(context, awaited={HEALTH: "12 paying or trialing subscriptions"})
+    report = validate(corrupt(HEALTH, before=f"DELETE FROM {HEALTH}"), [HEALTH], awaited)
+    assert not report.passed
+    explanation = one(report, f"{HEALTH}.row_count").explanation
+    assert "It is empty, although there are 12 paying or trialing subscriptions." in explanation
+
+
+@pytest.mark.parametrize(("day_late", "passes"), [(True, True), (False, False)])
+def test_a_newest_day_that_has_not_been_exported_yet_is_a_warning_with_the_remedy(
+    tmp_path, context, monkeypatch, day_late, passes
+) -> None:
+    name = "active_count.plausible_on_newest_day"
+    only(monkeypatch, ENGAGEMENT, name)
+    path = tmp_path / "marts.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            f"CREATE TABLE {ENGAGEMENT} AS SELECT ?::DATE - (7 * week)::INTEGER AS date, 'all' AS dimension, 500 AS active_count"
+            " FROM range(1, 9) AS weeks(week)",
+            [THROUGH],
+        )
+    late = {"events": Late(THROUGH - timedelta(days=1), THROUGH)} if day_late else {"orders": Late(THROUGH, THROUGH)}
+    report = validate(path, [ENGAGEMENT], dataclasses.replace(context, late=late))
+    check = one(report, f"{ENGAGEMENT}.{name}")
+    assert (check.status, check.severity) == ("failed", "warning" if passes else "critical")
+    # The publication of this file is not there: of the checks of marts alone.
+    assert all(not mart.passed for mart in report.marts if mart.mart == "_publication")
+    assert ("If exports arrive a day late" in check.explanation) is passes
+
+
+def test_only_cohorts_of_the_late_source_are_excused(tmp_path, context, monkeypatch) -> None:
+    names = [f"cohort_count.{name}_on_newest_day" for name in ("plausible", "late")]
+    only(monkeypatch, RETENTION, *names)
+    path = tmp_path / "marts.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            f"""CREATE TABLE {RETENTION} AS SELECT ?::DATE - (7 * week)::INTEGER AS cohort_start, cohort_event,
+            'exact' AS rule, 'day' AS cohort_grain, 0 AS period_index, 'all' AS dimension, 500 AS cohort_count
+            FROM range(1, 9) AS weeks(week), (VALUES ('first_seen'), ('first_order')) AS events(cohort_event)""",
+            [THROUGH],
+        )
+    late = {"events": Late(THROUGH - timedelta(days=1), THROUGH)}
+    report = validate(path, [RETENTION], dataclasses.replace(context, late=late))
+    found = {check.name: (check.status, check.severity, check.observed) for check in report.checks if check.mart == RETENTION}
+    assert found == {
+        names[0]: ("failed", "critical", "first_order 0"),
+        names[1]: ("failed", "warning", "first_seen 0"),
+    }
 
 
 def test_a_column_that_is_null_more_often_than_before_is_told_of(corrupt, later, monkeypatch) -> None:

@@ -1,0 +1,161 @@
+"""Nights of tiny and one-sided companies: what their sound data cannot fill is left out with a reason, never refused."""
+
+import os
+import shutil
+from contextlib import chdir
+from unittest.mock import patch
+
+import duckdb
+import pytest
+
+from orchestration import inputs
+from orchestration.night import Night
+from orchestration.settings import load
+from tests.conftest import environment_of
+from tests.integration.conftest import copy_home
+from tests.integration.shapes import FUNNEL, SHAPES
+from tests.integration.tiny import FIRST, Company, event, order, payment, subscription, user
+
+FUNNEL_MARTS = {"mart_funnel__entry", "mart_funnel_exits__weekly"}
+
+# Marts whose sources have landed and that have no row all the same, after each night of a shape.
+LEFT_OUT = {
+    "without_a_shop": [{*FUNNEL_MARTS, "mart_ltv__customer"}] * 2,
+    "everybody_churned": [set()] * 2,
+    "one_day_late": [set()] * 2,
+    "only_events": [set()] * 2,
+    "only_orders": [set()] * 2,
+    "only_subscriptions": [set()] * 2,
+    "only_payments": [{"mart_ltv__customer", "mart_retention__cohort"}] * 2,
+    "subscriptions_and_payments": [{"mart_ltv__customer"}] * 2,
+    "everything_but_events": [set()] * 2,
+    "everybody_gets_through": [{"mart_funnel_exits__weekly"}] * 2 + [set()],
+    "every_customer_internal": [
+        {*FUNNEL_MARTS, "mart_engagement__daily", "mart_retention__cohort", "mart_ltv__cohort", "mart_ltv__customer"}
+    ]
+    * 2
+    + [set()],
+    "churned_at_once": [{"mart_health__account"}] * 2,
+    "single_day": [set()] * 2,
+    "one_person": [set()] * 2,
+    "unmapped_names": [FUNNEL_MARTS] * 2,
+    "paying_without_subscriptions": [set()] * 2,
+}
+# These run in every test run, the others with `make test-long`.
+USUAL = ("without_a_shop", "everybody_churned")
+
+
+def _empty(manifest: dict) -> set[str]:
+    return {
+        mart
+        for mart, reason in manifest["left_out"].items()
+        if not reason.endswith("has landed") and mart != "mart_churn__account"
+    }
+
+
+def test_every_shape_says_what_is_left_out() -> None:
+    assert LEFT_OUT.keys() == SHAPES.keys()
+
+
+@pytest.mark.parametrize("shape", [name if name in USUAL else pytest.param(name, marks=pytest.mark.long) for name in SHAPES])
+def test_every_night_of_a_sound_company_is_published(prepared, tmp_path, shape) -> None:
+    company = Company(copy_home(prepared, tmp_path / "home"))
+    found = []
+    for land in SHAPES[shape]:
+        land(company)
+        manifest = company.night()
+        found.append(_empty(manifest))
+        tables = company.ask("select table_name from duckdb_tables() where database_name = 'marts'")
+        assert {name for (name,) in tables} == {*manifest["marts"], "_publication"}
+        # A mart that goes with a reason is no change that a reader has to be told of.
+        assert not [change for change in manifest["schema_changes"] if change["kind"] == "removed"]
+    assert found == LEFT_OUT[shape]
+
+
+@pytest.fixture(scope="module")
+def whole(prepared, tmp_path_factory) -> Company:
+    """A tiny company of all kinds of facts, after its first night."""
+    company = Company(copy_home(prepared, tmp_path_factory.mktemp("whole") / "home"))
+    company.land("users", FIRST, [user(FIRST, i) for i in range(4)])
+    company.land("subscriptions", FIRST, [subscription(FIRST, i) for i in range(3)])
+    company.land("payments", FIRST, [payment(FIRST, i) for i in range(3)])
+    company.land("orders", FIRST, [order(FIRST, i) for i in range(3)])
+    spend = {"spend_date": str(FIRST), "utm_source": "google", "utm_medium": "cpc", "cost": 10, "currency": "USD"}
+    company.land("ad_spend", FIRST, [spend])
+    company.land("events", FIRST, [event(FIRST, i, name) for i in range(4) for name in FUNNEL[: i + 1]])
+    company.night()
+    return company
+
+
+def _told(company: Company) -> tuple[dict[str, str], dict[str, str]]:
+    """What a night on this build file would leave out, and what it would tell of empty marts that it keeps."""
+    with patch.dict(os.environ, environment_of(company.home), clear=True), chdir(company.home):
+        night = Night(load())
+        return night.left_out, night._awaited()
+
+
+def test_a_mart_that_a_defect_emptied_is_kept_for_the_gate_to_refuse(whole, tmp_path) -> None:
+    """Each mart by itself, while the facts that it is made of are there."""
+    filled = set(whole.manifest["marts"]) - {"mart_restatements__release"}
+    home = tmp_path / "home"
+    shutil.copytree(whole.home, home, symlinks=True)
+    broken = Company(home)
+    for mart in sorted(filled):
+        with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
+            connection.execute(f"create or replace temp table kept as from marts.{mart}")
+            connection.execute(f"create or replace table marts.{mart} as from marts.{mart} limit 0")
+        left_out, awaited = _told(broken)
+        assert mart not in left_out
+        assert mart in awaited or mart in {
+            "mart_mrr__month",
+            "mart_metric_tree__current",
+            "mart_funnel_opportunities__current",
+        }, mart
+        shutil.copy(whole.home / "warehouse.duckdb", home / "warehouse.duckdb")
+    assert filled >= {*FUNNEL_MARTS, "mart_ltv__customer", "mart_ltv_cac__channel_month", "mart_health__account"}
+
+
+def test_every_input_is_counted_up_to_the_last_complete_day(whole) -> None:
+    with duckdb.connect(str(whole.home / "warehouse.duckdb")) as connection:
+        counted = {name: inputs.count(connection, name) for name in inputs.INPUTS}
+        assert {name: facts.usable for name, facts in counted.items()} == {
+            "events": 10,
+            "arrivals": 6,
+            "entrances": 4,
+            "stops": 3,
+            "persons": 10 + 4 + 3 + 3,
+            "customers": 6,
+            "shoppers": 3,
+            "advertising": 1 + 4 + 6,
+            "subscribers": 3,
+            "payers": 3,
+        }
+        assert all(facts.newest for facts in counted.values())
+        connection.execute("update control.run set data_through = data_through - 1")
+        assert {name for name in inputs.INPUTS if inputs.count(connection, name).usable} <= {"stops", "subscribers"}
+        connection.execute("update control.run set data_through = data_through + 1")
+
+
+def test_facts_of_internal_users_excuse_a_mart_unless_it_had_many_rows(whole) -> None:
+    internal = inputs.Facts(usable=0, excluded=4, newest=0)
+    with duckdb.connect(str(whole.home / "warehouse.duckdb"), read_only=True) as connection:
+        said = "all 4 purchases by persons are of bots or internal users"
+        assert inputs.absence(connection, "shoppers", internal, rows_before=0) == said
+        assert inputs.absence(connection, "shoppers", internal, rows_before=1_001) is None
+        assert inputs.absence(connection, "shoppers", inputs.Facts(1, 4, 0), rows_before=0) is None
+        assert inputs.absence(connection, "shoppers", inputs.Facts(0, 0, 0), rows_before=9_999).startswith("no person has bought")
+
+
+def test_names_that_no_funnel_knows_are_told_with_the_way_out() -> None:
+    with duckdb.connect() as connection:
+        connection.execute("create schema core; create schema intermediate")
+        connection.execute("create table intermediate.int_funnel__steps as select 1 as step_number, 'cart_added' as event")
+        connection.execute("create table core.fct_events (landed_event varchar, event varchar)")
+        assert inputs.unmapped(connection) == ""
+        connection.execute("insert into core.fct_events select 'report_opened', 'report_opened' from range(800)")
+        assert inputs.unmapped(connection) == (
+            "no event is called cart_added: map your names in [event_names]; the most frequent unmapped names are"
+            " 'report_opened' (800)"
+        )
+        connection.execute("insert into core.fct_events values ('In den Korb', 'cart_added')")
+        assert inputs.unmapped(connection) == ""
