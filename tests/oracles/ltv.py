@@ -102,7 +102,8 @@ def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[
         paid, refunded, cost = (
             rates.convert(order.get(column), order["currency"], day) for column in ("amount", "refunded_amount", "cost")
         )
-        assert paid is not None
+        if paid is None:
+            continue
         revenue = paid - (refunded or Decimal(0))
         if not is_purchase:
             # Given back wholly, whether or not it says so; a return that stands alone takes away.

@@ -4,34 +4,27 @@ with orders as (
   from {{ ref("stg_orders") }} as orders
   cross join {{ source("control", "run") }} as run
   where orders.ordered_date <= run.data_through
-),
-
-converted as (
-  select
-    orders.order_id,
-    orders.user_id,
-    orders.ordered_at,
-    orders.ordered_date,
-    coalesce(orders.refunded_date, orders.ordered_date) as refunded_date,
-    orders.currency as landed_currency,
-    orders.amount as landed_amount,
-    {{ in_reporting_currency("orders.amount", "orders.currency") }} as amount,
-    {{ in_reporting_currency("coalesce(orders.discount, 0)", "orders.currency") }} as discount,
-    {{ in_reporting_currency("coalesce(orders.refunded_amount, 0)", "orders.currency") }} as refunded_amount,
-    {{ in_reporting_currency("orders.cost", "orders.currency") }} as cost,
-    orders.items,
-    orders.category,
-    orders.store_id,
-    orders.fulfilment,
-    orders.status,
-    coalesce(lower(orders.status), '') not in ('canceled', 'cancelled', 'returned', 'failed') as is_purchase,
-    orders.arrived_date,
-    orders.landed_date
-  from orders
-  {{ fx_joins("orders.currency", "orders.ordered_date") }}
 )
 
--- Without a rate an amount is unknown, and the fact left out: `int_quality__unconverted` counts it.
-select *
-from converted
-where amount is not null
+select
+  orders.order_id,
+  orders.user_id,
+  orders.ordered_at,
+  orders.ordered_date,
+  coalesce(orders.refunded_date, orders.ordered_date) as refunded_date,
+  orders.currency as landed_currency,
+  orders.amount as landed_amount,
+  {{ in_reporting_currency("orders.amount", "orders.currency") }} as amount,
+  {{ in_reporting_currency("coalesce(orders.discount, 0)", "orders.currency") }} as discount,
+  {{ in_reporting_currency("coalesce(orders.refunded_amount, 0)", "orders.currency") }} as refunded_amount,
+  {{ in_reporting_currency("orders.cost", "orders.currency") }} as cost,
+  orders.items,
+  orders.category,
+  orders.store_id,
+  orders.fulfilment,
+  orders.status,
+  coalesce(lower(orders.status), '') not in ('canceled', 'cancelled', 'returned', 'failed') as is_purchase,
+  orders.arrived_date,
+  orders.landed_date
+from orders
+{{ fx_joins("orders.currency", "orders.ordered_date") }}

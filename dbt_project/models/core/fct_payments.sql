@@ -11,30 +11,23 @@ originals as (
   select payment_id, account_id, user_id, kind, paid_date
   from payments
   where status = 'succeeded'
-),
-
-converted as (
-  select
-    payments.payment_id,
-    case when payments.account_id is null and payments.user_id is null then originals.account_id else payments.account_id end as account_id,
-    case when payments.account_id is null and payments.user_id is null then originals.user_id else payments.user_id end as user_id,
-    payments.paid_at,
-    payments.paid_date,
-    coalesce(originals.paid_date, payments.paid_date) as original_paid_date,
-    coalesce(payments.kind, originals.kind, 'subscription') as kind,
-    payments.currency as landed_currency,
-    payments.amount as landed_amount,
-    {{ in_reporting_currency("payments.amount", "payments.currency") }} as amount,
-    payments.status,
-    payments.refund_of,
-    payments.arrived_date,
-    payments.landed_date
-  from payments
-  left join originals on payments.status = 'refunded' and payments.refund_of = originals.payment_id
-  {{ fx_joins("payments.currency", "payments.paid_date") }}
 )
 
--- Without a rate an amount is unknown, and the fact left out: `int_quality__unconverted` counts it.
-select *
-from converted
-where amount is not null
+select
+  payments.payment_id,
+  case when payments.account_id is null and payments.user_id is null then originals.account_id else payments.account_id end as account_id,
+  case when payments.account_id is null and payments.user_id is null then originals.user_id else payments.user_id end as user_id,
+  payments.paid_at,
+  payments.paid_date,
+  coalesce(originals.paid_date, payments.paid_date) as original_paid_date,
+  coalesce(payments.kind, originals.kind, 'subscription') as kind,
+  payments.currency as landed_currency,
+  payments.amount as landed_amount,
+  {{ in_reporting_currency("payments.amount", "payments.currency") }} as amount,
+  payments.status,
+  payments.refund_of,
+  payments.arrived_date,
+  payments.landed_date
+from payments
+left join originals on payments.status = 'refunded' and payments.refund_of = originals.payment_id
+{{ fx_joins("payments.currency", "payments.paid_date") }}

@@ -41,7 +41,7 @@ purchases as (
   from {{ ref("fct_orders") }} as orders
   inner join {{ ref("int_identity__users") }} as identities on orders.user_id = identities.user_id
   inner join {{ ref("dim_persons") }} as persons on identities.person_id = persons.person_id
-  where orders.is_purchase and not persons.is_internal
+  where orders.is_purchase and orders.amount is not null and not persons.is_internal
 )
 
 select 'mapu' as metric, month as measured_date, channel, country, is_core_user as numerator, null as denominator

@@ -6,6 +6,8 @@ with net_orders as (
     -- What was canceled earned nothing, whether or not the refund is written down; a return gives back what an order before it paid.
     case when is_purchase then amount - refunded_amount else least(amount - refunded_amount, 0) end as revenue
   from {{ ref("fct_orders") }}
+  -- What has no exchange rate has no amount: `int_quality__unconverted` counts it.
+  where amount is not null
 ),
 
 -- Money given back on a later day moves on that day; what it belongs to stays the order.
@@ -56,6 +58,7 @@ payments as (
   left join {{ ref("stg_users") }} as users on payments.user_id = users.user_id
   left join {{ ref("int_identity__users") }} as identities on payments.user_id = identities.user_id
   where payments.status in ('succeeded', 'refunded') and payments.kind in ('subscription', 'service')
+    and payments.amount is not null
 )
 
 select
