@@ -379,7 +379,9 @@ BAD = [
     ("users", "is_internal", "yes", "is_internal: not a boolean"),
     ("ad_spend", "spend_date", "2024-03-05 00:00:01", "spend_date: not a date"),
     ("ad_spend", "spend_date", "2024-03-07", "spend_date: in the future of its arrival"),
-    ("fx_rates", "usd_rate", "-1", "usd_rate: below 0"),
+    ("fx_rates", "usd_rate", "-1", "usd_rate: not above 0"),
+    ("fx_rates", "usd_rate", "0", "usd_rate: not above 0"),
+    ("orders", "currency", "RMB", "currency: not in ISO 4217"),
     ("fx_rates", "usd_rate", "one", "usd_rate: not a number"),
 ]
 
