@@ -290,14 +290,23 @@ class Night:
         results = self._build("build", selection, exclusion=[transform.AFTER_SCORES])
         if not selection and not any(result.is_failure for result in results):
             self.warehouse.mark_folded()
-            self._announce_unconverted()
+            self._announce_built()
         return results
 
-    def _announce_unconverted(self) -> None:
-        """Name the amounts that have no exchange rate and are left out."""
+    def _announce_built(self) -> None:
+        """Name rows of the newest day that contradict others, and the amounts that have no exchange rate and are left out."""
         currency = self.settings.config.reporting_currency
         with self.warehouse.connect(read_only=True) as connection:
             rows = connection.execute("from intermediate.int_quality__unconverted order by all").fetchall()
+            differing = connection.execute(
+                "select source, arrived_date, conflict_count from intermediate.int_quality__repeats"
+                " where conflict_count > 0 and arrived_date = ? order by all",
+                [self._planned.data_through],
+            ).fetchall()
+        for source, day, count in differing:
+            _logger.info(
+                "%s: %s rows of %s differ from another row of their key, which counts instead", source, f"{count:,}", day
+            )
         for source, landed, first_day, count in rows:
             _logger.warning(
                 "%s: %s rows in %s are left out of every amount, the first of %s: there is no rate from %s to %s on or before"

@@ -102,6 +102,12 @@
   where state_number = latest_state_number
 {%- endmacro %}
 
+{#- Columns by which copies of one row may differ and yet say the same: when they were written and received, and where they landed. -#}
+{% macro columns_beside_content() %}
+  {{- return(["updated_at", "received_at", "event_date", "arrived_date", "landed_file", "landed_row", "landed_ns", "first_arrived_date",
+    "state_number", "repeat_number", "is_counted"]) -}}
+{% endmacro %}
+
 {#- Whether a row of `known_states` is what was known on a day. -#}
 {% macro is_known_on(states, day) -%}
   {{ states }}.arrived_date <= {{ day }} and {{ day }} < coalesce({{ states }}.known_until, {{ days_after(day, 1) }})
@@ -145,6 +151,7 @@ select
   currency,
   impressions,
   clicks,
+  extra,
   first_arrived_date,
   arrived_date,
   landed_file,

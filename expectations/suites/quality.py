@@ -31,6 +31,8 @@ DAILY_COLUMNS = {
     "accepted_count": "BIGINT",
     "quarantined_count": "BIGINT",
     "duplicate_count": "BIGINT",
+    "repeat_count": "BIGINT",
+    "conflict_count": "BIGINT",
     "late_count": "BIGINT",
     "bot_count": "BIGINT",
     "internal_count": "BIGINT",
@@ -41,8 +43,11 @@ DAILY_COLUMNS = {
     "arrival_delay_days_p95": "INTEGER",
 }
 DAILY_GRAIN = ("date", "source")
-_COUNTS = ("landed_count", "accepted_count", "quarantined_count", "duplicate_count", "late_count", "bot_count", "internal_count")
-_FILLED = ("date", "source", *_COUNTS[:4], "landing_difference", "fact_difference")
+_COUNTS = (
+    *("landed_count", "accepted_count", "quarantined_count", "duplicate_count", "repeat_count", "conflict_count"),
+    *("late_count", "bot_count", "internal_count"),
+)
+_FILLED = ("date", "source", *_COUNTS[:6], "landing_difference", "fact_difference")
 
 
 def daily(context: Context) -> list[Check]:
@@ -61,6 +66,12 @@ def daily(context: Context) -> list[Check]:
             "landed_count.accounted_for",
             "landed_count = accepted_count + quarantined_count + duplicate_count",
             "Every row that landed is a fact, a duplicate or in quarantine.",
+        ),
+        holds(
+            mart,
+            "duplicate_count.told_apart",
+            "duplicate_count = repeat_count + conflict_count",
+            "Every duplicate says the same as the row that stays, or something else.",
         ),
         holds(mart, "landing_difference.zero", "landing_difference = 0", "No row was lost between landed files and lake."),
         holds(mart, "fact_difference.zero", "fact_difference = 0", "No row was lost between lake and facts."),

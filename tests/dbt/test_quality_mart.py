@@ -185,3 +185,31 @@ def test_delays_are_those_of_rows(shanghai: DbtProject, delays: list[int], late:
     ]
     row = check(shanghai, {"surveys": rows})[DAY, "surveys"]
     assert (row["late_count"], row["arrival_delay_days_p50"], row["arrival_delay_days_p95"]) == (late, median, p95)
+
+
+def test_repeats_and_conflicts_are_told_apart(shanghai: DbtProject) -> None:
+    """Of each key one row stays; the others say the same, whenever they were written or received, or something else."""
+    seen_once = event(1, "x", NOON, user_id="u1")
+    changes = [{}, {"received_at": NOON + timedelta(hours=1)}, {"page": "/other"}, {"user_id": "u2"}]
+    first = [landed(seen_once | change, number, DAY) for number, change in enumerate(changes)]
+    order = {"order_id": "o1", "user_id": "u1", "ordered_at": NOON, "amount": 1, "currency": "USD"}
+    written = [
+        order | {"updated_at": NOON, "status": "paid"},
+        order | {"updated_at": NOON + timedelta(hours=1), "status": "returned"},
+        order | {"updated_at": NOON + timedelta(hours=2), "status": "returned"},
+    ]
+    spend = {"spend_date": NOON.date(), "utm_source": "google", "currency": "USD"}
+    costs = [spend | {"cost": cost} for cost in (1, 1, 2)]
+    expected = check(
+        shanghai,
+        {
+            "events": first,
+            "orders": [landed(row, number, DAY) for number, row in enumerate(written)],
+            "ad_spend": [landed(row, number, DAY) for number, row in enumerate(costs)],
+        },
+    )
+    counts = {
+        source: tuple(expected[DAY, source][f"{name}_count"] for name in ("duplicate", "repeat", "conflict"))
+        for source in ("events", "orders", "ad_spend")
+    }
+    assert counts == {"events": (3, 1, 2), "orders": (2, 1, 1), "ad_spend": (1, 1, 0)}

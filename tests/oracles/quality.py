@@ -29,6 +29,7 @@ KEYS = {
 }
 STATES = ("users", "accounts")
 IMMUTABLE = ("exposures", "fx_rates")
+BESIDE = ("updated_at", "received_at", "arrived_date", "landed_file", "landed_row")
 OF_USERS = ("users", "payments", "orders", "tickets", "surveys", "feedback", "wecom")
 HAPPENED = {
     "events": "occurred_at",
@@ -57,6 +58,7 @@ def quality_daily(
     humans = {row["event_id"] for row in without_bots(accepted("events", facts), reporting)}
     staying = {source: _by_day(accepted(source, facts)) for source in ("events", *KEYS)}
     landed = {source: _by_day(facts.get(source, ())) for source in ("events", *KEYS)}
+    conflicts = {source: _conflicts(source, facts) for source in ("events", *KEYS)}
 
     def is_internal(source: str, row: Row) -> bool:
         if source == "events":
@@ -75,6 +77,8 @@ def quality_daily(
             "accepted_count": len(kept),
             "quarantined_count": arrival.quarantined,
             "duplicate_count": len(here) - len(kept),
+            "repeat_count": len(here) - len(kept) - conflicts[source][day],
+            "conflict_count": conflicts[source][day],
             "late_count": None if source in ("users", "accounts") else sum(delay >= 2 for delay in delays),
             "bot_count": sum(row["event_id"] not in humans for row in kept) if source == "events" else None,
             "internal_count": sum(is_internal(source, row) for row in kept) if kept and source in ("events", *OF_USERS) else None,
@@ -95,6 +99,24 @@ def accepted(source: str, facts: Facts) -> list[Row]:
     if source == "ad_spend":
         return latest_spend(rows)
     return (first_landed if source in IMMUTABLE else latest_state)(rows, KEYS[source])
+
+
+def _conflicts(source: str, facts: Facts) -> Counter[date]:
+    """Rows by arrival day that do not stay and say something else than what stays of their key."""
+    key = KEYS.get(source, ("event_id",))
+
+    def said(row: Row) -> tuple[Any, ...]:
+        content = {name: value for name, value in row.items() if name not in BESIDE and value is not None}
+        return (*((row.get(name) or "") for name in key), *sorted(content.items(), key=str))
+
+    kept = accepted(source, facts)
+    staying, places = {said(row) for row in kept}, {_place(row) for row in kept}
+    rows = (row for row in facts.get(source, ()) if _place(row) not in places)
+    return Counter(row["arrived_date"] for row in rows if said(row) not in staying)
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    return row["arrived_date"], row["landed_file"], row["landed_row"]
 
 
 def _by_day(rows: Any) -> dict[date, list[Row]]:

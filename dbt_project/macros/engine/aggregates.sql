@@ -67,3 +67,9 @@
 {% macro duckdb__joined_texts(text, separator) -%}
   string_agg(distinct {{ text }}, {{ separator }} order by {{ text }})
 {%- endmacro %}
+
+{#- Hash of all columns of the query's relation but those named; rows that agree in them have the same. -#}
+{% macro content_hash(excluded) %}{{ return(adapter.dispatch("content_hash")(excluded)) }}{% endmacro %}
+{% macro duckdb__content_hash(excluded) -%}
+  hash(*columns(lambda name: name not in ('{{ excluded | join("', '") }}')))
+{%- endmacro %}

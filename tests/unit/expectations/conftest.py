@@ -203,7 +203,8 @@ WITH arrivals AS (
     SELECT DISTINCT day AS date, source, source = 'events' AS has_bots FROM persons, unnest(['events', 'users']) AS s(source)
 )
 SELECT date, source, 100::BIGINT AS landed_count, 90::BIGINT AS accepted_count, 3::BIGINT AS quarantined_count,
-    7::BIGINT AS duplicate_count, CASE WHEN has_bots THEN 12::BIGINT END AS late_count,
+    7::BIGINT AS duplicate_count, 5::BIGINT AS repeat_count, 2::BIGINT AS conflict_count,
+    CASE WHEN has_bots THEN 12::BIGINT END AS late_count,
     CASE WHEN has_bots THEN 5::BIGINT END AS bot_count, 1::BIGINT AS internal_count, 0.9::DOUBLE AS accepted_rate,
     0::BIGINT AS landing_difference, 0::BIGINT AS fact_difference,
     CASE WHEN has_bots THEN 0::INTEGER END AS arrival_delay_days_p50,

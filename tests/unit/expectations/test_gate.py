@@ -168,7 +168,12 @@ CORRUPTIONS = [
     (QUALITY, "UPDATE {mart} SET accepted_count = 89, fact_difference = 1", "landed_count.accounted_for"),
     (QUALITY, "UPDATE {mart} SET accepted_count = 89, fact_difference = 1", "fact_difference.zero"),
     (QUALITY, "UPDATE {mart} SET landing_difference = -1", "landing_difference.zero"),
-    (QUALITY, "UPDATE {mart} SET accepted_count = 7, duplicate_count = 90", "accepted_rate.matches"),
+    (
+        QUALITY,
+        "UPDATE {mart} SET accepted_count = 7, duplicate_count = 90, repeat_count = 90 - conflict_count",
+        "accepted_rate.matches",
+    ),
+    (QUALITY, "UPDATE {mart} SET conflict_count = conflict_count + 1", "duplicate_count.told_apart"),
     (QUALITY, "UPDATE {mart} SET late_count = 98", "late_count.within_lake"),
     (QUALITY, "UPDATE {mart} SET bot_count = 90", "left_out.within_accepted"),
     (QUALITY, "UPDATE {mart} SET arrival_delay_days_p50 = 3", "arrival_delay.ordered"),

@@ -1,8 +1,7 @@
 {{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
 
 with events as (
-  select event_id, event_date, received_at, arrived_date, landed_file, landed_row
-  from {{ ref("stg_events") }}
+  select * from {{ ref("stg_events") }}
 ),
 
 -- Ranking only the ids that occur twice spares the sort of all the others.
@@ -13,19 +12,32 @@ repeated as (
   having count(*) > 1
 ),
 
-ranked as (
-  select
-    events.event_id,
-    events.event_date,
-    events.arrived_date,
-    events.landed_file,
-    events.landed_row,
-    row_number() over (
-      partition by events.event_id
-      order by events.received_at nulls last, events.arrived_date, events.landed_file, events.landed_row
-    ) as copy_number
+copies as (
+  select events.*
   from events
   inner join repeated on events.event_id = repeated.event_id
+),
+
+ranked as (
+  select
+    event_id,
+    event_date,
+    arrived_date,
+    landed_file,
+    landed_row,
+    {{ content_hash(columns_beside_content()) }} as content,
+    row_number() over (
+      partition by event_id
+      order by received_at nulls last, arrived_date, landed_file, landed_row
+    ) as copy_number
+  from copies
+),
+
+compared as (
+  select
+    *,
+    min(copy_number) over (partition by event_id, content) > 1 as is_conflict
+  from ranked
 )
 
 select
@@ -33,6 +45,7 @@ select
   event_date,
   arrived_date,
   landed_file,
-  landed_row
-from ranked
+  landed_row,
+  is_conflict
+from compared
 where copy_number > 1

@@ -5,6 +5,8 @@ select
   cast(coalesce(facts.fact_count, 0) as bigint) as accepted_count,
   arrivals.quarantined_count,
   cast(coalesce(repeats.repeated_count, 0) as bigint) as duplicate_count,
+  cast(coalesce(repeats.repeated_count - repeats.conflict_count, 0) as bigint) as repeat_count,
+  cast(coalesce(repeats.conflict_count, 0) as bigint) as conflict_count,
   case when arrivals.source not in ('users', 'accounts') then coalesce(delays.late_count, 0) end as late_count,
   cast(case when arrivals.source = 'events' then coalesce(facts.bot_count, 0) end as bigint) as bot_count,
   cast(facts.internal_count as bigint) as internal_count,
