@@ -116,8 +116,10 @@ _OF_MART: dict[str, dict[str, tuple[str, str]]] = {
             "landed.reconciles_with_lake",
         ),
         "swapped": (
-            "UPDATE {mart} SET accepted_count = duplicate_count, duplicate_count = accepted_count,"
-            " repeat_count = accepted_count - conflict_count",
+            (
+                "UPDATE {mart} SET accepted_count = duplicate_count, duplicate_count = accepted_count,"
+                " repeat_count = accepted_count - conflict_count"
+            ),
             "accepted_rate.matches",
         ),
         **_YESTERDAY,
