@@ -48,6 +48,9 @@ _QUIET = {"PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracke
 
 _POSTGRES_VARIABLE = "NORTHSTAR_POSTGRES_URL"
 
+# What Python's patterns can and DuckDB's (RE2) cannot.
+_NOT_IN_RE2 = re.compile(r"\(\?(?:<?[=!]|P=)|\\[1-9]")
+
 _DURATION = re.compile(r"(?P<count>[1-9]\d{0,8})(?P<unit>[smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LONGEST_DURATION = timedelta(days=36_525)  # a century: what is longer is a slip of the pen
@@ -141,6 +144,46 @@ class Funnel(_Frozen):
     def window_seconds(self) -> int | None:
         """Length of the window in seconds; None means no limit."""
         return None if self.window is None else int(_duration(self.window).total_seconds())
+
+
+class ChannelRule(_Frozen):
+    """A channel by patterns (RE2) of a touch, all of which must match: one `[[channel_rules]]`, asked before the shipped rules.
+
+    source: utm_source, else the referring host. medium: utm_medium. Both in lower case with hyphens for blanks and underscores.
+    host: the referring host where no source is named. click: the name of the click id in the page's address.
+    """
+
+    channel: str
+    source: str | None = None
+    medium: str | None = None
+    host: str | None = None
+    click: str | None = None
+
+    @field_validator("channel")
+    @classmethod
+    def _is_channel(cls, value: str) -> str:
+        known = _channels()
+        if value not in known:
+            raise ValueError(f"unknown channel {value!r}, expected one of {', '.join(known)}{_nearest(value, known)}")
+        return value
+
+    @field_validator("source", "medium", "host", "click")
+    @classmethod
+    def _is_pattern(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"invalid pattern {value!r}: {error}") from None
+            if unknown := _NOT_IN_RE2.search(value):
+                raise ValueError(f"invalid pattern {value!r}: {unknown[0]} (look-around and back-references) is not supported")
+        return value
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "ChannelRule":
+        if self.source is self.medium is self.host is self.click is None:
+            raise ValueError("a rule needs a pattern for source, medium, host or click")
+        return self
 
 
 class Publish(_Frozen):
@@ -250,6 +293,9 @@ class Config(_Frozen):
     )
     event_names: Mapping[Annotated[str, Field(min_length=1, max_length=200)], Name] = Field(
         {}, description="a customer's own event names → the core's"
+    )
+    channel_rules: tuple[ChannelRule, ...] = Field(
+        (), description="rules that name a visit's channel before the shipped ones (GA4's default grouping) do, in this order"
     )
     plans: Mapping[Annotated[str, Field(min_length=1, max_length=200)], str] = Field(
         {}, description="a customer's own plans, whatever their case → free, professional, enterprise or custom"
@@ -653,9 +699,15 @@ def _known_keys(parents: list[Any], model: type[BaseModel]) -> list[str]:
         ("funnels",): Funnel,
         ("funnels", "steps"): FunnelStep,
         ("publish",): Publish,
+        ("channel_rules",): ChannelRule,
         ("waivers",): Waiver,
     }
     return list(models[tuple(names)].model_fields)
+
+
+def _channels() -> list[str]:
+    with (DBT_PROJECT / "seeds" / "channel_rules.csv").open(encoding="utf-8", newline="") as file:
+        return sorted({row["channel"] for row in csv.DictReader(file)})
 
 
 def _metrics_with_targets() -> list[str]:

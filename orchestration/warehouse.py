@@ -57,6 +57,10 @@ create or replace table control.event_names (landed_name varchar, core_name varc
 create or replace table control.plans (landed_name varchar, core_name varchar);
 create or replace table control.denied_ids (denied_id varchar);
 create or replace table control.ignored_referrers (host varchar);
+create or replace table control.channel_rules (
+  rule_number integer, channel varchar, source_pattern varchar, medium_pattern varchar, host_pattern varchar,
+  click_pattern varchar
+);
 create or replace table control.funnel_steps (
   funnel varchar, step_number integer, step varchar, event varchar, window_seconds bigint
 );
@@ -276,6 +280,14 @@ class Warehouse:
     def _write_configuration(self, connection: "duckdb.DuckDBPyConnection") -> None:
         config = self._settings.config
         _insert(connection, "control.event_names", list(config.event_names.items()))
+        _insert(
+            connection,
+            "control.channel_rules",
+            [
+                (number, rule.channel, rule.source, rule.medium, rule.host, rule.click)
+                for number, rule in enumerate(config.channel_rules, start=1)
+            ],
+        )
         _insert(connection, "control.plans", list(config.plans.items()))
         _insert(connection, "control.denied_ids", [(denied,) for denied in config.identity_deny_list])
         _insert(connection, "control.ignored_referrers", [(host,) for host in config.ignored_referrers])

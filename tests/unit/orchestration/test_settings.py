@@ -114,6 +114,14 @@ def test_a_good_value(tmp_path: Path, text: str, expected: object) -> None:
         ),
         ('memory_limit = "8G"', "memory_limit: String should match pattern"),
         ('memory_limit = "0GB"', "memory_limit: String should match pattern"),
+        ('channel_rules = [{ channel = "partnr", source = "x" }]', "channel_rules.0.channel: unknown channel 'partnr'"),
+        ('channel_rules = [{ channel = "partner", source = "(" }]', "channel_rules.0.source: invalid pattern '('"),
+        ('channel_rules = [{ channel = "partner", source = "a(?=b)" }]', "look-around and back-references"),
+        ('channel_rules = [{ channel = "partner" }]', "a rule needs a pattern for source, medium, host or click"),
+        (
+            'channel_rules = [{ channel = "partner", sauce = "x", source = "x" }]',
+            "unknown key 'channel_rules.0.sauce'; did you mean 'source'?",
+        ),
         ('plans = { Basic = "profesional" }', "plans: Basic: unknown plan 'profesional', expected one of free, professional"),
         ("event_names = 3", "event_names: Input should be a valid dictionary"),
         ('event_names = { a = "Not A Name" }', "event_names.a: String should match pattern"),
@@ -297,6 +305,7 @@ CHANGES: dict[str, Any] = {
     "memory_limit": "1GB",
     "event_names": {"a": "page_viewed"},
     "plans": {"basic": "professional"},
+    "channel_rules": [{"channel": "partner", "source": "^acme$"}],
     "funnels": [FUNNEL],
     "targets": {"cac": 500},
 }

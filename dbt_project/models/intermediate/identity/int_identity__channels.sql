@@ -42,6 +42,29 @@ normalised as (
   left join ignored_hosts as ignored on hosts.host = ignored.host
 ),
 
+-- A site's own rules are asked before the shipped ones.
+rules as (
+  select
+    rule_number - 1000000 as rule_number,
+    channel,
+    source_pattern,
+    medium_pattern,
+    host_pattern,
+    click_pattern
+  from {{ source("control", "channel_rules") }}
+
+  union all
+
+  select
+    rule_number,
+    channel,
+    source_pattern,
+    medium_pattern,
+    host_pattern,
+    click_pattern
+  from {{ ref("channel_rules") }}
+),
+
 matched as (
   select
     normalised.utm_source,
@@ -54,7 +77,7 @@ matched as (
       order by rules.rule_number
     ) as rule_position
   from normalised
-  inner join {{ ref("channel_rules") }} as rules
+  inner join rules
     on
       (rules.source_pattern is null or {{ matches("normalised.source_text", "rules.source_pattern") }})
       and (rules.medium_pattern is null or {{ matches("normalised.medium_text", "rules.medium_pattern") }})
