@@ -57,7 +57,7 @@ create or replace table control.event_names (landed_name varchar, core_name varc
 create or replace table control.plans (landed_name varchar, core_name varchar);
 create or replace table control.denied_ids (denied_id varchar);
 create or replace table control.ignored_referrers (host varchar);
-create or replace table control.channel_rules (
+create or replace table control.site_channel_rules (
   rule_number integer, channel varchar, source_pattern varchar, medium_pattern varchar, host_pattern varchar,
   click_pattern varchar
 );
@@ -282,7 +282,7 @@ class Warehouse:
         _insert(connection, "control.event_names", list(config.event_names.items()))
         _insert(
             connection,
-            "control.channel_rules",
+            "control.site_channel_rules",
             [
                 (number, rule.channel, rule.source, rule.medium, rule.host, rule.click)
                 for number, rule in enumerate(config.channel_rules, start=1)

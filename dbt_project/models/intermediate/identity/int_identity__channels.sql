@@ -51,7 +51,7 @@ rules as (
     medium_pattern,
     host_pattern,
     click_pattern
-  from {{ source("control", "channel_rules") }}
+  from {{ source("control", "site_channel_rules") }}
 
   union all
 
