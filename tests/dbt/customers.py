@@ -1,8 +1,7 @@
 """Random customers: what a few accounts subscribe, do, ask and answer over a quarter, much of it late, some of it twice.
 
 Belongs here: landed rows about accounts for the models that look at them as of a day. Does not belong here: rows for the other
-marts (`facts`), and what any model makes of them. Copies of one fact are alike: of what the first said, a later copy can then
-change nothing.
+marts (`facts`), and what any model makes of them.
 """
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
@@ -60,12 +59,13 @@ def at(rng: Random, zone: ZoneInfo, day: date | None = None) -> datetime:
     return utc(zone, datetime(day.year, day.month, day.day) + timedelta(seconds=seconds))
 
 
-def arrive(rng: Random, row: dict[str, Any], number: int, happened: datetime) -> Rows:
-    """The row as it landed, perhaps late, perhaps again."""
+def arrive(rng: Random, row: dict[str, Any], number: int, happened: datetime, **later: Any) -> Rows:
+    """The row as it landed, perhaps late, perhaps again, and then perhaps in the state that it came to `later`."""
     arrived = max(happened.date(), FIRST_DAY) + timedelta(days=rng.choice(_LAGS))
     rows = [landed(row, number, arrived)]
-    if not rng.randrange(10):
-        rows.append(landed(row, number, arrived + timedelta(days=rng.choice((0, 3, 20))), "z.parquet"))
+    if not rng.randrange(4):
+        again = {**row, **later} if rng.randrange(3) else row
+        rows.append(landed(again, number, arrived + timedelta(days=rng.choice((0, 3, 20))), "z.parquet"))
     return rows
 
 
@@ -153,7 +153,7 @@ def _payments(rng: Random, zone: ZoneInfo) -> Rows:
             "currency": "USD",
             "status": rng.choice(("failed", "failed", "succeeded")),
         }
-        rows += arrive(rng, row, number, paid_at)
+        rows += arrive(rng, row, number, paid_at, status="succeeded")
     return rows
 
 
@@ -172,7 +172,7 @@ def _tickets(rng: Random, zone: ZoneInfo) -> Rows:
             "contacts": rng.choice((None, 0, 1, 4)),
             "severity": rng.choice((None, "low", "normal", "High", "URGENT")),
         }
-        rows += arrive(rng, row, number, opened_at)
+        rows += arrive(rng, row, number, opened_at, resolved_at=opened_at + timedelta(days=3), severity="urgent")
     return rows
 
 
@@ -197,7 +197,7 @@ def _surveys(rng: Random, zone: ZoneInfo) -> Rows:
         responded_at, kind = at(rng, zone), rng.choice(("nps", "nps", "csat"))
         score = rng.choice((0, 7, 8, 9, 10, 10)) if kind == "nps" else rng.choice((0, 1, 3, 5, 6))
         row = {"response_id": f"r{number}", **whose(rng), "responded_at": responded_at, "kind": kind, "score": score}
-        rows += arrive(rng, row, number, responded_at)
+        rows += arrive(rng, row, number, responded_at, score=4, responded_at=responded_at + timedelta(days=9))
     return rows
 
 
@@ -207,5 +207,5 @@ def _feedback(rng: Random, zone: ZoneInfo) -> Rows:
         created_at = at(rng, zone)
         answered_at = rng.choice((None, created_at + timedelta(hours=1), created_at + timedelta(days=40)))
         row = {"feedback_id": f"f{number}", **whose(rng), "created_at": created_at, "text": "x", "answered_at": answered_at}
-        rows += arrive(rng, row, number, created_at)
+        rows += arrive(rng, row, number, created_at, answered_at=created_at + timedelta(days=2))
     return rows

@@ -1,6 +1,6 @@
 {%- set facts = [
-  ("stg_surveys", "responded_date", "kind", "score", "null"),
-  ("stg_feedback", "created_date", "'feedback'", "null", "answered_at"),
+  ("stg_survey_states", "responded_date", "kind", "score", "null"),
+  ("stg_feedback_states", "created_date", "'feedback'", "null", "answered_at"),
 ] %}
 
 with facts as (
@@ -10,6 +10,7 @@ with facts as (
     user_id,
     {{ day }} as happened_date,
     arrived_date,
+    known_until,
     {{ kind }} as kind,
     cast({{ score }} as bigint) as score,
     cast({{ answered_at }} as timestamp) as answered_at
@@ -27,7 +28,7 @@ owned as (
     coalesce({{ local_date("facts.answered_at") }} <= days.as_of_date, false) as is_answered,
     delivered.has_answers
   from {{ ref("int_churn__days") }} as days
-  inner join facts on days.calendar_date = facts.happened_date and facts.arrived_date <= days.as_of_date
+  inner join facts on days.calendar_date = facts.happened_date and {{ is_known_on("facts", "days.as_of_date") }}
   inner join {{ ref("int_health__delivered") }} as delivered on days.as_of_date = delivered.as_of_date
   left join {{ ref("int_churn__members") }} as members
     on
