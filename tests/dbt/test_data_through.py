@@ -110,3 +110,19 @@ def test_the_same_facts_count_when_their_day_has_come(shanghai: DbtProject, befo
     for mart in ("mart_engagement__daily", "mart_retention__cohort", "mart_mrr__month", "mart_ltv__cohort", "mart_funnel__entry"):
         today, tomorrow = (shanghai.run(mart, facts, shanghai.reporting(LAST + timedelta(days=days))) for days in (0, 1))
         assert str(today) != str(tomorrow)
+
+
+@pytest.mark.parametrize("source", ["events", "users", "subscriptions", "payments", "ad_spend", "tickets", "surveys", "feedback"])
+def test_a_source_of_which_all_happens_tomorrow_is_not_delivered_today(
+    shanghai: DbtProject, before: dict[str, Rows], source: str
+) -> None:
+    """What needs it is unknown: not 0, and not another figure than without the source."""
+    reporting = shanghai.reporting(LAST)
+    tomorrow = company(NOON + timedelta(days=32), LAST, "later")[source]
+    found = []
+    for rows in ([], tomorrow):
+        nodes = shanghai.run("mart_metric_tree__current", {**before, source: rows}, reporting)
+        ancestors = ("mart_metric__daily", "mart_health__account", "mart_ltv_cac__channel_month", "mart_retention__cohort")
+        nodes += [row for mart in ancestors for row in shanghai.read(mart)]
+        found.append(sorted(str(row) for row in nodes if row.get("metric") != OF_ARRIVALS))
+    assert found[0] == found[1]

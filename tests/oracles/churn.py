@@ -122,8 +122,11 @@ class Known:
 
     @cached_property
     def event_names(self) -> set[str]:
-        """Names of events, as the core knows them, that have arrived; whoever sent them."""
-        return {self._names.get(row["event"], row["event"]) for row in unique_events(self._facts.get("events", ()))}
+        """Names of events, as the core knows them, that have happened and arrived; whoever sent them."""
+        events = unique_events(self._facts.get("events", ()))
+        return {
+            self._names.get(row["event"], row["event"]) for row in events if self.ago(self.reporting.day(row["occurred_at"])) >= 0
+        }
 
     @cached_property
     def actions(self) -> list[Action]:

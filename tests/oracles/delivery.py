@@ -14,14 +14,14 @@ from tests.oracles.reporting import Facts, Reporting, Row
 
 
 class Delivered(NamedTuple):
-    """First day on which a fact happened, and first arrival day."""
+    """First day on which a fact happened, and the first on which it had arrived as well."""
 
     happened: date
-    arrived: date
+    known: date
 
 
 def delivery(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None) -> dict[str, Delivered]:
-    """By source (`orders`), column (`feedback.answered_at`) and value (`wecom.kind=friend_accepted`)."""
+    """By source (`orders`), column (`feedback.answered_at`) and value (`wecom.kind=friend_accepted`), up to `data_through`."""
     names = event_names or {}
     found: dict[str, Delivered] = {}
     for source, rows in facts.items():
@@ -33,6 +33,8 @@ def delivery(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] 
         for row in _facts(source, rows):
             at = row[contract.happened_at]
             day = at if type(at) is date else reporting.day(at)
+            if day > reporting.data_through:
+                continue
             values = {name: value for name, value in row.items() if value is not None}
             if source == "events":
                 values["event"] = names.get(row["event"], row["event"])
@@ -41,7 +43,7 @@ def delivery(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] 
             landed = arrived[tuple(row.get(name) for name in contract.key)]
             for name in [source, *(f"{source}.{key}" for key in values), *(f"{source}.{key}={values[key]}" for key in values)]:
                 before = found.get(name, Delivered(date.max, date.max))
-                found[name] = Delivered(min(before.happened, day), min(before.arrived, landed))
+                found[name] = Delivered(min(before.happened, day), min(before.known, max(landed, day)))
     return found
 
 

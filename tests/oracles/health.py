@@ -9,6 +9,7 @@ from decimal import Decimal
 from math import fsum
 from typing import Any
 
+from orchestration.landing.contract import CONTRACT
 from tests.oracles.churn import CORE_EVENTS, Action, Key, Known, as_of_dates, pays, session_lengths
 from tests.oracles.reporting import Facts, Reporting, Row
 
@@ -127,8 +128,9 @@ def _support(known: Known, account: str) -> Terms:
 
 
 def _is_filled(known: Known, source: str, key: str, column: str) -> bool:
-    """Whether any row that has arrived by the day has a value in a column."""
-    return any(row.get(column) is not None for row in known.rows(source, key))
+    """Whether any row that has happened and arrived by the day has a value in a column."""
+    at = CONTRACT[source].happened_at
+    return any(row.get(column) is not None and known.ago(known.reporting.day(row[at])) >= 0 for row in known.rows(source, key))
 
 
 def _weighed(terms: Terms) -> float | None:

@@ -11,6 +11,7 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
+from tests.oracles.delivery import delivery
 from tests.oracles.ltv import NOT_PREDICTED, Amount, Rates, _customer, customer_amounts, predicted_cohorts
 from tests.oracles.persons import channel_of, latest_spend, people
 from tests.oracles.reporting import Facts, Reporting, Row
@@ -134,14 +135,15 @@ def _month(month: date, cells: dict[str, Cell], reporting: Reporting) -> dict[st
 
 def _forget_undelivered(rows: dict[Key, dict[str, Any]], facts: Facts, reporting: Reporting) -> None:
     """Make unknown what no source could say: nothing was spent in a month before the first, nobody came, nobody paid."""
-    spent = [reporting.period("month", row["spend_date"]) for row in facts.get("ad_spend", ())]
+    told = delivery(facts, reporting)
+    spent = reporting.period("month", told["ad_spend"].happened) if "ad_spend" in told else None
     for (month, _), row in rows.items():
         unknown: list[str] = []
-        if not spent or month < min(spent):
+        if spent is None or month < spent:
             unknown += ["spend", "paid_customer_count", "paid_cac", "blended_cac"]
-        if not facts.get("users"):
+        if "users" not in told:
             unknown += ["signup_count", "signup_share_rate"]
-        if not facts.get("orders") and not facts.get("payments"):
+        if "orders" not in told and "payments" not in told:
             unknown += ["new_customer_count", "paid_customer_count", "revenue", "margin", "roas", "marketing_roi"]
         row.update(dict.fromkeys(unknown))
 

@@ -15,12 +15,19 @@
   "outcomes": ("stg_outcomes", "measured_date", [], {}),
 } %}
 
-with event_names as (
+-- What is of a day after `data_through` is delivered when its day has come.
+with run as (
+  select data_through
+  from {{ source("control", "run") }}
+),
+
+event_names as (
   select
     event,
     min(event_date) as first_date,
-    min(arrived_date) as known_date
+    min(greatest(arrived_date, event_date)) as known_date
   from {{ ref("fct_events") }}
+  where event_date <= (select run.data_through from run)
   group by event
 ),
 
@@ -45,8 +52,9 @@ delivered as (
   select
     'events.feature' as fact,
     min(event_date) as first_date,
-    min(arrived_date) as known_date
+    min(greatest(arrived_date, event_date)) as known_date
   from {{ ref("int_activity__feature_day") }}
+  where event_date <= (select run.data_through from run)
 
   union all
 
@@ -54,9 +62,9 @@ delivered as (
   select
     'events.session_minutes' as fact,
     min(event_date) as first_date,
-    min(arrived_date) as known_date
+    min(greatest(arrived_date, event_date)) as known_date
   from {{ ref("int_activity__account_day") }}
-  where session_microseconds > 0
+  where session_microseconds > 0 and event_date <= (select run.data_through from run)
   {%- for source, (model, day, columns, values) in sources.items() %}
 
   union all
@@ -64,8 +72,9 @@ delivered as (
   select
     '{{ source }}' as fact,
     min({{ day }}) as first_date,
-    min(arrived_date) as known_date
+    min(greatest(arrived_date, {{ day }})) as known_date
   from {{ ref(model) }}
+  where {{ day }} <= (select run.data_through from run)
   {%- for column in columns %}
 
   union all
@@ -73,9 +82,9 @@ delivered as (
   select
     '{{ source }}.{{ column }}' as fact,
     min({{ day }}) as first_date,
-    min(arrived_date) as known_date
+    min(greatest(arrived_date, {{ day }})) as known_date
   from {{ ref(model) }}
-  where {{ column }} is not null
+  where {{ column }} is not null and {{ day }} <= (select run.data_through from run)
   {%- endfor %}
   {%- for column, names in values.items() %}
 
@@ -84,9 +93,9 @@ delivered as (
   select
     '{{ source }}.{{ column }}=' || {{ column }} as fact,
     min({{ day }}) as first_date,
-    min(arrived_date) as known_date
+    min(greatest(arrived_date, {{ day }})) as known_date
   from {{ ref(model) }}
-  where {{ column }} in ('{{ names | join("', '") }}')
+  where {{ column }} in ('{{ names | join("', '") }}') and {{ day }} <= (select run.data_through from run)
   group by {{ column }}
   {%- endfor %}
   {%- endfor %}
