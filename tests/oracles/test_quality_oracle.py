@@ -53,6 +53,8 @@ def test_every_row_is_a_fact_a_duplicate_or_in_quarantine() -> None:
         "accepted_count": 3,
         "quarantined_count": 1,
         "duplicate_count": 1,
+        "repeat_count": 1,
+        "conflict_count": 0,
         "late_count": 1,
         "bot_count": 3,
         "internal_count": 0,
