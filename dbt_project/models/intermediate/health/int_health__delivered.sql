@@ -1,17 +1,45 @@
-{%- set flags = {
-  "has_logins": "events.event=logged_in",
-  "has_first_responses": "tickets.first_response_at",
-  "has_resolutions": "tickets.resolved_at",
-  "has_contacts": "tickets.contacts",
-  "has_answers": "feedback.answered_at",
+{#- What a row may lack: by the states of a source, the day of a fact, and the columns that somebody must have filled. -#}
+{%- set sources = {
+  "tickets": ("stg_ticket_states", "opened_date", {
+    "has_first_responses": "first_response_at",
+    "has_resolutions": "resolved_at",
+    "has_contacts": "contacts",
+  }),
+  "feedback": ("stg_feedback_states", "created_date", {"has_answers": "answered_at"}),
 } %}
 
+with sent as (
+  select
+    dates.as_of_date,
+    max(case when facts.fact = 'events.event=logged_in' then 1 else 0 end) = 1 as has_logins,
+    count(case when facts.fact in ({{ core_event_facts() }}) then facts.fact end) as core_event_names
+  from {{ ref("int_churn__as_of_dates") }} as dates
+  left join {{ ref("int_delivery__facts") }} as facts on facts.known_date <= dates.as_of_date
+  group by dates.as_of_date
+)
+{%- for source, (model, day, flags) in sources.items() %},
+
+{{ source }} as (
+  select
+    dates.as_of_date,
+    {%- for flag, column in flags.items() %}
+    count(states.{{ column }}) > 0 as {{ flag }}{{ "," if not loop.last }}
+    {%- endfor %}
+  from {{ ref("int_churn__as_of_dates") }} as dates
+  left join {{ ref(model) }} as states
+    on states.{{ day }} <= dates.as_of_date and {{ is_known_on("states", "dates.as_of_date") }}
+  group by dates.as_of_date
+)
+{%- endfor %}
+
 select
-  dates.as_of_date,
-  {%- for flag, fact in flags.items() %}
-  max(case when facts.fact = '{{ fact }}' then 1 else 0 end) = 1 as {{ flag }},
-  {%- endfor %}
-  count(case when facts.fact in ({{ core_event_facts() }}) then facts.fact end) as core_event_names
-from {{ ref("int_churn__as_of_dates") }} as dates
-left join {{ ref("int_delivery__facts") }} as facts on facts.known_date <= dates.as_of_date
-group by dates.as_of_date
+  sent.as_of_date,
+  sent.has_logins,
+  tickets.has_first_responses,
+  tickets.has_resolutions,
+  tickets.has_contacts,
+  feedback.has_answers,
+  sent.core_event_names
+from sent
+inner join tickets on sent.as_of_date = tickets.as_of_date
+inner join feedback on sent.as_of_date = feedback.as_of_date
