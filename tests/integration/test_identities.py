@@ -76,6 +76,7 @@ FAULTS = [
     ("assert_customers_of_cac_are_those_of_ltv", CAC, "new_customer_count = new_customer_count + 1", "is_complete"),
     ("nothing_is_lost_between_landing_and_lake", QUALITY, "landing_difference = 1", "true"),
     ("nothing_is_lost_between_lake_and_facts", QUALITY, "fact_difference = -1", "true"),
+    ("duplicates_are_repeats_and_conflicts", QUALITY, "conflict_count = conflict_count + 1", "true"),
     ("without_a_model_nothing_is_predicted", LTV, "predicted_ltv_36m = 1", "method LIKE 'none%'"),
     ("without_a_model_nothing_is_expected", WORTH, "predicted_ltv_36m = 1", "method LIKE 'none%'"),
     ("health_scores_lie_between_0_and_100", HEALTH, "health_score = 100.5", "true"),
