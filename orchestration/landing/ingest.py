@@ -48,7 +48,7 @@ import duckdb
 from orchestration import digests
 from orchestration.errors import NorthstarError, UserError
 from orchestration.landing import erasure
-from orchestration.landing.contract import CONTRACT, CURRENCIES, Column, Source, Type
+from orchestration.landing.contract import CONTRACT, CURRENCIES, MISTAKEN_CURRENCIES, Column, Source, Type
 from orchestration.landing.lake import SPILL_PREFIX, Lake, LandedFile, Partition
 from orchestration.landing.spellings import canonical
 from orchestration.sql import exact, identifier, literal
@@ -618,7 +618,10 @@ class _Batch:
         if column.above is not None:
             yield f"{value} <= {column.above}", f"{name}: not above {column.above}"
         if column.type is Type.CURRENCY:
-            yield f"{value} NOT IN ({', '.join(map(literal, sorted(CURRENCIES)))})", f"{name}: not in ISO 4217"
+            known = ", ".join(map(literal, sorted(CURRENCIES | MISTAKEN_CURRENCIES.keys())))
+            yield f"{value} NOT IN ({known})", f"{name}: not in ISO 4217"
+            for written, meant in MISTAKEN_CURRENCIES.items():
+                yield f"{value} = {literal(written)}", f"{name}: not in ISO 4217; did you mean {meant}?"
         if column.maximum is not None:
             yield f"{value} > {column.maximum}", f"{name}: above {column.maximum}"
         if column.type is Type.TIMESTAMP:
