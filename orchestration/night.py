@@ -59,7 +59,19 @@ REBUILD_TAG = "northstar/rebuild"
 _DIGEST_LENGTH = 32
 
 # Sources of which a company that lives has new facts all the time, and the days without any that are nothing to speak of.
-_GO_ON = ("events", "orders", "payments", "ad_spend")
+_GO_ON = (
+    "events",
+    "users",
+    "subscriptions",
+    "payments",
+    "orders",
+    "ad_spend",
+    "tickets",
+    "surveys",
+    "feedback",
+    "wecom",
+    "fx_rates",
+)
 _LONGEST_PAUSE = 30
 
 # Accounts with a refused change of a subscription that a night names.
@@ -272,14 +284,18 @@ class Night:
 
     def _announce_ended(self, data_through: date) -> None:
         """Name sources whose facts end long before the last complete day, which their marts count as days without any."""
-        for source in _GO_ON:
-            days = sorted(date.fromisoformat(day) for part in self._partitions(source) for day in part.happened)
-            if last := ended(days, data_through):
+        for source in CONTRACT:
+            if last := self._ended(source, data_through):
                 _logger.warning(
                     "%s: the last fact is of %s, %s days before %s, through which data count as complete. Check what lands of it;"
                     " named in required_sources it holds that day back",
                     *(source, last, f"{(data_through - last).days:,}", data_through),
                 )
+
+    def _ended(self, source: str, data_through: date) -> date | None:
+        if source not in _GO_ON:
+            return None
+        return ended([date.fromisoformat(day) for part in self._partitions(source) for day in part.happened], data_through)
 
     def build(self, selection: Sequence[str] = ()) -> list[transform.NodeResult]:
         """Run dbt on the plan, all of it or the models and seeds named. Failures are in the results, rows in `row_counts`.
@@ -297,7 +313,6 @@ class Night:
         """Name rows of the newest day that contradict others, and the amounts that have no exchange rate and are left out."""
         currency = self.settings.config.reporting_currency
         with self.warehouse.connect(read_only=True) as connection:
-            rows = connection.execute("from intermediate.int_quality__unconverted order by all").fetchall()
             differing = connection.execute(
                 "select source, arrived_date, conflict_count from intermediate.int_quality__repeats"
                 " where conflict_count > 0 and arrived_date = ? order by all",
@@ -307,12 +322,35 @@ class Night:
             _logger.info(
                 "%s: %s rows of %s differ from another row of their key, which counts instead", source, f"{count:,}", day
             )
+        rows = self._unconverted()
+        if not rows:
+            return
+        remedy = "Land it in fx_rates, or set reporting_currency in northstar.toml to the currency of most amounts"
+        earned = {landed for source, landed, _, _ in rows if source != "ad_spend"}
+        if len(earned) == 1 and not self._has_revenue():
+            [only] = earned
+            remedy = f'All revenue is in {only}: set reporting_currency = "{only}" in northstar.toml, or land it in fx_rates'
         for source, landed, first_day, count in rows:
             _logger.warning(
                 "%s: %s rows in %s are left out of every amount, the first of %s: there is no rate from %s to %s on or before"
-                " their days. Land it in fx_rates, or set reporting_currency in northstar.toml to the currency of most amounts",
-                *(source, f"{count:,}", landed, first_day, landed, currency),
+                " their days. %s",
+                *(source, f"{count:,}", landed, first_day, landed, currency, remedy),
             )
+
+    def _unconverted(self) -> list[tuple[str, str, date, int]]:
+        """Source, currency, first day and number of the rows that could not be converted."""
+        with self.warehouse.connect(read_only=True) as connection:
+            return connection.execute("from intermediate.int_quality__unconverted order by all").fetchall()
+
+    def _has_revenue(self) -> bool:
+        """Whether anything that was earned is in the reporting currency or could be converted into it."""
+        with self.warehouse.connect(read_only=True) as connection:
+            [(has_any,)] = connection.execute(
+                "select exists(from core.fct_orders where amount is not null)"
+                " or exists(from core.fct_payments where amount is not null)"
+                " or exists(from intermediate.int_revenue__paying_states)"
+            ).fetchall()
+        return bool(has_any)
 
     def build_scored(self, selection: Sequence[str] = ()) -> list[transform.NodeResult]:
         """Run dbt on what reads the scores of models, all of it or the models named, once they are written."""
@@ -517,7 +555,7 @@ class Night:
                 previous_release_id=None if current is None else current.release_id,
                 config_digest=self.settings.digest,
                 dbt_manifest_digest=self._dbt_manifest_digest,
-                sources=self._sources,
+                sources=self._with_unconverted(self._sources),
                 left_out=self.left_out,
                 gate=GateRecord(
                     passed=report.passed,
@@ -735,8 +773,16 @@ class Night:
                 digest=digest.hexdigest(),
                 days={part.arrived_date: part.digest[:_DIGEST_LENGTH] for part in partitions},
                 unknown_columns=_unknown_columns(source, partitions),
+                ended=self._ended(source, self._planned.data_through),
             )
         return records
+
+    def _with_unconverted(self, records: Mapping[str, SourceRecord]) -> dict[str, SourceRecord]:
+        found = self._unconverted()
+        return {
+            name: replace(record, unconverted={currency: rows for source, currency, _, rows in found if source == name})
+            for name, record in records.items()
+        }
 
     def _store_report(self, report: "GateReport") -> None:
         """Keep the newest verdict where it outlives a refused candidate."""
@@ -778,7 +824,7 @@ def publish_to_postgres(settings: Settings, releases: ReleaseStore, release: Rel
 
 
 def ended(days: Sequence[date], data_through: date) -> date | None:
-    """The last of a source's days, in order, when it lies further back than its pauses explain; None when it does not.
+    """The last of a source's days when it lies further back than its pauses explain; None when it does not.
 
     That is more than 30 days and ten times the usual (median) pause between days with facts.
     """

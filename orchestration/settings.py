@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from orchestration.errors import UserError
 from orchestration.filters import Condition, FilterError, parse_filter
-from orchestration.landing.contract import CONTRACT, CORE_EVENTS, PLANS
+from orchestration.landing.contract import CONTRACT, CORE_EVENTS, CURRENCIES, MISTAKEN_CURRENCIES, PLANS
 from orchestration.pseudonyms import MINIMUM_LENGTH, VARIABLE
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -316,6 +316,14 @@ class Config(_Frozen):
         # The machine's own zone is none that DuckDB knows, and would differ from machine to machine.
         if value not in available_timezones() - {"localtime"}:
             raise ValueError(f"{value!r} is no time zone{_nearest(value, available_timezones())}")
+        return value
+
+    @field_validator("reporting_currency")
+    @classmethod
+    def _is_currency(cls, value: str) -> str:
+        if value not in CURRENCIES:
+            meant = MISTAKEN_CURRENCIES.get(value)
+            raise ValueError(f"{value!r} is not in ISO 4217{f'; did you mean {meant!r}?' if meant else ''}")
         return value
 
     @field_validator("gross_margin")

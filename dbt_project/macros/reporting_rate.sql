@@ -1,6 +1,6 @@
 {#-
-  Factor from the currency of a fact to the reporting currency on its day. NULL when a rate is missing: what cannot be converted must
-  fail a test and not count as one to one. `fact_rate` and `reporting_rate` are the aliases of two joins to `int_revenue__fx_daily`.
+  Joins to the rates of a fact's currency and of the reporting currency on the fact's day: `fact_rate` and `reporting_rate` are aliases of
+  `int_revenue__fx_daily`.
 -#}
 {% macro fx_joins(currency, day) -%}
 left join {{ ref("int_revenue__fx_daily") }} as fact_rate
@@ -9,10 +9,13 @@ left join {{ ref("int_revenue__fx_daily") }} as reporting_rate
   on reporting_rate.currency = '{{ var("reporting_currency") }}' and {{ day }} = reporting_rate.calendar_date
 {%- endmacro %}
 
-{#- An amount in the reporting currency. -#}
+{#-
+  An amount in the reporting currency. NULL when a rate is missing, or when the result has more than 14 digits before the point: such a
+  fact is left out and counted (`int_quality__unconverted`); it never counts one to one.
+-#}
 {% macro in_reporting_currency(amount, currency) -%}
-  cast(case
+  try_cast(case
     when {{ currency }} = '{{ var("reporting_currency") }}' then {{ amount }}
-    else {{ amount }} * cast(fact_rate.usd_rate / reporting_rate.usd_rate as decimal(20, 10))
+    else {{ amount }} * try_cast(fact_rate.usd_rate / reporting_rate.usd_rate as decimal(20, 10))
   end as decimal(18, 4))
 {%- endmacro %}

@@ -537,6 +537,17 @@ CURRENCIES = frozenset(
 )
 """Codes of money in ISO 4217, and CNH, by which the yuan abroad goes."""
 
+MISTAKEN_CURRENCIES = {
+    "NIS": "ILS",
+    "NTD": "TWD",
+    "RMB": "CNY",
+    "RUR": "RUB",
+    "STG": "GBP",
+    "UKP": "GBP",
+    "YEN": "JPY",
+}
+"""What people write for a currency and ISO 4217 does not know, with the code that they mean."""
+
 CORE_EVENTS = (
     "page_viewed",
     "signup_started",

@@ -48,7 +48,7 @@ import duckdb
 from orchestration import digests
 from orchestration.errors import NorthstarError, UserError
 from orchestration.landing import erasure
-from orchestration.landing.contract import CONTRACT, CURRENCIES, Column, Source, Type
+from orchestration.landing.contract import CONTRACT, CURRENCIES, MISTAKEN_CURRENCIES, Column, Source, Type
 from orchestration.landing.lake import SPILL_PREFIX, Lake, LandedFile, Partition
 from orchestration.landing.spellings import canonical
 from orchestration.sql import exact, identifier, literal
@@ -619,7 +619,10 @@ class _Batch:
             yield f"{value} <= {column.above}", f"{name}: not above {column.above}"
         if column.type is Type.CURRENCY:
             # A value is three capitals by now. One text is planned faster than 170.
-            yield f"NOT contains({literal(' '.join(sorted(CURRENCIES)))}, {value})", f"{name}: not in ISO 4217"
+            known = " ".join(sorted(CURRENCIES | MISTAKEN_CURRENCIES.keys()))
+            yield f"NOT contains({literal(known)}, {value})", f"{name}: not in ISO 4217"
+            for written, meant in MISTAKEN_CURRENCIES.items():
+                yield f"{value} = {literal(written)}", f"{name}: not in ISO 4217; did you mean {meant}?"
         if column.maximum is not None:
             yield f"{value} > {column.maximum}", f"{name}: above {column.maximum}"
         if column.type is Type.TIMESTAMP:

@@ -73,6 +73,8 @@ class SourceRecord:
     digest: of the lake's files that it was built from. days: the same file by file, arrival day → the first 32 digits of the
     SHA-256 of the day's accepted rows, which the lake names its file by; empty in releases that were made before it was kept.
     unknown_columns: landed columns that the contract does not know → the one that was probably meant, if any.
+    unconverted: rows by currency that are left out of every amount for want of an exchange rate. ended: the day of the last fact,
+    when it lies further back than the source's usual pauses explain.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -83,6 +85,8 @@ class SourceRecord:
     digest: str
     days: Mapping[date, str] = field(default_factory=dict)
     unknown_columns: Mapping[str, str | None] = field(default_factory=dict)
+    unconverted: Mapping[str, int] = field(default_factory=dict)
+    ended: date | None = None
 
 
 @dataclass(frozen=True)

@@ -387,7 +387,7 @@ def accounts(created: st.SearchStrategy[datetime] = _LONG_AGO) -> st.SearchStrat
 
 @st.composite
 def subscriptions(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
-    """Changes of a few subscriptions, several of one account, one that changes hands, many at ends of months, and copies."""
+    """Changes of a few subscriptions: one that changes hands, many at ends of months, copies, and replaced ids."""
     holders = {"s1": ("c1",), "s2": ("c1",), "s3": ("c2",), "s4": ("c3",), "s5": ("c1", "c2")}
     drawn = draw(
         st.lists(
@@ -420,6 +420,14 @@ def subscriptions(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] =
         rows.append(landed(row, number, arrived))
         if is_sent_again:
             rows.append(landed({**row, "mrr": mrr + 5, "status": "active"}, number, arrived, "z.parquet"))
+    gaps = (timedelta(0), timedelta(seconds=5), timedelta(hours=9), timedelta(days=4), timedelta(days=31))
+    for row in draw(st.lists(st.sampled_from(rows), max_size=3)) if rows else ():
+        at = row["changed_at"] + timedelta(days=draw(st.sampled_from((1, 12, 29))))
+        ended = {"changed_at": at, "status": "canceled", "mrr": Decimal(0)}
+        again = {"changed_at": at + draw(st.sampled_from(gaps)), "subscription_id": f"{row['subscription_id']}r{len(rows)}"}
+        for change in (ended, again):
+            state = {**row, **change}
+            rows.append(landed(state, len(rows), state["changed_at"].date() + timedelta(days=1)))
     return rows
 
 

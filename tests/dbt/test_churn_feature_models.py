@@ -304,3 +304,42 @@ def test_an_indicator_has_no_score_before_its_source_has_arrived(shanghai: DbtPr
     assert [row["support_tickets"] for row in rows[-3:]] == [None, 0.25, 0.25]
     assert {row["engagement_score"] for row in rows} == {None}
     assert {row["payment_issues"] for row in rows} == {0}
+
+
+def subscribed(*currencies: str) -> Rows:
+    """One paying subscription of one account in each currency, since January."""
+    return [
+        landed(
+            {
+                "subscription_id": f"s{number}",
+                "account_id": f"c{number}",
+                "changed_at": datetime(2024, 1, 10, 4),
+                "plan": "professional",
+                "mrr": Decimal(100),
+                "currency": currency,
+                "status": "active",
+            },
+            number,
+            date(2024, 1, 11),
+        )
+        for number, currency in enumerate(currencies, start=1)
+    ]
+
+
+def test_an_account_whose_currency_has_no_rate_is_left_out(shanghai: DbtProject) -> None:
+    """A rate of 0 is none; the rate before it holds."""
+    rates = [("CNY", date(2024, 1, 1), "0.14"), ("CNY", date(2024, 2, 1), "0"), ("EUR", date(2024, 1, 1), "0")]
+    facts = {
+        "subscriptions": subscribed("USD", "CNY", "EUR", "CHF"),
+        "fx_rates": [
+            landed({"rate_date": day, "currency": currency, "usd_rate": Decimal(rate)}, number, day)
+            for number, (currency, day, rate) in enumerate(rates)
+        ],
+    }
+    expected = check(shanghai, facts, SUNDAY)
+    assert {account: row["mrr_usd"] for (day, account), row in expected.items() if day == SUNDAY} == {"c1": 100, "c2": 14}
+
+
+def test_a_reporting_currency_needs_no_rate_of_its_own(new_york: DbtProject) -> None:
+    expected = check(new_york, {"subscriptions": subscribed("USD", "CNY")}, SUNDAY)
+    assert {account: row["mrr_usd"] for (day, account), row in expected.items() if day == SUNDAY} == {"c2": 100}

@@ -296,7 +296,7 @@ def test_a_subscription_that_another_replaces_moves_nothing_when_the_rate_has_mo
             change(2, "s1", date(2024, 2, 10), "0", "canceled", **euro),
             change(3, "s2", date(2024, 2, 10), "60", **euro),
             change(4, "s3", date(2024, 2, 10), "40", **euro),
-            # A day without any subscription ends the stretch: what begins after it has its own day's rate.
+            # A pause between two ends of months changes nothing either.
             change(5, "s2", date(2024, 3, 10), "0", "canceled", **euro),
             change(6, "s3", date(2024, 3, 10), "0", "canceled", **euro),
             change(7, "s4", date(2024, 3, 12), "100", **euro),
@@ -305,10 +305,129 @@ def test_a_subscription_that_another_replaces_moves_nothing_when_the_rate_has_mo
     assert bridge(check(shanghai, facts, date(2024, 3, 31))) == [
         {"new": 100, "closing": 100},
         {"opening": 100, "closing": 100},
-        {"opening": 100, "contraction": 20, "closing": 80},
+        {"opening": 100, "closing": 100},
     ]
 
 
 def test_a_subscription_without_a_rate_is_left_out(shanghai: DbtProject) -> None:
     facts = {"subscriptions": [change(1, "s1", date(2024, 1, 15), "10"), change(2, "s2", date(2024, 1, 15), "9", currency="CHF")]}
     assert bridge(check(shanghai, facts, date(2024, 1, 31))) == [{"new": 10, "closing": 10}]
+
+
+def euros(*published: tuple[date, str], currency: str = "EUR") -> list[dict]:
+    return [
+        landed({"rate_date": day, "currency": currency, "usd_rate": Decimal(rate)}, number, day)
+        for number, (day, rate) in enumerate(published)
+    ]
+
+
+MOVING = ((date(2024, 1, 1), "1.0"), (date(2024, 2, 1), "0.9"), (date(2024, 3, 1), "0.8"), (date(2024, 4, 1), "0.7"))
+
+
+CHANGES_AT_ONE_PRICE = {
+    "replaced over midnight": [
+        (datetime(2024, 2, 10, 15, 59, 58), "s1", "0", "canceled", {}),
+        (datetime(2024, 2, 10, 16, 0, 3), "s2", "100", "active", {}),
+    ],
+    "past due and back": [(date(2024, 2, 10), "s1", "100", "past_due", {}), (date(2024, 3, 10), "s1", "100", "active", {})],
+    "paused within a month": [(date(2024, 2, 5), "s1", "100", "paused", {}), (date(2024, 2, 25), "s1", "100", "active", {})],
+    "split": [(date(2024, 2, 10), "s1", "70", "active", {}), (date(2024, 2, 10), "s2", "30", "active", {})],
+    "seats and plan": [(date(2024, 2, 10), "s1", "100", "active", {"seats": 9, "plan": "enterprise"})],
+}
+
+
+@pytest.mark.parametrize("later", CHANGES_AT_ONE_PRICE.values(), ids=CHANGES_AT_ONE_PRICE)
+def test_no_exchange_rate_looks_like_a_movement(shanghai: DbtProject, later: list) -> None:
+    euro = {"currency": "EUR", "account_id": "c1"}
+    changes = [(date(2024, 1, 15), "s1", "100", "active", {}), *later]
+    facts = {
+        "fx_rates": euros(*MOVING),
+        "subscriptions": [
+            change(number, subscription, at, mrr, status, **euro, **more)
+            for number, (at, subscription, mrr, status, more) in enumerate(changes)
+        ],
+    }
+    assert bridge(check(shanghai, facts, date(2024, 3, 31))) == [
+        {"new": 100, "closing": 100},
+        {"opening": 100, "closing": 100},
+        {"opening": 100, "closing": 100},
+    ]
+
+
+def test_two_currencies_keep_a_rate_each(shanghai: DbtProject) -> None:
+    """Half of it moves from euros to dollars at the price of the day: the euros that stay keep their rate."""
+    facts = {
+        "fx_rates": euros(*MOVING),
+        "subscriptions": [
+            change(1, "s1", date(2024, 1, 15), "100", currency="EUR"),
+            change(2, "s1", date(2024, 2, 15), "50", currency="EUR"),
+            change(3, "s2", date(2024, 2, 15), "45", account_id="c1"),
+        ],
+    }
+    assert bridge(check(shanghai, facts, date(2024, 2, 29))) == [
+        {"new": 100, "closing": 100},
+        {"opening": 100, "contraction": 5, "closing": 95},
+    ]
+
+
+def test_an_account_that_is_away_at_the_end_of_a_month_comes_back_at_a_new_rate(shanghai: DbtProject) -> None:
+    facts = {
+        "fx_rates": euros(*MOVING),
+        "subscriptions": [
+            change(1, "s1", date(2024, 1, 15), "100", currency="EUR"),
+            change(2, "s1", date(2024, 2, 29), "0", "canceled", currency="EUR"),
+            change(3, "s1", date(2024, 3, 1), "100", currency="EUR"),
+        ],
+    }
+    assert bridge(check(shanghai, facts, date(2024, 3, 31))) == [
+        {"new": 100, "closing": 100},
+        {"opening": 100, "churned": 100},
+        {"reactivation": 80, "closing": 80},
+    ]
+
+
+def test_a_currency_counts_from_its_first_rate_on(shanghai: DbtProject) -> None:
+    """What was paid before is unknown; a placeholder of 0 is no rate; nothing that came before keeps later months out."""
+    facts = {
+        "fx_rates": euros(
+            (date(2024, 1, 1), "0"), (date(2024, 2, 20), "0.9"), (date(2024, 3, 1), "0.8"), (date(2024, 3, 2), "0")
+        ),
+        "subscriptions": [
+            change(1, "s1", date(2024, 1, 15), "100", currency="EUR"),
+            change(2, "s1", date(2024, 3, 15), "110", currency="EUR"),
+            change(3, "s2", date(2024, 1, 15), "7"),
+        ],
+    }
+    assert bridge(check(shanghai, facts, date(2024, 3, 31))) == [
+        {"new": 7, "closing": 7},
+        {"opening": 7, "new": 90, "closing": 97},
+        {"opening": 97, "expansion": 9, "closing": 106},
+    ]
+
+
+@pytest.mark.parametrize(("currency", "rate", "mrr", "closing"), [
+    ("JPY", "0.0067", "15000", "100.50"),
+    ("KWD", "3.25", "12.345", "40.12"),
+    ("VND", "0.000039", "25000000", "975.00"),
+    ("IRR", "0.00002381", "99999999999999.9999", "2381000000.00"),
+])  # fmt: skip
+def test_amounts_of_currencies_large_and_small(shanghai: DbtProject, currency: str, rate: str, mrr: str, closing: str) -> None:
+    facts = {
+        "fx_rates": euros((date(2024, 1, 1), rate), currency=currency),
+        "subscriptions": [change(1, "s1", date(2024, 1, 15), mrr, currency=currency)],
+    }
+    assert bridge(check(shanghai, facts, date(2024, 1, 31))) == [{"new": Decimal(closing), "closing": Decimal(closing)}]
+
+
+def test_an_amount_too_large_to_convert_is_left_out(shanghai: DbtProject) -> None:
+    facts = {
+        "fx_rates": euros((date(2024, 1, 1), "3.25"), currency="KWD"),
+        "subscriptions": [
+            change(1, "s1", date(2024, 1, 15), "90000000000000", currency="KWD"),
+            change(2, "s2", date(2024, 1, 15), "7"),
+        ],
+    }
+    rows = shanghai.run(MART, facts, shanghai.reporting(date(2024, 1, 31)))
+    assert [row["closing_mrr"] for row in rows if row["dimension"] == "all"] == [7]
+    left_out = shanghai.run("int_quality__unconverted", facts, shanghai.reporting(date(2024, 1, 31)))
+    assert [(row["source"], row["currency"], row["row_count"]) for row in left_out] == [("subscriptions", "KWD", 1)]

@@ -28,7 +28,7 @@ def features(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] 
     rows = {}
     for day in as_of_dates(facts, reporting):
         known = Known(facts, reporting, day, event_names or {})
-        for account in known.paying:
+        for account in known.valued:
             rows[day, account] = {"is_current": day == reporting.data_through, **_features(known, account)}
     return rows
 
@@ -66,7 +66,7 @@ def churn_accounts(
         moving = [name for name in INDICATORS if score[f"{name}_contribution"]]
         moving = sorted(moving, key=lambda name: -abs(score[f"{name}_contribution"]))[:3]
         raising = [name for name in moving if score[f"{name}_contribution"] > 0]
-        usd = sum((row["mrr"] * known.usd(row["currency"]) for row in known.paying[key[1]]), Decimal(0))
+        usd = sum((row["mrr"] * known.usd(row["currency"]) for row in known.valued[key[1]]), Decimal(0))
         mrr = (usd / known.usd(reporting.currency)).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
         at_risk[key] = probability * float(mrr)
         rows[key] = {
@@ -166,6 +166,17 @@ class Known:
         return dict(found)
 
     @cached_property
+    def valued(self) -> dict[str, list[Row]]:
+        """Subscriptions that pay in a currency that can be converted, by account."""
+        found = {account: self.convertible(rows) for account, rows in self.paying.items()}
+        return {account: rows for account, rows in found.items() if rows}
+
+    def convertible(self, rows: Sequence[Row]) -> list[Row]:
+        """Those in the reporting currency, and where that one has a rate those whose currency has one."""
+        own = self.reporting.currency
+        return [row for row in rows if row["currency"] == own or (self._rate(own) and self._rate(row["currency"]))]
+
+    @cached_property
     def members(self) -> dict[str, str | None]:
         """Account by user."""
         return {row["user_id"]: row.get("account_id") for row in latest_state(self._facts.get("users", ()), ["user_id"])}
@@ -188,12 +199,18 @@ class Known:
                 yield ago, (row.get("severity") or "").lower() in SEVERE, is_unsolved, row
 
     def usd(self, currency: str) -> Decimal:
-        """Rate of a currency."""
+        """Rate of a currency that can be converted; 1 for a reporting currency without one, beside which no other can."""
+        return self._rate(currency) or Decimal(1)
+
+    def _rate(self, currency: str) -> Decimal | None:
         if currency == "USD":
             return Decimal(1)
-        rates = [row for row in self.rows("fx_rates", "rate_date", "currency") if row["currency"] == currency]
-        rate: Decimal = max((row["rate_date"], row["usd_rate"]) for row in rates if row["rate_date"] <= self.day)[1]
-        return rate
+        rates = [
+            (row["rate_date"], row["usd_rate"])
+            for row in self.rows("fx_rates", "rate_date", "currency")
+            if row["currency"] == currency and row["usd_rate"] > 0 and row["rate_date"] <= self.day
+        ]
+        return max(rates)[1] if rates else None
 
     def mrr_usd(self, subscriptions: list[Row]) -> Decimal | None:
         """What subscriptions bring in a month, in cents of the US dollar; None for none."""
@@ -246,7 +263,7 @@ def _features(known: Known, account: str) -> dict[str, Any]:
     failed = [
         row for row in known.rows("payments", "payment_id") if row["status"] == "failed" and row.get("account_id") == account
     ]
-    subscriptions = known.paying[account]
+    subscriptions = known.valued[account]
     renewals = [known.reporting.day(row["renews_at"]) for row in subscriptions if row.get("renews_at")]
     seats = [row["seats"] for row in subscriptions if row.get("seats") is not None]
     mrr = known.mrr_usd(subscriptions)

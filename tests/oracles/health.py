@@ -188,8 +188,8 @@ def _growth(known: Known, account: str, actions: list[Action]) -> tuple[float | 
     for row in sorted(known.rows("subscriptions", "subscription_id", "changed_at"), key=lambda row: row["changed_at"]):
         if known.reporting.day(row["changed_at"]) <= then:
             newest[row["subscription_id"]] = row
-    old = [row for row in newest.values() if row["account_id"] == account and pays(row)]
-    new = known.paying.get(account, [])
+    old = known.convertible([row for row in newest.values() if row["account_id"] == account and pays(row)])
+    new = known.convertible(known.paying.get(account, []))
     mrr_now, mrr_then = known.mrr_usd(new), known.mrr_usd(old)
     users_now = {action.visitor for action in actions if known.ago(action.day) < 28 and action.visitor[0] == "user"}
     users_then = {action.visitor for action in actions if known.ago(action.day) >= 62 and action.visitor[0] == "user"}

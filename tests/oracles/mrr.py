@@ -109,10 +109,16 @@ def paid_months(facts: Facts, reporting: Reporting) -> dict[tuple[str, date], Pa
             day = min(_last_day(reporting, month), reporting.data_through)
             state = state_on(history, day, reporting)
             if state:
-                change, since = state[0], day
-                # The rate is that of the first of the days on which the account has paid in this currency without a break.
-                while since - timedelta(days=1) in paying[change["account_id"], change["currency"]]:
-                    since -= timedelta(days=1)
+                change = state[0]
+                # The rate is that of the first day on which the account paid in this currency since the last end of a month at
+                # which it did not; before there is a rate, the first one.
+                days = paying[change["account_id"], change["currency"]]
+                unpaid = reporting.period("month", day) - timedelta(days=1)
+                while unpaid in days:
+                    unpaid = reporting.period("month", unpaid) - timedelta(days=1)
+                since = min(paid_day for paid_day in days if paid_day > unpaid)
+                while since < day and rates.convert(change["mrr"], change["currency"], since) is None:
+                    since += timedelta(days=1)
                 mrr = rates.convert(change["mrr"], change["currency"], since)
                 if mrr is not None:
                     parts[change["account_id"], month].append((-mrr, subscription, change["plan"]))

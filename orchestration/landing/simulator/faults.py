@@ -76,7 +76,7 @@ def _column_faults(column: Column) -> Iterator[Fault]:
     if column.above is not None:
         yield Fault(f"{column.name}: not above {column.above}", "not above", ((column.name, str(column.above)),))
     if column.type is Type.CURRENCY:
-        yield fault("not in ISO 4217", "rmb")
+        yield Fault(f"{column.name}: not in ISO 4217; did you mean CNY?", "not in ISO 4217", ((column.name, "rmb"),))
     if column.maximum is not None:
         yield Fault(f"{column.name}: above {column.maximum}", "above", ((column.name, str(column.maximum + 1)),))
     if column.type in _TIMES:

@@ -49,7 +49,7 @@ KINDS = {
 def kind(reason):
     """Reduce a reason of ingest to its kind."""
     column, text = reason.split(": ", 1)
-    text = re.sub(r"^(not one of|not above|below|above|after) .*", r"\1", text)
+    text = re.sub(r"^(not one of|not above|not in ISO 4217|below|above|after)[ ;].*", r"\1", text)
     return f"malformed {re.sub('.* cells .*', 'cells', text)}" if column == "malformed" else text
 
 

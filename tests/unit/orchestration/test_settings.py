@@ -84,6 +84,8 @@ def test_a_good_value(tmp_path: Path, text: str, expected: object) -> None:
         ("reporting_timezone = 8", "reporting_timezone: Input should be a valid string"),
         ('reporting_currency = "usd"', "reporting_currency: String should match pattern '^[A-Z]{3}$'"),
         ('reporting_currency = "DOLLAR"', "reporting_currency: String should match pattern"),
+        ('reporting_currency = "RMB"', "reporting_currency: 'RMB' is not in ISO 4217; did you mean 'CNY'?"),
+        ('reporting_currency = "BTC"', "reporting_currency: 'BTC' is not in ISO 4217"),
         ('week_start = "tuesday"', "week_start: Input should be 'monday' or 'sunday'"),
         ("gross_margin = 1.01", "gross_margin: Input should be less than or equal to 1"),
         ("gross_margin = -0.1", "gross_margin: Input should be greater than or equal to 0"),

@@ -1,53 +1,48 @@
--- The same day decides as where the amounts are converted; a subscription's is that of the change.
+-- The same day decides as where the amounts are converted; of a subscription that pays it is that of the change, and what has no rate on
+-- it counts from the first day with one.
 with facts as (
-  select 'orders' as source, currency, ordered_date as fact_date
+  select 'orders' as source, currency, ordered_date as fact_date, amount
   from {{ ref("stg_orders") }}
 
   union all
 
-  select 'payments' as source, currency, paid_date as fact_date
+  select 'payments' as source, currency, paid_date as fact_date, amount
   from {{ ref("stg_payments") }}
 
   union all
 
-  select 'ad_spend' as source, currency, spend_date as fact_date
+  select 'ad_spend' as source, currency, spend_date as fact_date, cost as amount
   from {{ ref("stg_ad_spend") }}
 
   union all
 
-  select 'subscriptions' as source, currency, changed_date as fact_date
+  select 'subscriptions' as source, currency, changed_date as fact_date, mrr as amount
   from {{ ref("stg_subscriptions") }}
-  where mrr > 0
+  where status in ('active', 'past_due') and mrr > 0
 ),
 
-days as (
-  select
-    facts.source,
-    facts.currency,
-    facts.fact_date,
-    count(*) as row_count
+foreign_facts as (
+  select facts.*
   from facts
   cross join {{ source("control", "run") }} as run
   where facts.currency <> '{{ var("reporting_currency") }}' and facts.fact_date <= run.data_through
-  group by facts.source, facts.currency, facts.fact_date
 ),
 
 converted as (
   select
-    days.source,
-    days.currency,
-    days.fact_date,
-    days.row_count,
-    {{ in_reporting_currency("1", "days.currency") }} as rate
-  from days
-  {{ fx_joins("days.currency", "days.fact_date") }}
+    foreign_facts.source,
+    foreign_facts.currency,
+    foreign_facts.fact_date,
+    {{ in_reporting_currency("foreign_facts.amount", "foreign_facts.currency") }} as amount
+  from foreign_facts
+  {{ fx_joins("foreign_facts.currency", "foreign_facts.fact_date") }}
 )
 
 select
   source,
   currency,
   min(fact_date) as first_date,
-  cast(sum(row_count) as bigint) as row_count
+  count(*) as row_count
 from converted
-where rate is null
+where amount is null
 group by source, currency

@@ -41,7 +41,7 @@ others as (
 stretches as (
   select
     *,
-    sum(case when from_date <= {{ days_after("paid_through_before", 1) }} then 0 else 1 end) over (
+    sum(case when {{ period_start("month", "from_date") }} <= {{ period_start("month", days_after("paid_through_before", 1)) }} then 0 else 1 end) over (
       partition by account_id, currency
       order by from_date, subscription_id
       rows unbounded preceding
@@ -49,12 +49,28 @@ stretches as (
   from others
 ),
 
--- As long as an account pays in one currency, by whatever subscriptions, it keeps the rate of the day on which that began: renewals,
--- upgrades, downgrades and replaced subscriptions then move the revenue as far as the customer moved it, and no exchange rate looks
--- like one of them.
+-- From this day on a currency can be converted.
+known as (
+  select fact_rate.currency, min(fact_rate.calendar_date) as first_date
+  from {{ ref("int_revenue__fx_daily") }} as fact_rate
+  inner join {{ ref("int_revenue__fx_daily") }} as reporting_rate
+    on fact_rate.calendar_date = reporting_rate.calendar_date and reporting_rate.currency = '{{ var("reporting_currency") }}'
+  where fact_rate.currency <> '{{ var("reporting_currency") }}'
+  group by fact_rate.currency
+),
+
+-- As long as an account pays in one currency at the ends of months, by whatever subscriptions, it keeps the rate of the day on which that
+-- began (or of the first day with a rate): renewals, upgrades, downgrades, pauses and replaced subscriptions then move the revenue as far
+-- as the customer moved it, and no exchange rate looks like one of them.
 rated as (
-  select *, min(from_date) over (partition by account_id, currency, stretch_number) as rated_date
+  select
+    stretches.*,
+    greatest(
+      min(stretches.from_date) over (partition by stretches.account_id, stretches.currency, stretches.stretch_number),
+      known.first_date
+    ) as rated_date
   from stretches
+  left join known on stretches.currency = known.currency
 ),
 
 converted as (
@@ -65,14 +81,14 @@ converted as (
   {{ fx_joins("rated.currency", "rated.rated_date") }}
 )
 
--- Without a rate an amount is unknown, and left out: `int_quality__unconverted` counts it.
+-- Before there is a rate an amount is unknown, and left out: `int_quality__unconverted` counts it.
 select
   subscription_id,
   account_id,
   plan,
   reporting_mrr as mrr,
-  from_date,
+  greatest(from_date, rated_date) as from_date,
   through_date,
   {{ local_date("renews_at") }} as renews_date
 from converted
-where reporting_mrr is not null
+where reporting_mrr is not null and rated_date <= through_date
