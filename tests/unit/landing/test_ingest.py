@@ -381,7 +381,7 @@ BAD = [
     ("ad_spend", "spend_date", "2024-03-07", "spend_date: in the future of its arrival"),
     ("fx_rates", "usd_rate", "-1", "usd_rate: not above 0"),
     ("fx_rates", "usd_rate", "0", "usd_rate: not above 0"),
-    ("orders", "currency", "RMB", "currency: not in ISO 4217"),
+    ("orders", "currency", "RMB", "currency: not in ISO 4217; did you mean CNY?"),
     ("fx_rates", "usd_rate", "one", "usd_rate: not a number"),
 ]
 
