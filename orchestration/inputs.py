@@ -200,6 +200,16 @@ def unmapped(connection: duckdb.DuckDBPyConnection) -> str:
     return f"no event is called {listed}: map your names in [event_names]; the most frequent unmapped names are {frequent}"
 
 
+def unsent_steps(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str]]:
+    """List (funnel, step, event): for each funnel that persons enter, its first step whose event nobody ever sent."""
+    return connection.execute(
+        """SELECT funnel, arg_min(step, step_number), arg_min(event, step_number)
+        FROM intermediate.int_funnel__known_steps
+        WHERE NOT is_known AND funnel IN (SELECT funnel FROM intermediate.int_funnel__entries)
+        GROUP BY funnel ORDER BY funnel"""
+    ).fetchall()
+
+
 def late_sources(connection: duckdb.DuckDBPyConnection, share: float) -> dict[str, tuple[date, date]]:
     """Sources whose newest arrival day brought hardly anything of that day: source → (last fact's day, newest arrival day).
 

@@ -310,9 +310,10 @@ class Night:
         return results
 
     def _announce_built(self) -> None:
-        """Name rows of the newest day that contradict others, and the amounts that have no exchange rate and are left out."""
+        """Name rows of the newest day that contradict others, steps that were never sent, and amounts left out without a rate."""
         currency = self.settings.config.reporting_currency
         with self.warehouse.connect(read_only=True) as connection:
+            unsent = inputs.unsent_steps(connection)
             differing = connection.execute(
                 "select source, arrived_date, conflict_count from intermediate.int_quality__repeats"
                 " where conflict_count > 0 and arrived_date = ? order by all",
@@ -321,6 +322,12 @@ class Night:
         for source, day, count in differing:
             _logger.info(
                 "%s: %s rows of %s differ from another row of their key, which counts instead", source, f"{count:,}", day
+            )
+        for funnel, step, event in unsent:
+            _logger.warning(
+                "funnel %s: how many reach %s and what follows is unknown (NULL): nobody ever sent the event %s. Map your"
+                " name for it in [event_names], or define the funnel under [[funnels]] without it",
+                *(funnel, step, event),
             )
         rows = self._unconverted()
         if not rows:

@@ -149,7 +149,7 @@ CHURN_GRAIN = ("as_of_date", "account_id")
 def churn(context: Context) -> list[Check]:
     """Return the checks of `mart_churn__account`."""
     mart = CHURN
-    filled = ("churn_probability", "risk_level", "payment_issues", "contract_proximity", "mrr", "mrr_at_risk")
+    filled = ("churn_probability", "risk_level", "mrr", "mrr_at_risk")
     ranked = f"""
         SELECT *, row_number() OVER (ORDER BY intervention_priority) AS place,
             lag(churn_probability * mrr) OVER (ORDER BY intervention_priority) AS before

@@ -107,11 +107,11 @@ def entry(context: Context) -> list[Check]:
         WHERE whole.entry_grain IN ('week', 'month') GROUP BY whole.funnel, whole.entry_grain, whole.entry_start, entrants"""
     newest = f"SELECT max(entry_start) AS day FROM {table(MART)} WHERE entry_grain = 'day'"
     times = ("average_seconds_from_previous", "median_seconds_from_previous", "p90_seconds_from_previous")
-    is_timed = "(step_number > 1 AND person_count > 0)"
+    is_timed = "coalesce(step_number > 1 AND person_count > 0, false)"
     return [
         *schema(MART, COLUMNS),
         row_count(context, MART, shrink=0.5, growth=3),
-        *not_null([*GRAIN, "step", "entrant_count", "person_count", "is_mature"]),
+        *not_null([*GRAIN, "step", "entrant_count", "is_mature"]),
         unique(GRAIN),
         in_set("entry_grain", ("day", "week", "month", "all")),
         in_set("dimension", DIMENSIONS),
@@ -125,8 +125,8 @@ def entry(context: Context) -> list[Check]:
         holds(
             MART,
             "person_count.never_rises",
-            "person_count <= coalesce(reached_before, person_count)",
-            "No step is reached by more persons than the step before it.",
+            "step_number = 1 OR person_count IS NULL OR coalesce(person_count <= reached_before, false)",
+            "No step is reached by more persons than the step before it, and none after a step of which that is unknown.",
             rows=chain,
         ),
         holds(
@@ -139,7 +139,7 @@ def entry(context: Context) -> list[Check]:
         holds(
             MART,
             "entrant_count.matches",
-            "entrant_count = entered AND person_count <= entrant_count",
+            "coalesce(entrant_count = entered, false) AND coalesce(person_count <= entrant_count, true)",
             "entrant_count is the person_count of the first step, at every step.",
             rows=chain,
         ),
@@ -328,7 +328,7 @@ def opportunities(context: Context) -> list[Check]:
         holds(
             OPPORTUNITIES,
             "entrant_count.continued",
-            "reached_before IS NULL OR entrant_count = reached_before",
+            "position = 2 OR entrant_count IS NOT DISTINCT FROM reached_before",
             "Who comes to a step is who was not lost at the step before.",
             rows=chain,
         ),
@@ -353,8 +353,8 @@ def opportunities(context: Context) -> list[Check]:
         holds(
             OPPORTUNITIES,
             "entrant_count.null_without_days",
-            "(last_entry_date IS NULL) = (entrant_count IS NULL) AND (entrant_count IS NULL) = (lost_person_count IS NULL)",
-            "Persons are counted exactly where there are days whose window is over.",
+            "last_entry_date IS NOT NULL AND entrant_count IS NOT NULL OR lost_person_count IS NULL",
+            "Persons are lost only of those who came, on days whose window is over.",
         ),
         holds(
             OPPORTUNITIES,

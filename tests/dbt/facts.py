@@ -345,14 +345,15 @@ def payments(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDN
 
 @st.composite
 def fx_rates(draw: st.DrawFn, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
-    """A first rate of each currency long before anything, others on some days, a few published again later with another value."""
+    """A first rate of each currency, mostly long before anything, a few published again later with another value."""
     values = {
         "CNY": st.sampled_from([Decimal(text) for text in ("0.14", "0.13947312", "0.5")]),
         "EUR": st.sampled_from([Decimal(text) for text in ("1.0842", "0.00012345", "2")]),
     }
     days = [date(2023, 7, 1), *sorted({anchor.date() + timedelta(days=shift) for anchor in anchors for shift in (-1, 0, 3)})]
-    published = [(days[0], currency, draw(rates), 0) for currency, rates in values.items()]
-    later = st.tuples(st.sampled_from(days), st.sampled_from(list(values)), st.integers(0, 2))
+    first = st.sampled_from((days[0], days[0], days[0], days[len(days) // 2]))
+    published = [(draw(first), currency, draw(rates), 0) for currency, rates in values.items()]
+    later = st.tuples(st.sampled_from(days[len(days) // 2 :]), st.sampled_from(list(values)), st.integers(0, 2))
     for day, currency, lag in draw(st.lists(later, max_size=8)):
         published.append((day, currency, draw(values[currency]), lag))
     return [

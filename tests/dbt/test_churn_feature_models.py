@@ -303,7 +303,25 @@ def test_an_indicator_has_no_score_before_its_source_has_arrived(shanghai: DbtPr
     rows = sorted(shanghai.read("int_churn__indicators"), key=lambda row: row["as_of_date"])
     assert [row["support_tickets"] for row in rows[-3:]] == [None, 0.25, 0.25]
     assert {row["engagement_score"] for row in rows} == {None}
-    assert {row["payment_issues"] for row in rows} == {0}
+    assert {row[name] for row in rows for name in ("payment_issues", "contract_proximity", "feature_adoption")} == {None}
+
+
+def test_an_indicator_is_of_what_was_delivered_of_it(shanghai: DbtProject) -> None:
+    """Core events without named features are judged alone; a payment that is overdue needs no payments; two accounts without a renewal."""
+    noon = datetime(2024, 3, 30, 4)
+    facts = {
+        "events": [event(1, "value_achieved", noon, user_id="u1", account_id="c1", arrived_date=SUNDAY)],
+        "subscriptions": [
+            pays(),
+            pays(subscription_id="s2", account_id="c2", status="past_due"),
+            pays(subscription_id="s3", account_id="c3", renews_at=datetime(2025, 1, 1)),
+        ],
+    }
+    check(shanghai, facts, SUNDAY)
+    rows = {row["account_id"]: row for row in shanghai.read("int_churn__indicators") if row["is_current"]}
+    assert [rows[account]["feature_adoption"] for account in ("c1", "c2", "c3")] == [1 - 1 / 8, 1, 1]
+    assert [rows[account]["payment_issues"] for account in ("c1", "c2", "c3")] == [None, 1, None]
+    assert [rows[account]["contract_proximity"] for account in ("c1", "c2", "c3")] == [0, 0, 0]
 
 
 def subscribed(*currencies: str) -> Rows:

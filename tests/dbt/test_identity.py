@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import ID_PAIRS, MIDNIGHTS, RANDOM, Rows, event, events, landed, orders, users, utc
+from tests.dbt.facts import ID_PAIRS, MIDNIGHTS, RANDOM, Rows, event, events, fx_rates, landed, orders, users, utc
 from tests.dbt.harness import DbtProject
 from tests.dbt.test_funnel_mart import KEY as FUNNEL_KEY
 from tests.dbt.test_funnel_mart import funnel, shipped
@@ -64,6 +64,7 @@ def compare(project: DbtProject, data: st.DataObject) -> None:
         "events": data.draw(events(zone, ("x", "page_viewed"), project.config.bot_events_per_day)),
         "users": data.draw(users(zone)),
         "orders": data.draw(orders(zone)),
+        "fx_rates": data.draw(fx_rates()),
     }
     check(project, facts)
     check_persons(project, facts)

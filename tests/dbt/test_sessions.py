@@ -9,7 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import MIDNIGHTS, RANDOM, Rows, event, events, journeys, landed, moments, orders, payments, users, utc
+from tests.dbt.facts import (
+    MIDNIGHTS,
+    RANDOM,
+    Rows,
+    event,
+    events,
+    fx_rates,
+    journeys,
+    landed,
+    moments,
+    orders,
+    payments,
+    users,
+    utc,
+)
 from tests.dbt.harness import DbtProject
 from tests.oracles.reporting import Facts
 from tests.oracles.sessions import last_touches, sessions
@@ -64,6 +78,7 @@ def compare_touches(project: DbtProject, data: st.DataObject) -> None:
         "users": data.draw(users(zone)),
         "orders": data.draw(orders(zone, FAR)),
         "payments": data.draw(payments(zone, FAR)),
+        "fx_rates": data.draw(fx_rates(FAR)),
     }
     got = project.run("int_identity__last_touches", facts, reporting)
     assert_same(got, ("person_id", "conversion"), last_touches(facts, reporting))

@@ -146,6 +146,20 @@ def test_facts_of_internal_users_excuse_a_mart_unless_it_had_many_rows(whole) ->
         assert inputs.absence(connection, "shoppers", inputs.Facts(0, 0, 0), rows_before=9_999).startswith("no person has bought")
 
 
+def test_steps_that_nobody_ever_sent_are_named() -> None:
+    with duckdb.connect() as connection:
+        connection.execute("create schema intermediate")
+        connection.execute(
+            "create table intermediate.int_funnel__known_steps as from (values ('shop', 1, 'seen', 'product_viewed', true),"
+            " ('shop', 2, 'cart', 'cart_added', false), ('shop', 3, 'bought', 'order_placed', false),"
+            " ('plg', 1, 'visit', 'page_viewed', false)) as steps (funnel, step_number, step, event, is_known)"
+        )
+        connection.execute("create table intermediate.int_funnel__entries as select 'shop' as funnel")
+        assert inputs.unsent_steps(connection) == [("shop", "cart", "cart_added")]
+        connection.execute("update intermediate.int_funnel__known_steps set is_known = true")
+        assert inputs.unsent_steps(connection) == []
+
+
 def test_names_that_no_funnel_knows_are_told_with_the_way_out() -> None:
     with duckdb.connect() as connection:
         connection.execute("create schema core; create schema intermediate")

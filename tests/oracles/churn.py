@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from typing import Any
 
+from tests.oracles.delivery import delivery
 from tests.oracles.persons import SEEDS, first_landed, latest_state, unique_events, without_bots
 from tests.oracles.reporting import Facts, Reporting, Row
 
@@ -36,8 +37,17 @@ def features(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] 
 def indicators(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None) -> dict[Key, dict[str, Any]]:
     """Indicators by (as_of_date, account_id)."""
     rows = {}
+    delivered = delivery(facts, reporting, event_names)
     for (day, account), row in features(facts, reporting, event_names).items():
         has = {source: any(fact["arrived_date"] <= day for fact in facts.get(source, ())) for source in ("events", "tickets")}
+        needs = {
+            "features": ["events.feature"],
+            "core": [f"events.event={name}" for name in CORE_EVENTS],
+            "payments": ["payments"],
+            "renewals": ["subscriptions.renews_at"],
+        }
+        for need, ways in needs.items():
+            has[need] = any(way in delivered and delivered[way].known <= day for way in ways)
         rows[day, account] = {"is_current": row["is_current"], **_indicators(row, has)}
     return rows
 
@@ -301,7 +311,8 @@ def _indicators(row: Mapping[str, Any], has: Mapping[str, bool]) -> dict[str, fl
     else:
         decline = 0 if row["events_7d"] else 1
     weight = row["tickets_30d"] + 2 * row["severe_tickets_30d"] + row["unsolved_tickets"]
-    adopted = 0.5 * min(row["features_used_28d"] / 5, 1) + 0.5 * min(row["core_events_28d"] / 8, 1)
+    shares = {"features": min(row["features_used_28d"] / 5, 1), "core": min(row["core_events_28d"] / 8, 1)}
+    adopted = [share for need, share in shares.items() if has[need]]
     silence = 28 if row["days_since_last_event"] is None else row["days_since_last_event"]
     engaged = (
         0.3 * min(row["active_days_28d"] / 20, 1)
@@ -314,8 +325,8 @@ def _indicators(row: Mapping[str, Any], has: Mapping[str, bool]) -> dict[str, fl
     return {
         "usage_decline": float(decline) if has["events"] else None,
         "support_tickets": weight / (weight + 3) if has["tickets"] else None,
-        "feature_adoption": 1 - adopted if has["events"] else None,
+        "feature_adoption": 1 - sum(adopted) / len(adopted) if adopted else None,
         "engagement_score": max(1 - engaged, 0.0) if has["events"] else None,
-        "payment_issues": 1.0 if row["is_past_due"] else min(row["failed_payments_90d"] / 3, 1),
-        "contract_proximity": 0.0 if renewal is None else min(max(1 - renewal / 90, 0), 1),
+        "payment_issues": 1.0 if row["is_past_due"] else min(row["failed_payments_90d"] / 3, 1) if has["payments"] else None,
+        "contract_proximity": (0.0 if renewal is None else min(max(1 - renewal / 90, 0), 1)) if has["renewals"] else None,
     }

@@ -37,6 +37,7 @@ def delivery(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] 
                 continue
             values = {name: value for name, value in row.items() if value is not None}
             if source == "events":
+                values["landed_event"] = row["event"]
                 values["event"] = names.get(row["event"], row["event"])
                 if values["event"] != "feature_used":
                     values.pop("feature", None)

@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
 
+from tests.oracles.delivery import delivery
 from tests.oracles.entrants import Entrants
 from tests.oracles.milestones import milestones
 from tests.oracles.persons import Person, people
@@ -65,8 +66,20 @@ def funnel_entries(
     entrants = Entrants(facts, reporting, event_names)
     rows: dict[Key, dict[str, Any]] = {}
     for funnel in funnels:
-        rows |= _count(funnel, entries(funnel, facts, reporting, event_names), entrants, reporting)
+        known = known_steps(funnel, facts, reporting, event_names)
+        rows |= _count(funnel, entries(funnel, facts, reporting, event_names), entrants, reporting, known)
     return rows
+
+
+def known_steps(funnel: FunnelSpec, facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None) -> int:
+    """How many steps there are before the first that nobody ever sent, or that nothing was delivered to compute from."""
+    delivered = delivery(facts, reporting, event_names)
+    needs = {"active_on_third_day": "events.event=value_achieved", "subscription_paid": "payments"}
+    for number, step in enumerate(funnel.steps):
+        names = {f"events.event={step.event}", f"events.landed_event={step.event}", needs.get(step.event)}
+        if not names & delivered.keys():
+            return number
+    return len(funnel.steps)
 
 
 def entries(funnel: FunnelSpec, facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None) -> list[Entry]:
@@ -158,7 +171,9 @@ def _rank(chain: tuple[datetime, ...]) -> Any:
     return (-len(chain), chain[-1] if chain else datetime.min, chain)
 
 
-def _count(funnel: FunnelSpec, found: Sequence[Entry], entrants: Entrants, reporting: Reporting) -> dict[Key, dict[str, Any]]:
+def _count(
+    funnel: FunnelSpec, found: Sequence[Entry], entrants: Entrants, reporting: Reporting, known: int
+) -> dict[Key, dict[str, Any]]:
     first_day = min((entry.day for entry in found), default=date.max)
     periods: dict[tuple[str, date], list[Entry]] = defaultdict(list)
     for entry in found:
@@ -170,26 +185,33 @@ def _count(funnel: FunnelSpec, found: Sequence[Entry], entrants: Entrants, repor
             for dimension, segment in entrants.segments(entry.person, entry.chain[0]):
                 groups[grain, start, dimension, segment].append(entry.chain)
     return {
-        (funnel.name, *group, number): _row(funnel, number, group[0], group[1], entered, reporting)
+        (funnel.name, *group, number): _row(funnel, number, group[0], group[1], entered, reporting, known)
         for group, entered in groups.items()
         for number in range(1, len(funnel.steps) + 1)
     }
 
 
 def _row(
-    funnel: FunnelSpec, number: int, grain: str, start: date, chains: Sequence[tuple[datetime, ...]], reporting: Reporting
+    funnel: FunnelSpec,
+    number: int,
+    grain: str,
+    start: date,
+    chains: Sequence[tuple[datetime, ...]],
+    reporting: Reporting,
+    known: int,
 ) -> dict[str, Any]:
     reached = [chain for chain in chains if len(chain) >= number]
     previous = [chain for chain in chains if len(chain) >= number - 1] if number > 1 else None
     seconds = [(chain[number - 1] - chain[number - 2]) / timedelta(seconds=1) for chain in reached] if number > 1 else []
-    conversion = len(reached) / len(previous) if previous else None
+    is_known = number <= known
+    conversion = len(reached) / len(previous) if previous and is_known else None
     return {
         "step": funnel.steps[number - 1].name,
         "entrant_count": len(chains),
-        "person_count": len(reached),
-        "previous_count": None if previous is None else len(previous),
+        "person_count": len(reached) if is_known else None,
+        "previous_count": None if previous is None or number > known + 1 else len(previous),
         "conversion_rate": conversion,
-        "overall_rate": len(reached) / len(chains),
+        "overall_rate": len(reached) / len(chains) if is_known else None,
         "drop_off_rate": None if conversion is None else 1 - conversion,
         "average_seconds_from_previous": math.fsum(seconds) / len(seconds) if seconds else None,
         "median_seconds_from_previous": quantile(seconds, 0.5) if seconds else None,

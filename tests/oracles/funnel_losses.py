@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
-from tests.oracles.funnel import Entry, FunnelSpec, deepest, entries, last_mature_day
+from tests.oracles.funnel import Entry, FunnelSpec, deepest, entries, known_steps, last_mature_day
 from tests.oracles.persons import SEEDS
 from tests.oracles.reporting import Facts, Reporting
 from tests.oracles.sessions import sessions
@@ -43,10 +43,11 @@ def funnel_exits(
         for entry in entries(funnel, facts, reporting, event_names):
             weeks[reporting.period("week", entry.day)].append(entry)
         mature = last_mature_day(funnel.window_seconds, reporting)
+        known = known_steps(funnel, facts, reporting, event_names)
         for week, entered in weeks.items():
             pages: dict[int, Counter[str]] = defaultdict(Counter)
             for entry in deepest(entered):
-                if len(entry.chain) < len(funnel.steps):
+                if len(entry.chain) < known:
                     page = _last_page(visits[entry.person.person_id], entry.chain[-1])
                     pages[len(entry.chain)][page_group(page, ids)] += 1
             for step, counts in pages.items():
@@ -79,19 +80,21 @@ def funnel_opportunities(
                 if first is not None and last is not None and first <= entry.day <= last
             )
         ]
+        known = known_steps(funnel, facts, reporting, event_names)
         for number in range(2, len(funnel.steps) + 1):
             came = [depth for depth in found if depth >= number - 1]
             lost = [depth for depth in came if depth < number]
-            is_opportunity = len(lost) > len(came) / 2
+            is_known = last is not None and number <= known
+            is_opportunity = is_known and len(lost) > len(came) / 2
             event = funnel.steps[number - 1].event
             impact = "high" if len(lost) >= HIGH_IMPACT_FROM else "medium"
             rows[funnel.name, number] = {
                 "step": funnel.steps[number - 1].name,
                 "first_entry_date": first,
                 "last_entry_date": last,
-                "entrant_count": None if last is None else len(came),
-                "lost_person_count": None if last is None else len(lost),
-                "drop_off_rate": len(lost) / len(came) if came else None,
+                "entrant_count": len(came) if last is not None and number <= known + 1 else None,
+                "lost_person_count": len(lost) if is_known else None,
+                "drop_off_rate": len(lost) / len(came) if came and is_known else None,
                 "potential_impact": impact if is_opportunity else None,
                 "opportunity_rank": None,
                 "suggested_experiment": suggestion((event_names or {}).get(event, event)) if is_opportunity else None,

@@ -64,9 +64,10 @@ def _add_spend(cells: dict[Key, Cell], facts: Facts, reporting: Reporting) -> No
     for row in latest_spend(facts.get("ad_spend", ())):
         if row["spend_date"] > reporting.data_through:
             continue
-        cell = cells[reporting.period("month", row["spend_date"]), channel_of(row["utm_source"], row.get("utm_medium"), None)]
         cost = rates.convert(row["cost"], row["currency"], row["spend_date"])
-        assert cost is not None
+        if cost is None:
+            continue
+        cell = cells[reporting.period("month", row["spend_date"]), channel_of(row["utm_source"], row.get("utm_medium"), None)]
         cell.spend += cost
         cell.impressions = _plus(cell.impressions, row.get("impressions"))
         cell.clicks = _plus(cell.clicks, row.get("clicks"))

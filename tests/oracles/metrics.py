@@ -627,9 +627,8 @@ def _target(definition: Definition, dimension: str, day: date, rates: Rates, rep
         return None
     if definition.aim["unit"] != "usd":
         return Fraction(definition.target)
-    try:
-        rate = rates.usd(reporting.currency, day)
-    except ValueError:  # none is known yet
+    rate = rates.usd(reporting.currency, day)
+    if rate is None:
         return None
     # Money that is aimed at has six decimals, as what is configured.
     return Fraction((definition.target / rate).quantize(Decimal("0.000001"), rounding=ROUND_HALF_UP))

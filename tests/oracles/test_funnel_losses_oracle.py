@@ -58,7 +58,7 @@ def test_the_page_is_the_last_of_the_session_of_the_last_step() -> None:
 
 
 def test_five_pages_are_kept_in_the_order_of_their_names() -> None:
-    facts = done(*((f"p{number}", "a", 0, f"/{number}") for number in range(7)))
+    facts = done(*((f"p{number}", "a", 0, f"/{number}") for number in range(7)), ("q", "order_placed", 0, "/"))
     rows = funnel_exits(facts, REPORTING, [SPEC])
     assert [(key[3], row["exit_rank"], row["share_rate"]) for key, row in rows.items()] == [
         (f"/{number}", number + 1, 1 / 7) for number in range(5)
@@ -67,7 +67,9 @@ def test_five_pages_are_kept_in_the_order_of_their_names() -> None:
 
 def test_steps_that_lose_over_half_are_ranked() -> None:
     """Of three who enter two are lost at once; of the other two steps one loses nobody, one has nobody to lose."""
-    facts = done(("p", "a", 0, None), ("q", "a", 0, None), ("r", "a", 0, None), ("r", "order_placed", 1, None))
+    facts = done(
+        *(("p", "a", 0, None), ("q", "a", 0, None), ("r", "a", 0, None), ("r", "order_placed", 1, None)), ("s", "c", 0, None)
+    )
     second, third = funnel_opportunities(facts, REPORTING, [SPEC]).values()
     assert (second["first_entry_date"], second["last_entry_date"]) == (date(2024, 2, 4), date(2024, 3, 2))
     assert (second["entrant_count"], second["lost_person_count"], second["drop_off_rate"]) == (3, 2, 2 / 3)
@@ -75,6 +77,16 @@ def test_steps_that_lose_over_half_are_ranked() -> None:
     assert second["suggested_experiment"] == suggestion("order_placed") != suggestion("(other)")
     assert (third["entrant_count"], third["lost_person_count"], third["opportunity_rank"]) == (1, 1, 2)
     assert third["suggested_experiment"] == suggestion("c") == suggestion("(other)")
+
+
+def test_a_step_that_nobody_ever_sent_loses_nobody() -> None:
+    """Who stops at the second step cannot be told from who took the third, whose event is not sent."""
+    facts = done(("p", "a", 0, "/a"), ("q", "a", 0, "/b"), ("q", "order_placed", 1, "/c"))
+    second, third = funnel_opportunities(facts, REPORTING, [SPEC]).values()
+    assert (second["entrant_count"], second["lost_person_count"]) == (2, 1)
+    counts = ("entrant_count", "lost_person_count", "drop_off_rate", "potential_impact", "suggested_experiment")
+    assert [third[name] for name in counts] == [1, None, None, None, None]
+    assert [key[1:] for key in funnel_exits(facts, REPORTING, [SPEC])] == [(1, MONDAY, "/a")]
 
 
 def test_half_is_no_opportunity_and_days_with_an_open_window_do_not_count() -> None:

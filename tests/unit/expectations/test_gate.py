@@ -90,6 +90,8 @@ CORRUPTIONS = [
     (FUNNEL, "DELETE FROM {mart} WHERE dimension = 'all' AND entry_grain = 'week'", "segment.all_present"),
     (FUNNEL, "UPDATE {mart} SET person_count = person_count * 100 WHERE step_number = 2", "person_count.never_rises"),
     (FUNNEL, "UPDATE {mart} SET entrant_count = entrant_count * 100", "entrant_count.matches"),
+    # A step of which it is unknown who reached it is followed by none of which it is known.
+    (FUNNEL, "UPDATE {mart} SET person_count = NULL WHERE step_number = 1", "person_count.never_rises"),
     (FUNNEL, "UPDATE {mart} SET previous_count = person_count", "previous_count.matches"),
     (FUNNEL, "UPDATE {mart} SET conversion_rate = conversion_rate * 100", "conversion_rate.range"),
     (FUNNEL, "UPDATE {mart} SET overall_rate = overall_rate + 1e-6", "overall_rate.matches"),

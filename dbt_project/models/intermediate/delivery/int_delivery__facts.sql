@@ -2,7 +2,7 @@
 {%- set sources = {
   "users": ("stg_users", "signed_up_date", ["invited_by_user_id"], {}),
   "accounts": ("stg_accounts", "created_date", [], {}),
-  "subscriptions": ("stg_subscriptions", "changed_date", [], {}),
+  "subscriptions": ("stg_subscriptions", "changed_date", ["renews_at"], {}),
   "payments": ("stg_payments", "paid_date", [], {}),
   "orders": ("stg_orders", "ordered_date", [], {}),
   "ad_spend": ("stg_ad_spend", "spend_date", [], {}),
@@ -24,11 +24,12 @@ with run as (
 event_names as (
   select
     event,
+    landed_event,
     min(event_date) as first_date,
     min(greatest(arrived_date, event_date)) as known_date
   from {{ ref("fct_events") }}
   where event_date <= (select run.data_through from run)
-  group by event
+  group by event, landed_event
 ),
 
 delivered as (
@@ -40,14 +41,17 @@ delivered as (
 
   union all
 
+  {% for name in ["event", "landed_event"] -%}
   select
-    'events.event=' || event as fact,
-    first_date,
-    known_date
+    'events.{{ name }}=' || {{ name }} as fact,
+    min(first_date) as first_date,
+    min(known_date) as known_date
   from event_names
+  group by {{ name }}
 
   union all
 
+  {% endfor -%}
   -- Core and other features count when they are named.
   select
     'events.feature' as fact,

@@ -14,11 +14,13 @@ ranked as (
   from entries
 ),
 
+-- After a step that is followed by one nobody ever sent, nobody can be said to have stopped.
 funnels as (
   select
     steps.funnel,
     max(steps.step_number) as last_step_number
-  from {{ ref("int_funnel__steps") }} as steps
+  from {{ ref("int_funnel__known_steps") }} as steps
+  where steps.is_known
   group by steps.funnel
 ),
 

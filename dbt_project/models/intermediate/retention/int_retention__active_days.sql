@@ -16,7 +16,7 @@ day_cohorts as (
 -- long it went on.
 paid_days as (
   select distinct accounts.customer_id as person_id, dates.calendar_date as active_date
-  from {{ ref("int_revenue__paying_states") }} as states
+  from {{ ref("int_revenue__paying_spans") }} as states
   inner join {{ ref("dim_customers") }} as accounts on accounts.customer_id = 'c:' || states.account_id
   inner join {{ ref("dim_date") }} as dates on dates.calendar_date between states.from_date and states.through_date
   cross join day_cohorts

@@ -78,7 +78,7 @@ counted as (
   group by funnel, entry_grain, entry_start, dimension, segment, step_number
 ),
 
--- A step that nobody reached is a row as any other.
+-- A step that nobody reached is a row as any other; of one whose event nobody ever sent it is unknown who reached it.
 cells as (
   select
     entered.funnel,
@@ -89,13 +89,15 @@ cells as (
     steps.step_number,
     steps.step,
     entered.person_count as entrant_count,
-    coalesce(counted.person_count, 0) as person_count,
+    case when known.is_known then coalesce(counted.person_count, 0) end as person_count,
     counted.average_seconds,
     counted.median_seconds,
     counted.p90_seconds,
     {{ window_days("steps") }} as window_days
   from counted as entered
   inner join {{ ref("int_funnel__steps") }} as steps on entered.funnel = steps.funnel
+  inner join {{ ref("int_funnel__known_steps") }} as known
+    on steps.funnel = known.funnel and steps.step_number = known.step_number
   left join counted
     on
       {% for column in period + ["dimension", "segment"] -%}

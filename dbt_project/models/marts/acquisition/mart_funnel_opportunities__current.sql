@@ -22,13 +22,20 @@ ranked as (
   from entries
 ),
 
+known as (
+  select
+    *,
+    lag(is_known) over (partition by funnel order by step_number) as is_previous_known
+  from {{ ref("int_funnel__known_steps") }}
+),
+
 steps as (
   select
-    steps.*,
-    coalesce(event_names.core_name, steps.event) as core_event
-  from {{ ref("int_funnel__steps") }} as steps
-  left join {{ source("control", "event_names") }} as event_names on steps.event = event_names.landed_name
-  where steps.step_number > 1
+    known.*,
+    coalesce(event_names.core_name, known.event) as core_event
+  from known
+  left join {{ source("control", "event_names") }} as event_names on known.event = event_names.landed_name
+  where known.step_number > 1
 ),
 
 depths as (
@@ -46,15 +53,15 @@ counted as (
     steps.core_event,
     days.first_entry_date,
     days.last_entry_date,
-    case when days.last_entry_date is not null then coalesce(sum(depths.person_count), 0) end as entrant_count,
+    case when days.last_entry_date is not null and steps.is_previous_known then coalesce(sum(depths.person_count), 0) end as entrant_count,
     case
-      when days.last_entry_date is not null
+      when days.last_entry_date is not null and steps.is_known
         then coalesce(sum(case when depths.depth < steps.step_number then depths.person_count end), 0)
     end as lost_person_count
   from steps
   inner join days on steps.funnel = days.funnel
   left join depths on steps.funnel = depths.funnel and depths.depth >= steps.step_number - 1
-  group by steps.funnel, steps.step_number, steps.step, steps.core_event, days.first_entry_date, days.last_entry_date
+  group by steps.funnel, steps.step_number, steps.step, steps.core_event, steps.is_known, steps.is_previous_known, days.first_entry_date, days.last_entry_date
 ),
 
 rated as (
