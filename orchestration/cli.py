@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.errors import NorthstarError, UserError
+from orchestration.base.errors import NorthstarError, UserError
 from orchestration.settings import Settings, adopt, differing, load, with_values, without_wildcards
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import shutil
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,21 +21,23 @@ from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from orchestration import digests, inputs, model_page, reconciliation, transform
+from orchestration import inputs, model_page, reconciliation, transform
+from orchestration.base import digests
+from orchestration.base.errors import NorthstarError, UserError
+from orchestration.base.pseudonyms import Key, load_key
+from orchestration.base.sql import exact
+from orchestration.base.timing import Stage, timed
 from orchestration.churn import SCORES, Churn, Scored, Trained
-from orchestration.errors import NorthstarError, UserError
 from orchestration.landing import erasure
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition
 from orchestration.mart_models import comments, filled_by, marts, pseudonyms, published_until, reads_scores, versions
 from orchestration.model_store import CHURN, ModelStore
-from orchestration.pseudonyms import Key, load_key
 from orchestration.publishing import changes, restatements
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import Changes, ErasureRecord, GateRecord, SourceRecord
 from orchestration.publishing.release import Candidate, Release, ReleaseStore, Verdict, new_release_id
 from orchestration.settings import PROJECT, Settings
-from orchestration.sql import exact
 from orchestration.warehouse import FoldPlan, Warehouse
 
 if TYPE_CHECKING:
@@ -83,16 +84,6 @@ _VALUES = {"ltv_customers": "customers", "ltv_cohorts": "cohorts"}
 
 class GateRefused(NorthstarError):  # noqa: N818 - says what happened
     """The candidate did not pass the gate; the current release stands."""
-
-
-@dataclass
-class Stage:
-    """One line of a night's progress: what was done, to how many rows, and how long it took."""
-
-    name: str
-    rows: int = 0
-    detail: str = ""
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -163,10 +154,8 @@ class Night:
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
         """Time a stage and tell the watcher when it is over."""
-        stage = Stage(name)
-        started = time.monotonic()
-        yield stage
-        stage.seconds = time.monotonic() - started
+        with timed(name) as stage:
+            yield stage
         self.timings[name] = round(stage.seconds, 3)
         _logger.info("stage", extra={"stage": stage})
 

@@ -16,8 +16,9 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from orchestration.errors import UserError
-from orchestration.sql import exact, literal
+from orchestration.base import duck
+from orchestration.base.errors import UserError
+from orchestration.base.sql import exact, literal
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,7 @@ def connect(timezone: str) -> duckdb.DuckDBPyConnection:
         ZoneInfo(timezone)
     except (KeyError, ValueError, OSError) as error:
         raise UserError(f"unknown time zone {timezone!r}") from error
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
+    connection = duck.connect()
     connection.execute("SET VARIABLE reporting_zone = ?", [timezone])
     return connection
 

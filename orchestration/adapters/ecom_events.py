@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestration.adapters import AdapterReport, connect, load, write_days
-from orchestration.errors import UserError
+from orchestration.base.errors import UserError
 
 NAME = "ecom_events"
 DESCRIPTION = (

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestration.adapters import AdapterReport, connect, load, write_days
-from orchestration.errors import UserError
+from orchestration.base.errors import UserError
 
 NAME = "online_retail"
 DESCRIPTION = (

@@ -25,7 +25,6 @@ Many partitions are read in one scan: per batch one DuckDB statement per format 
 partition is written by one small copy out of the batch.
 """
 
-import difflib
 import gzip
 import io
 import itertools
@@ -45,13 +44,14 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
-from orchestration import digests
-from orchestration.errors import NorthstarError, UserError
+from orchestration.base import digests
+from orchestration.base.errors import NorthstarError, UserError
+from orchestration.base.sql import exact, identifier, literal
+from orchestration.base.suggestion import nearest
 from orchestration.landing import erasure
 from orchestration.landing.contract import CONTRACT, CURRENCIES, MISTAKEN_CURRENCIES, Column, Source, Type
 from orchestration.landing.lake import SPILL_PREFIX, Lake, LandedFile, Partition
 from orchestration.landing.spellings import canonical
-from orchestration.sql import exact, identifier, literal
 
 _logger = logging.getLogger("northstar.night")
 
@@ -235,7 +235,7 @@ def _identity(path: Path) -> tuple[str, int, int]:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     names = list(known)
-    if close := difflib.get_close_matches(name, names, n=1, cutoff=0.5):
+    if close := nearest(name, names):
         return f"did you mean {close[0]}?"
     return f"known are {', '.join(names)}"
 

@@ -24,11 +24,11 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration import digests
-from orchestration.durable import sync_path
-from orchestration.errors import NorthstarError
+from orchestration.base import digests, duck
+from orchestration.base.durable import sync_path
+from orchestration.base.errors import NorthstarError
+from orchestration.base.sql import exact, identifier, literal
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
-from orchestration.sql import exact, identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -139,14 +139,11 @@ class Lake:
     @contextmanager
     def connect(self, memory_limit: str | None = None) -> Iterator["duckdb.DuckDBPyConnection"]:
         """Open DuckDB in memory for work on partitions; beyond the limit it spills to a temporary folder below the root."""
-        import duckdb
-
         self.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=SPILL_PREFIX, dir=self.root) as spill, duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"SET temp_directory = {literal(spill)}")
-            if memory_limit is not None:
-                connection.execute(f"SET memory_limit = {literal(memory_limit)}")
+        with (
+            tempfile.TemporaryDirectory(prefix=SPILL_PREFIX, dir=self.root) as spill,
+            duck.connect(memory_limit=memory_limit, temp_directory=Path(spill)) as connection,
+        ):
             yield connection
 
     @staticmethod

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 
-from orchestration.errors import UserError
+from orchestration.base.errors import UserError
 from orchestration.simulator.clock import Calendar
 from orchestration.simulator.company import Company
 from orchestration.simulator.faults import Faults

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration.adapters import ADAPTERS
-from orchestration.errors import UserError
+from orchestration.base.errors import UserError
 from orchestration.landing.ingest import ingest, landed
 from orchestration.landing.lake import Lake
 

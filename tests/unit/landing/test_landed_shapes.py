@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestration.errors import UserError
+from orchestration.base.errors import UserError
 from orchestration.landing.ingest import IngestError, ingest, landed, out_of_scope, pending
 from tests.unit.landing.test_ingest import DAY, EVENT, ORDER, Zone, csv_text
 

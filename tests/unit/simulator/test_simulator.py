@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.errors import UserError
+from orchestration.base.errors import UserError
 from orchestration.landing.contract import CONTRACT
 from orchestration.simulator import Summary, simulate
 from orchestration.simulator import zone as zone_module

@@ -10,11 +10,11 @@ from datetime import date, timedelta
 import pyarrow.parquet as pq
 import pytest
 
+from orchestration.base.pseudonyms import Key
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.erasure import Ledger
 from orchestration.landing.ingest import ingest, landed
 from orchestration.landing.lake import Lake
-from orchestration.pseudonyms import Key
 from orchestration.simulator import parameters, simulate
 from orchestration.simulator.faults import cell_faults
 from tests.unit.simulator.simulated import END, LOCAL, SOURCES, happened_day

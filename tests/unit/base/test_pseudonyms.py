@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.errors import NorthstarError
-from orchestration.pseudonyms import PUBLISHED, VARIABLE, Key, digest_sql, load_key, pseudonym_sql
+from orchestration.base.errors import NorthstarError
+from orchestration.base.pseudonyms import PUBLISHED, VARIABLE, Key, digest_sql, load_key, pseudonym_sql
 from orchestration.settings import SettingsError, load
 
 SECRET = "a secret of more than sixteen"  # noqa: S105 (of these tests)

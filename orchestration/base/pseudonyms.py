@@ -15,9 +15,9 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.durable import sync_path
-from orchestration.errors import NorthstarError
-from orchestration.sql import literal
+from orchestration.base.durable import sync_path
+from orchestration.base.errors import NorthstarError
+from orchestration.base.sql import literal
 
 if TYPE_CHECKING:
     import duckdb
