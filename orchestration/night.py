@@ -163,15 +163,15 @@ class Night:
 
     def ingest(self, days: Sequence[date] | None = None, *, as_of: date | None = None) -> Ingested:
         """Take landed partitions into the lake: the given arrival days again, or all that are not there yet up to a day."""
-        from orchestration.landing import ingest
+        from orchestration.landing import arrivals, ingest
 
         settings = self.settings
         with self.stage("ingest") as stage:
             if days is None:
-                waiting = ingest.pending(settings.landing, self.lake)
+                waiting = arrivals.pending(settings.landing, self.lake)
                 wanted = {source: [day for day in found if as_of is None or day <= as_of] for source, found in waiting.items()}
             else:
-                there = ingest.landed(settings.landing)
+                there = arrivals.landed(settings.landing)
                 wanted = {source: [day for day in found if day in set(days)] for source, found in there.items()}
                 if not any(wanted.values()):
                     raise UserError(f"nothing has landed from {min(days)} to {max(days)} in {settings.landing}")
@@ -206,11 +206,11 @@ class Night:
 
     def _announce_landed(self, partitions: Mapping[str, Sequence[Partition]]) -> None:
         """Name columns that the contract does not know, with the nearest that it does, and facts out of scope."""
-        from orchestration.landing import ingest
+        from orchestration.landing import judging
 
         self._announce_broken_chains(partitions.get("subscriptions", ()))
         for source, found in partitions.items():
-            if rows := sum(map(ingest.out_of_scope, found)):
+            if rows := sum(map(judging.out_of_scope, found)):
                 start = self.settings.config.partition_start
                 remedy = "if they are real, set an earlier partition_start in northstar.toml and run `northstar backfill`"
                 _logger.warning("%s: %s rows from before %s are in quarantine; %s", source, f"{rows:,}", start, remedy)

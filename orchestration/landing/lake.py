@@ -1,7 +1,7 @@
 """The lake: immutable, content-addressed Parquet per source and arrival day, with the manifest that makes a partition exist.
 
 Belongs here: the layout on disk, what a manifest and a Parquet file hold, and the atomic replacement of one partition. Does not
-belong here: reading landed files or judging rows (`ingest`), and anything about what rows mean.
+belong here: reading landed files or judging rows (`readers`, `judging`), and anything about what rows mean.
 
     <root>/lake/<source>/dt=YYYY-MM-DD/<digest>.parquet     accepted rows: contract columns, then LAKE_COLUMNS
                                        manifest.json         the commit point: what it does not name is not there

@@ -13,7 +13,8 @@ import pytest
 
 from orchestration.adapters import ADAPTERS
 from orchestration.base.errors import UserError
-from orchestration.landing.ingest import ingest, landed
+from orchestration.landing.arrivals import landed
+from orchestration.landing.ingest import ingest
 from orchestration.landing.lake import Lake
 
 DATA = Path(os.environ.get("NORTHSTAR_TEST_DATA", Path(__file__).parents[3] / ".." / "shared" / "data"))

@@ -12,9 +12,10 @@ import pytest
 from orchestration.base.errors import NorthstarError
 from orchestration.base.pseudonyms import Key
 from orchestration.landing import erasure
+from orchestration.landing.arrivals import pending
 from orchestration.landing.contract import CONTRACT, Personal
 from orchestration.landing.erasure import Erased, Ledger
-from orchestration.landing.ingest import ingest, pending
+from orchestration.landing.ingest import ingest
 from orchestration.landing.lake import Lake
 
 KEY = Key("a key for the tests of erasure")

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from orchestration.base.errors import UserError
 from orchestration.base.pseudonyms import Key
+from orchestration.landing.arrivals import landed, pending
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, SUBSCRIPTION_STATUSES
 from orchestration.landing.erasure import Ledger
-from orchestration.landing.ingest import IngestError, ingest, landed, pending
+from orchestration.landing.ingest import IngestError, ingest
 from orchestration.landing.lake import Lake
 
 DAY = date(2024, 3, 5)

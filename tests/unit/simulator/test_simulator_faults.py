@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from orchestration.base.pseudonyms import Key
+from orchestration.landing.arrivals import landed
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.erasure import Ledger
-from orchestration.landing.ingest import ingest, landed
+from orchestration.landing.ingest import ingest
 from orchestration.landing.lake import Lake
 from orchestration.simulator import parameters, simulate
 from orchestration.simulator.faults import cell_faults
