@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from orchestration.errors import NorthstarError
+from orchestration.base.errors import NorthstarError
 from orchestration.model_store import ModelStore, StoredModel
 from orchestration.settings import Config
 from orchestration.warehouse import Warehouse

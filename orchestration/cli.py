@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.errors import NorthstarError, UserError
+from orchestration.base.errors import NorthstarError, UserError
 from orchestration.settings import Settings, adopt, differing, load, with_values, without_wildcards
 
 if TYPE_CHECKING:
@@ -146,8 +146,8 @@ def simulate(
     days: int, users: int, seed: int, constant_churn: float | None, end: date | None, out: Path | None, if_empty: bool
 ) -> None:
     """Write the landing zone of a made-up company, and what was planted in it beside it in truth.json."""
-    from orchestration.landing.simulator import is_empty
-    from orchestration.landing.simulator import simulate as run
+    from orchestration.simulator import is_empty
+    from orchestration.simulator import simulate as run
 
     settings = load()
     target = out or settings.landing
@@ -173,7 +173,7 @@ def simulate(
 @click.option("--out", type=_PATH, default=None, help="Folder to write.  [default: the landing zone]")
 def import_(adapter: str, files: tuple[Path, ...], out: Path | None) -> None:
     """Bring FILES of an outside shape into the landing contract, by an ADAPTER."""
-    from orchestration.landing.adapters import ADAPTERS
+    from orchestration.adapters import ADAPTERS
 
     settings = load()
     if adapter not in ADAPTERS:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from orchestration.base.errors import NorthstarError
 from orchestration.churn import SCORES
-from orchestration.errors import NorthstarError
 
 
 def marts(manifest: Mapping[str, Any]) -> dict[str, Any]:

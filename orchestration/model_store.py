@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestration.durable import replace_text, sync_tree
-from orchestration.errors import NorthstarError, UserError
+from orchestration.base.durable import replace_text, sync_tree
+from orchestration.base.errors import NorthstarError, UserError
 
 CHURN = "churn"
 """The kind of the models that predict churn."""

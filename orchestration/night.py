@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import shutil
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,21 +21,23 @@ from itertools import pairwise
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from orchestration import digests, inputs, model_page, reconciliation, transform
+from orchestration import inputs, model_page, reconciliation, transform
+from orchestration.base import digests
+from orchestration.base.errors import NorthstarError, UserError
+from orchestration.base.pseudonyms import Key, load_key
+from orchestration.base.sql import exact
+from orchestration.base.timing import Stage, timed
 from orchestration.churn import SCORES, Churn, Scored, Trained
-from orchestration.errors import NorthstarError, UserError
 from orchestration.landing import erasure
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition
 from orchestration.mart_models import comments, filled_by, marts, pseudonyms, published_until, reads_scores, versions
 from orchestration.model_store import CHURN, ModelStore
-from orchestration.pseudonyms import Key, load_key
 from orchestration.publishing import changes, restatements
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import Changes, ErasureRecord, GateRecord, SourceRecord
 from orchestration.publishing.release import Candidate, Release, ReleaseStore, Verdict, new_release_id
 from orchestration.settings import PROJECT, Settings
-from orchestration.sql import exact
 from orchestration.warehouse import FoldPlan, Warehouse
 
 if TYPE_CHECKING:
@@ -83,16 +84,6 @@ _VALUES = {"ltv_customers": "customers", "ltv_cohorts": "cohorts"}
 
 class GateRefused(NorthstarError):  # noqa: N818 - says what happened
     """The candidate did not pass the gate; the current release stands."""
-
-
-@dataclass
-class Stage:
-    """One line of a night's progress: what was done, to how many rows, and how long it took."""
-
-    name: str
-    rows: int = 0
-    detail: str = ""
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -163,10 +154,8 @@ class Night:
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
         """Time a stage and tell the watcher when it is over."""
-        stage = Stage(name)
-        started = time.monotonic()
-        yield stage
-        stage.seconds = time.monotonic() - started
+        with timed(name) as stage:
+            yield stage
         self.timings[name] = round(stage.seconds, 3)
         _logger.info("stage", extra={"stage": stage})
 
@@ -174,15 +163,15 @@ class Night:
 
     def ingest(self, days: Sequence[date] | None = None, *, as_of: date | None = None) -> Ingested:
         """Take landed partitions into the lake: the given arrival days again, or all that are not there yet up to a day."""
-        from orchestration.landing import ingest
+        from orchestration.landing import arrivals, ingest
 
         settings = self.settings
         with self.stage("ingest") as stage:
             if days is None:
-                waiting = ingest.pending(settings.landing, self.lake)
+                waiting = arrivals.pending(settings.landing, self.lake)
                 wanted = {source: [day for day in found if as_of is None or day <= as_of] for source, found in waiting.items()}
             else:
-                there = ingest.landed(settings.landing)
+                there = arrivals.landed(settings.landing)
                 wanted = {source: [day for day in found if day in set(days)] for source, found in there.items()}
                 if not any(wanted.values()):
                     raise UserError(f"nothing has landed from {min(days)} to {max(days)} in {settings.landing}")
@@ -217,11 +206,11 @@ class Night:
 
     def _announce_landed(self, partitions: Mapping[str, Sequence[Partition]]) -> None:
         """Name columns that the contract does not know, with the nearest that it does, and facts out of scope."""
-        from orchestration.landing import ingest
+        from orchestration.landing import judging
 
         self._announce_broken_chains(partitions.get("subscriptions", ()))
         for source, found in partitions.items():
-            if rows := sum(map(ingest.out_of_scope, found)):
+            if rows := sum(map(judging.out_of_scope, found)):
                 start = self.settings.config.partition_start
                 remedy = "if they are real, set an earlier partition_start in northstar.toml and run `northstar backfill`"
                 _logger.warning("%s: %s rows from before %s are in quarantine; %s", source, f"{rows:,}", start, remedy)

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from expectations import corruptions
 from orchestration import mart_models, settings, transform
-from orchestration.errors import NorthstarError, UserError
+from orchestration.base.errors import NorthstarError, UserError
 from orchestration.landing.contract import CONTRACT, Column, Source
 
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {

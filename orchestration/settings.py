@@ -6,7 +6,6 @@ key, never a default.
 """
 
 import csv
-import difflib
 import glob
 import hashlib
 import json
@@ -26,10 +25,11 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from orchestration.errors import UserError
+from orchestration.base.errors import UserError
+from orchestration.base.pseudonyms import MINIMUM_LENGTH, VARIABLE
+from orchestration.base.suggestion import did_you_mean
 from orchestration.filters import Condition, FilterError, parse_filter
 from orchestration.landing.contract import CONTRACT, CORE_EVENTS, CURRENCIES, MISTAKEN_CURRENCIES, PLANS
-from orchestration.pseudonyms import MINIMUM_LENGTH, VARIABLE
 
 PROJECT = Path(__file__).resolve().parents[1]
 DBT_PROJECT = PROJECT / "dbt_project"
@@ -164,7 +164,7 @@ class ChannelRule(_Frozen):
     def _is_channel(cls, value: str) -> str:
         known = _channels()
         if value not in known:
-            raise ValueError(f"unknown channel {value!r}, expected one of {', '.join(known)}{_nearest(value, known)}")
+            raise ValueError(f"unknown channel {value!r}, expected one of {', '.join(known)}{did_you_mean(value, known)}")
         return value
 
     @field_validator("source", "medium", "host", "click")
@@ -315,7 +315,7 @@ class Config(_Frozen):
     def _is_timezone(cls, value: str) -> str:
         # The machine's own zone is none that DuckDB knows, and would differ from machine to machine.
         if value not in available_timezones() - {"localtime"}:
-            raise ValueError(f"{value!r} is no time zone{_nearest(value, available_timezones())}")
+            raise ValueError(f"{value!r} is no time zone{did_you_mean(value, available_timezones())}")
         return value
 
     @field_validator("reporting_currency")
@@ -351,7 +351,7 @@ class Config(_Frozen):
         known = _metrics_with_targets() if value else ()
         for name in value:
             if name not in known:
-                raise ValueError(f"{name!r} is no metric with a target{_nearest(name, known)}")
+                raise ValueError(f"{name!r} is no metric with a target{did_you_mean(name, known)}")
         return {name: target.normalize() for name, target in value.items()}
 
     @field_validator("plans")
@@ -359,7 +359,9 @@ class Config(_Frozen):
     def _are_plans(cls, value: Mapping[str, str]) -> Mapping[str, str]:
         for landed, name in value.items():
             if name not in PLANS:
-                raise ValueError(f"{landed}: unknown plan {name!r}, expected one of {', '.join(PLANS)}{_nearest(name, PLANS)}")
+                raise ValueError(
+                    f"{landed}: unknown plan {name!r}, expected one of {', '.join(PLANS)}{did_you_mean(name, PLANS)}"
+                )
         return {landed.strip().lower(): name for landed, name in value.items()}
 
     @field_validator("required_sources")
@@ -367,7 +369,7 @@ class Config(_Frozen):
     def _are_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if name not in CONTRACT:
-                raise ValueError(f"{name!r} is no source{_nearest(name, CONTRACT)}")
+                raise ValueError(f"{name!r} is no source{did_you_mean(name, CONTRACT)}")
         return value
 
     @field_validator("identity_deny_list")
@@ -402,7 +404,7 @@ class Config(_Frozen):
         for landed, name in self.event_names.items():
             if name not in known:
                 raise ValueError(
-                    f"event_names.{landed}: no core event and no step of a funnel is called {name!r}{_nearest(name, known)}"
+                    f"event_names.{landed}: no core event and no step of a funnel is called {name!r}{did_you_mean(name, known)}"
                 )
         return self
 
@@ -695,7 +697,7 @@ def _explain(error: Any, model: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
         *parents, key = error["loc"]
         known = _known_keys(parents, model)
-        return f"unknown key {location!r}{_nearest(str(key), known)}"
+        return f"unknown key {location!r}{did_you_mean(str(key), known)}"
     message = error["msg"].removeprefix("Value error, ")
     return f"{location}: {message}" if location else message
 
@@ -721,8 +723,3 @@ def _channels() -> list[str]:
 def _metrics_with_targets() -> list[str]:
     with (DBT_PROJECT / "seeds" / "targets.csv").open(encoding="utf-8", newline="") as file:
         return [row["metric"] for row in csv.DictReader(file)]
-
-
-def _nearest(name: str, known: Any) -> str:
-    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""

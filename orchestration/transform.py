@@ -14,8 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration import digests
-from orchestration.errors import NorthstarError
+from orchestration.base import digests
+from orchestration.base.errors import NorthstarError
 from orchestration.settings import DBT_PROJECT, Settings
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration import digests
-from orchestration.errors import NorthstarError, UserError
+from orchestration.base import digests, duck
+from orchestration.base.errors import NorthstarError, UserError
+from orchestration.base.sql import exact, literal
 from orchestration.landing.contract import CONTRACT, Source
 from orchestration.landing.lake import Lake, Partition, scan
 from orchestration.settings import DBT_PROJECT, Settings
-from orchestration.sql import exact, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -161,13 +161,15 @@ class Warehouse:
         temporary = self._settings.home / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
         try:
-            connection = duckdb.connect(str(self.path), read_only=read_only)
+            connection = duck.connect(
+                self.path,
+                read_only=read_only,
+                memory_limit=self._settings.config.memory_limit,
+                temp_directory=temporary,
+            )
         except (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException) as error:
             raise NorthstarError(f"{self.path} cannot be opened: {str(error).splitlines()[0]}") from error
         try:
-            connection.execute("set TimeZone = 'UTC'")
-            connection.execute(f"set memory_limit = {literal(self._settings.config.memory_limit)}")
-            connection.execute(f"set temp_directory = {literal(str(temporary))}")
             yield connection
         finally:
             connection.close()

@@ -1,14 +1,15 @@
 """The landing contract: every source that Northstar reads, with its key, its columns, their types and bounds.
 
 Belongs here: what a file of a source must look like, as data. The README's table, the dbt sources, the ingest and the simulator
-are all made or checked from it. Does not belong here: reading files (`ingest`), outside shapes (`adapters`), or anything about
+are all made or checked from it. Does not belong here: reading files (`readers`), outside shapes (`adapters`), or anything about
 what the facts mean once they are in (`dbt_project`).
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+
+from orchestration.base.suggestion import nearest
 
 
 class Type(Enum):
@@ -129,7 +130,7 @@ class Source:
 
     def nearest_column(self, name: str) -> str | None:
         """The column that somebody who wrote `name` most likely meant; None when none is like it."""
-        return next(iter(difflib.get_close_matches(name, [column.name for column in self.columns], n=1, cutoff=0.6)), None)
+        return next(iter(nearest(name, (column.name for column in self.columns), likeness=0.6)), None)
 
     @property
     def required_columns(self) -> tuple[str, ...]:

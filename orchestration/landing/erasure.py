@@ -26,12 +26,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.durable import replace_text, sync_path
-from orchestration.errors import NorthstarError
+from orchestration.base.durable import replace_text, sync_path
+from orchestration.base.errors import NorthstarError
+from orchestration.base.pseudonyms import Key, digest_sql, pseudonym_sql
+from orchestration.base.sql import exact, identifier, literal
 from orchestration.landing.contract import CONTRACT, Column, Personal, Source, Type
 from orchestration.landing.lake import Lake, Partition, scan
-from orchestration.pseudonyms import Key, digest_sql, pseudonym_sql
-from orchestration.sql import exact, identifier, literal
 
 if TYPE_CHECKING:
     import duckdb

@@ -1,7 +1,7 @@
 """The lake: immutable, content-addressed Parquet per source and arrival day, with the manifest that makes a partition exist.
 
 Belongs here: the layout on disk, what a manifest and a Parquet file hold, and the atomic replacement of one partition. Does not
-belong here: reading landed files or judging rows (`ingest`), and anything about what rows mean.
+belong here: reading landed files or judging rows (`readers`, `judging`), and anything about what rows mean.
 
     <root>/lake/<source>/dt=YYYY-MM-DD/<digest>.parquet     accepted rows: contract columns, then LAKE_COLUMNS
                                        manifest.json         the commit point: what it does not name is not there
@@ -24,11 +24,11 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration import digests
-from orchestration.durable import sync_path
-from orchestration.errors import NorthstarError
+from orchestration.base import digests, duck
+from orchestration.base.durable import sync_path
+from orchestration.base.errors import NorthstarError
+from orchestration.base.sql import exact, identifier, literal
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
-from orchestration.sql import exact, identifier, literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -139,14 +139,11 @@ class Lake:
     @contextmanager
     def connect(self, memory_limit: str | None = None) -> Iterator["duckdb.DuckDBPyConnection"]:
         """Open DuckDB in memory for work on partitions; beyond the limit it spills to a temporary folder below the root."""
-        import duckdb
-
         self.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=SPILL_PREFIX, dir=self.root) as spill, duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"SET temp_directory = {literal(spill)}")
-            if memory_limit is not None:
-                connection.execute(f"SET memory_limit = {literal(memory_limit)}")
+        with (
+            tempfile.TemporaryDirectory(prefix=SPILL_PREFIX, dir=self.root) as spill,
+            duck.connect(memory_limit=memory_limit, temp_directory=Path(spill)) as connection,
+        ):
             yield connection
 
     @staticmethod

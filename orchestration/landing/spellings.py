@@ -4,8 +4,8 @@ Belongs here: matching without regard to case, spaces and hyphens. Does not belo
 (`contract`), and words that only the configuration knows (`[plans]`, `[event_names]`).
 """
 
+from orchestration.base.sql import literal
 from orchestration.landing.contract import Column
-from orchestration.sql import literal
 
 
 def canonical(column: Column, value: str) -> str:

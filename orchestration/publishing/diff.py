@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from orchestration.errors import UserError
+from orchestration.base.errors import UserError
 from orchestration.publishing.changes import Shape, Side, count_rows, moved_sql
 from orchestration.publishing.manifest import RowChanges, SchemaChange, schema_changes
 from orchestration.publishing.release import ReleaseStore

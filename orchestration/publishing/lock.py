@@ -13,8 +13,8 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
-from orchestration.durable import replace_text
-from orchestration.errors import NorthstarError
+from orchestration.base.durable import replace_text
+from orchestration.base.errors import NorthstarError
 
 
 class LockTaken(NorthstarError):  # noqa: N818 - says what happened

@@ -15,8 +15,8 @@ from typing import ClassVar, Literal
 import duckdb
 from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
 
-from orchestration.errors import NorthstarError
-from orchestration.sql import identifier
+from orchestration.base.errors import NorthstarError
+from orchestration.base.sql import identifier
 
 SCHEMA_VERSION = 3
 _READABLE = (1, 2, 3)  # 1 knew neither pseudonyms nor erasures; 2 no waivers, changes and versions of marts

@@ -27,11 +27,11 @@ from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
-from orchestration import digests
-from orchestration.errors import NorthstarError
+from orchestration.base import digests, duck
+from orchestration.base.errors import NorthstarError
+from orchestration.base.sql import identifier, literal
 from orchestration.publishing.manifest import Column, read_columns
 from orchestration.publishing.release import Release
-from orchestration.sql import identifier, literal
 
 MARTS, NEXT, PREVIOUS = "marts", "marts_next", "marts_previous"
 READER = "bi_reader"
@@ -179,12 +179,10 @@ class Postgres:
             config: dict[str, str | bool | int | float | list[str]] = {
                 "allow_persistent_secrets": False,
                 "autoinstall_known_extensions": False,
-                "temp_directory": str(self._scratch),
             }
-            with closing(duckdb.connect(config=config)) as connection:
-                connection.execute("SET TimeZone = 'UTC'")
-                if self._memory_limit:
-                    connection.execute(f"SET memory_limit = {literal(self._memory_limit)}")
+            with closing(
+                duck.connect(memory_limit=self._memory_limit, temp_directory=self._scratch, config=config)
+            ) as connection:
                 connection.execute(f"LOAD {literal(str(extension))}")
                 connection.execute(f"ATTACH {literal(str(release.database))} AS release (READ_ONLY)")
                 options = f"TYPE postgres, SCHEMA {literal(schema)}"

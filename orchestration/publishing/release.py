@@ -15,7 +15,6 @@ by removing all drafts. So a writer that stops between that check and the commit
 finds nothing to commit; and what needs room on the disk is written before anything that readers see.
 """
 
-import difflib
 import hashlib
 import json
 import logging
@@ -32,10 +31,12 @@ from typing import Any
 
 import duckdb
 
-from orchestration import digests
-from orchestration.durable import replace_text, sync_path, sync_tree
-from orchestration.errors import NorthstarError, UserError
-from orchestration.pseudonyms import PUBLISHED, Key, pseudonym_sql
+from orchestration.base import digests, duck
+from orchestration.base.durable import replace_text, sync_path, sync_tree
+from orchestration.base.errors import NorthstarError, UserError
+from orchestration.base.pseudonyms import PUBLISHED, Key, pseudonym_sql
+from orchestration.base.sql import identifier, literal
+from orchestration.base.suggestion import nearest
 from orchestration.publishing.lock import StaleToken, WriterLock
 from orchestration.publishing.manifest import (
     Changes,
@@ -52,7 +53,6 @@ from orchestration.publishing.manifest import (
     table_digest,
 )
 from orchestration.publishing.retention import kept
-from orchestration.sql import identifier, literal
 
 DATABASE = "marts.duckdb"
 STORAGE_VERSION = "v1.0.0"  # the oldest that DuckDB 1.x writes and every 1.x client opens
@@ -263,17 +263,13 @@ class ReleaseStore:
     @contextmanager
     def opened(self, files: Mapping[str, Path]) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a connection with these files attached read-only, each under its name, and close it on leaving."""
-        with closing(duckdb.connect(config={"temp_directory": str(self.home / "tmp")})) as connection:
-            self._set_up(connection, files)
+        with closing(self._connect()) as connection:
+            for name, file in files.items():
+                connection.execute(_attach(name, file))
             yield connection
 
-    def _set_up(self, connection: duckdb.DuckDBPyConnection, files: Mapping[str, Path]) -> None:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET enable_progress_bar = false")  # it would be drawn over what a command prints
-        if self._memory_limit:
-            connection.execute(f"SET memory_limit = {literal(self._memory_limit)}")
-        for name, file in files.items():
-            connection.execute(f"ATTACH {literal(str(file))} AS {identifier(name)} (READ_ONLY)")
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        return duck.connect(memory_limit=self._memory_limit, temp_directory=self.home / "tmp")
 
     @staticmethod
     def _check_marts(
@@ -689,7 +685,7 @@ class ReleaseStore:
             return self._load(release_id, None)
         if not known:
             raise UserError("there is no release yet; run `northstar nightly`")
-        near = difflib.get_close_matches(release_id, known, n=3) or list(known)[:5]
+        near = nearest(release_id, known, at_most=3, likeness=0.6) or list(known)[:5]
         raise UserError(f"there is no release {release_id!r}; there is {', '.join(near)} (see `northstar releases`)")
 
     def age(self, now: datetime) -> timedelta:
@@ -718,9 +714,9 @@ class ReleaseStore:
         network, no setting can be changed. Raises `UserError` for any other statement and with DuckDB's words for a wrong one.
         """
         release = self._require_current()
-        connection = duckdb.connect(config={"temp_directory": str(self.home / "tmp")})
+        connection = self._connect()
         try:
-            self._set_up(connection, {"marts": release.database})
+            connection.execute(_attach("marts", release.database))
             connection.execute("USE marts")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
@@ -864,6 +860,10 @@ def _sign(connection: duckdb.DuckDBPyConnection, target: str, values: list[objec
         " 'One row: which release this file is. A connection that stays open keeps the release that it opened.'"
     )
     connection.execute(f"INSERT INTO {target}._publication VALUES (?, ?, ?, ?, ?, ?)", values)
+
+
+def _attach(name: str, file: Path) -> str:
+    return f"ATTACH {literal(str(file))} AS {identifier(name)} (READ_ONLY)"
 
 
 def _count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -14,11 +14,11 @@ from datetime import date
 
 import duckdb
 
-from orchestration.errors import NorthstarError
+from orchestration.base.errors import NorthstarError
+from orchestration.base.sql import identifier, literal
 from orchestration.publishing.changes import Shape, Side, moved_sql
 from orchestration.publishing.manifest import Changes, Manifest, Restated, RowChanges
 from orchestration.publishing.release import Release
-from orchestration.sql import identifier, literal
 
 LEDGER = "mart_restatements__release"
 

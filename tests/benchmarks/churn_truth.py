@@ -20,9 +20,9 @@ USERS = 300
 def build(home: Path, accounts: int, seed: int) -> None:
     """Simulate the company and take it through a night's stages up to the features and labels."""
     from orchestration import transform
-    from orchestration.landing.simulator import parameters, simulate
     from orchestration.night import Night
     from orchestration.settings import load
+    from orchestration.simulator import parameters, simulate
 
     home.mkdir(parents=True, exist_ok=True)
     settings = load({**os.environ, "NORTHSTAR_HOME": str(home)}, directory=home)

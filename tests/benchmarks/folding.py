@@ -47,9 +47,9 @@ def run(home: Path, events: int, days: int, memory_limit: str) -> None:
     home.mkdir(parents=True, exist_ok=True)
     (home / "northstar.toml").write_text(f'memory_limit = "{memory_limit}"\n', encoding="utf-8")
     from orchestration import transform
-    from orchestration.landing.simulator import simulate
     from orchestration.night import Night
     from orchestration.settings import load
+    from orchestration.simulator import simulate
 
     settings = load(directory=home)
     users = max(1, round(events / EVENTS_PER_USER * 365 / days))

@@ -22,9 +22,9 @@ def run(home: Path, seed: int, nights: int, history: int, users: int) -> list[st
     home.mkdir(parents=True)
     from expectations.report import summary_lines
     from orchestration import transform
-    from orchestration.landing.simulator import simulate
     from orchestration.night import Night
     from orchestration.settings import load
+    from orchestration.simulator import simulate
 
     settings = load(directory=home)
     settings.export()

@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration.errors import NorthstarError
+from orchestration.base.errors import NorthstarError
 from orchestration.landing.erasure import Ledger
 from orchestration.landing.lake import Lake
 from orchestration.model_store import ModelStore

@@ -17,8 +17,8 @@ import dagster as dg
 import pytest
 
 from expectations.registry import SUITES
+from orchestration.base.errors import NorthstarError
 from orchestration.definitions import build
-from orchestration.errors import NorthstarError
 from orchestration.settings import load
 from tests.conftest import environment_of
 from tests.integration.conftest import ask, copy_home, current, dagster_of

@@ -1,7 +1,7 @@
 """What is planted in the simulated company (`truth.json`), found again in the published marts.
 
 Belongs here: planted rates, costs, hazards and growth against the marts' figures. Does not belong here: that the landing zone
-holds what was planted (`tests/unit/landing/test_simulator_planted.py`), nor counts that must agree exactly (`test_company.py`).
+holds what was planted (`tests/unit/simulator/test_simulator_planted.py`), nor counts that must agree exactly (`test_company.py`).
 
 A figure finds the truth when it lies within three standard errors of it, the error being that of a sample of the mart's own size
 drawn from the planted truth: √(p (1 − p) / n) for a share, √n for a count. One true figure in 370 would miss; the company's seed

@@ -23,8 +23,8 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from orchestration.base.errors import NorthstarError
 from orchestration.defs.publish.assets import build
-from orchestration.errors import NorthstarError
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.postgres import Postgres, PostgresFailed
 from orchestration.publishing.release import Release

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import duckdb
 import pytest
 
-from orchestration.errors import NorthstarError
+from orchestration.base.errors import NorthstarError
 from orchestration.mart_models import published_until, versions
 from orchestration.night import Night
 from orchestration.settings import load

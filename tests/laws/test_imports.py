@@ -25,11 +25,15 @@ VIOLATIONS = [
     ("independent-rooms", "ml/churn/model.py", "import expectations.checks"),
     ("independent-rooms", "orchestration/publishing/release.py", "from orchestration.landing.contract import CONTRACT"),
     ("independent-rooms", "orchestration/landing/ingest.py", "def late():\n    from orchestration.publishing import release"),
+    ("independent-rooms", "orchestration/adapters/online_retail.py", "from orchestration.landing.contract import CONTRACT"),
+    ("simulator-knows-the-contract", "orchestration/simulator/zone.py", "from orchestration.landing.lake import Lake"),
+    ("landing-zones-behind-commands", "orchestration/night.py", "from orchestration.adapters import ADAPTERS"),
+    ("landing-zones-behind-commands", "orchestration/landing/ingest.py", "from orchestration.simulator import simulate"),
     ("rooms-without-orchestrator", "expectations/gate.py", "import dagster as dg"),
     ("rooms-without-orchestrator", "orchestration/landing/lake.py", "from dagster_dbt import DbtCliResource"),
     ("rooms-without-orchestrator", "ml/churn/training.py", "def late():\n    from dbt.cli.main import dbtRunner"),
     ("rooms-without-orchestrator", "orchestration/publishing/lock.py", "from orchestration import partitions"),
-    ("rooms-below-orchestration", "expectations/report.py", "from orchestration.errors import NorthstarError"),
+    ("rooms-below-orchestration", "expectations/report.py", "from orchestration.base.errors import NorthstarError"),
     ("models-without-warehouse", "ml/churn/features.py", "import duckdb"),
     ("night-without-dagster", "orchestration/night.py", "from orchestration.resources import WAREHOUSE_POOL"),
     ("night-without-dagster", "orchestration/transform.py", "import dagster"),
@@ -97,6 +101,46 @@ def test_an_import_contract_catches_its_violation(repository, empty_modules, con
 
 def test_every_import_contract_has_a_violation_that_it_catches(repository):
     assert set(contracts_of(repository)) == {contract for contract, _, _ in VIOLATIONS}
+
+
+def imports_beyond(root: Path, package: str) -> set[str]:
+    """Imports of the orchestration, in the files of one of its packages, that leave that package."""
+    found = set()
+    for path in (root / package.replace(".", "/")).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            found |= {
+                f"{path.name}: {name}"
+                for name in names
+                if name.startswith(("orchestration.", ".")) and not name.startswith(f"{package}.")
+            }
+    return found
+
+
+def test_base_imports_nothing_else_of_the_orchestration(repository):
+    assert imports_beyond(repository, "orchestration.base") == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import orchestration.settings", "sly.py: orchestration.settings"),
+        ("from orchestration import transform", "sly.py: orchestration.transform"),
+        ("def late():\n    from orchestration.landing.lake import Lake", "sly.py: orchestration.landing.lake.Lake"),
+        ("from .. import settings", "sly.py: ...settings"),
+    ],
+)
+def test_an_import_of_base_that_leaves_it_is_found(tmp_path, text, said):
+    base = tmp_path / "orchestration" / "base"
+    base.mkdir(parents=True)
+    (base / "sly.py").write_text(text)
+    (base / "innocent.py").write_text("import os\nfrom orchestration.base import sql\n")
+    assert imports_beyond(tmp_path, "orchestration.base") == {said}
 
 
 def environment_users(root: Path, packages: Iterable[str] = PACKAGES) -> set[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.errors import NorthstarError
+from orchestration.base.errors import NorthstarError
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import MANIFEST, Lake, LandedFile, Partition
 

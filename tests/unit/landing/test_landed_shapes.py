@@ -14,8 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestration.errors import UserError
-from orchestration.landing.ingest import IngestError, ingest, landed, out_of_scope, pending
+from orchestration.base.errors import UserError
+from orchestration.landing.arrivals import landed, pending
+from orchestration.landing.ingest import IngestError, ingest
+from orchestration.landing.judging import out_of_scope
 from tests.unit.landing.test_ingest import DAY, EVENT, ORDER, Zone, csv_text
 
 HEADER = "event_id,event,occurred_at,user_id,page\n"

@@ -14,10 +14,11 @@ from typing import Any
 import duckdb
 
 from orchestration import transform
+from orchestration.base.pseudonyms import load_key
+from orchestration.landing.arrivals import pending
 from orchestration.landing.erasure import Ledger
-from orchestration.landing.ingest import ingest, pending
+from orchestration.landing.ingest import ingest
 from orchestration.landing.lake import Lake
-from orchestration.pseudonyms import load_key
 from orchestration.settings import Config, Settings
 from orchestration.warehouse import FoldPlan, Warehouse
 

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from orchestration import cli
-from orchestration.errors import NorthstarError
+from orchestration.base.errors import NorthstarError
 from orchestration.model_store import CHURN, ModelStore, StoredModel
 from orchestration.publishing.changes import Periods, Shape
 from orchestration.publishing.lock import WriterLock

@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from orchestration import transform
+from orchestration.base.errors import NorthstarError
 from orchestration.defs.transform.assets import events
-from orchestration.errors import NorthstarError
 from orchestration.settings import Config, Settings
 from orchestration.transform import NodeResult
 from tests.unit.orchestration.harness import BOT_EVENTS, FUNNELS, Home, event

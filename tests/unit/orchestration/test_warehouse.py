@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestration import warehouse
-from orchestration.errors import NorthstarError, UserError
+from orchestration.base.errors import NorthstarError, UserError
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
 from tests.unit.orchestration.harness import CompiledChain, Home, event
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration import digests
+from orchestration.base import digests
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord, Manifest, SourceRecord
 from orchestration.publishing.release import Candidate, Release, ReleaseStore, Verdict

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from orchestration.errors import NorthstarError
+from orchestration.base.errors import NorthstarError
 from orchestration.publishing import release as release_module
 from orchestration.publishing.lock import WriterLock
 from tests.unit.publishing.conftest import Home, is_whole

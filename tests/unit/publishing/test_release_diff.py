@@ -5,7 +5,7 @@ from datetime import date
 import duckdb
 import pytest
 
-from orchestration.errors import UserError
+from orchestration.base.errors import UserError
 from orchestration.publishing.changes import Periods, Shape
 from orchestration.publishing.diff import Move, ReleaseDiff, diff
 from orchestration.publishing.lock import WriterLock

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.errors import NorthstarError
+from orchestration.base.errors import NorthstarError
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import Column, Manifest, MartRecord, breaking, schema_changes, table_digest
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.errors import NorthstarError, UserError
+from orchestration.base.errors import NorthstarError, UserError
+from orchestration.base.pseudonyms import Key
 from orchestration.mart_models import pseudonyms
-from orchestration.pseudonyms import Key
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import ErasureRecord, Manifest, PseudonymRecord
 from orchestration.publishing.release import PublishRefused, Release, ReleaseStore, Verdict

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
-from orchestration.errors import NorthstarError, UserError
+from orchestration.base.errors import NorthstarError, UserError
 from orchestration.publishing import release as release_module
 from orchestration.publishing.lock import StaleToken, WriterLock
 from orchestration.publishing.manifest import Manifest, SchemaChange

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.errors import NorthstarError
+from orchestration.base.errors import NorthstarError
 from orchestration.publishing.changes import Periods, Shape, Side
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord, Manifest, RowChanges, SourceRecord

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.errors import NorthstarError
+from orchestration.base.errors import NorthstarError
 from orchestration.publishing.lock import LockTaken, StaleToken, WriterLock
 
 HOLD = "import sys; from pathlib import Path; from orchestration.publishing.lock import WriterLock; \

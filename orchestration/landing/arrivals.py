@@ -1,0 +1,127 @@
+"""Arrivals: which files have landed, and which of them the lake lacks.
+
+Belongs here: the layout of a landing zone, which files hold data, and how many are read at once. Does not belong here: what is in
+a file (`files`, `readers`) or the layout of the lake (`lake`).
+"""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from datetime import date
+from pathlib import Path
+
+from orchestration.base.errors import UserError
+from orchestration.base.suggestion import nearest
+from orchestration.landing.contract import CONTRACT
+from orchestration.landing.lake import Lake
+
+_logger = logging.getLogger("northstar.night")
+
+ROWS = (".csv", ".tsv", ".jsonl", ".ndjson")
+PACKED = (".gz", ".zst")
+FORMATS = (".parquet", *(rows + packed for rows in ROWS for packed in ("", *PACKED)))
+# What browsers, editors, sync clients and Spark leave beside the files they write; names are compared in lower case.
+_STRAY_NAMES = frozenset({"thumbs.db", "desktop.ini", "readme.md", "readme.txt", "readme", "license", "checksums.txt"})
+_STRAY_SUFFIXES = (".tmp", ".temp", ".part", ".partial", ".crdownload", ".crc", ".bak", ".swp", ".lock", ".md5", ".sha256", "~")
+PREFIX = "dt="
+_BESIDE = frozenset({"truth.json"})  # what a simulator writes beside its sources
+# Bytes of landed files read at once, compressed ones counted with their usual factor: some gigabytes of rows in DuckDB at worst,
+# which spill to disk under a memory limit.
+_BATCH_BYTES = 256 * 2**20
+_COMPRESSED_FACTOR = 6
+
+
+def landed(landing: Path) -> dict[str, list[date]]:
+    """Return the sources and their arrival days in a landing zone, both sorted; days without a file are left out.
+
+    UserError when the zone is missing or holds what the contract does not know: another source, a folder not called
+    `dt=YYYY-MM-DD`, a file of another format. Ignored are `truth.json` at the top, names that begin with a dot or an underscore,
+    and, with a note, what other programs leave behind (`.tmp`, `Thumbs.db`, `README.md`, …).
+    """
+    if not landing.is_dir():
+        raise UserError(f"the landing zone {landing} does not exist")
+    found = {}
+    for entry in _visible(landing):
+        if entry.name in _BESIDE:
+            continue
+        if not entry.is_dir() or entry.name not in CONTRACT:
+            raise UserError(f"{entry.path}: a landing zone holds one folder per source; {nearest_or_all(entry.name, CONTRACT)}")
+        days = [_arrival_day(folder) for folder in _visible(Path(entry.path))]
+        if kept := [day for day in days if landed_files(landing, entry.name, day)]:
+            found[entry.name] = kept
+    return found
+
+
+def pending(landing: Path, lake: Lake) -> dict[str, list[date]]:
+    """Return landed partitions that the lake lacks, or whose files (name, size, modification time) are not those it holds."""
+    result = {}
+    for source, days in landed(landing).items():
+        known = {day: {(file.name, file.size, file.mtime_ns) for file in p.landed} for day, p in lake.partitions(source).items()}
+        if changed := [day for day in days if known.get(day) != set(map(identity, landed_files(landing, source, day)))]:
+            result[source] = changed
+    return result
+
+
+def landed_files(landing: Path, source: str, day: date) -> list[Path]:
+    """Files of an arrival day that hold data, by name; UserError for a file of another format."""
+    folder = landing / source / f"{PREFIX}{day.isoformat()}"
+    if not folder.is_dir():
+        return []
+    files = []
+    for entry in _visible(folder):
+        name = entry.name.lower()
+        if name in _STRAY_NAMES or name.endswith(_STRAY_SUFFIXES):
+            _logger.info("%s is ignored: its name says that it holds no data", entry.path)
+        elif entry.is_dir() or not name.endswith(FORMATS):
+            suffix = "".join(Path(name).suffixes[-2:]) or name
+            raise UserError(f"{entry.path}: unreadable format; {nearest_or_all(suffix, FORMATS)}")
+        else:
+            files.append(Path(entry.path))
+    return files
+
+
+def identity(path: Path) -> tuple[str, int, int]:
+    """Return name, size and modification time; a file that cannot be looked at, a broken link, has size -1."""
+    try:
+        status = path.stat()
+    except OSError:
+        return path.name, -1, 0
+    return path.name, status.st_size, status.st_mtime_ns
+
+
+def batches(waiting: dict[date, list[Path]]) -> Iterator[dict[date, list[Path]]]:
+    """Cut the partitions into runs of at most `_BATCH_BYTES`, a larger one alone."""
+    batch: dict[date, list[Path]] = {}
+    size = 0
+    for day, files in waiting.items():
+        weight = sum(identity(file)[1] * (1 if file.name.lower().endswith(ROWS) else _COMPRESSED_FACTOR) for file in files)
+        if batch and size + weight > _BATCH_BYTES:
+            yield batch
+            batch, size = {}, 0
+        batch[day] = files
+        size += weight
+    if batch:
+        yield batch
+
+
+def nearest_or_all(name: str, known: Iterable[str]) -> str:
+    """Give the end of a message about an unknown name: the similar one, or all there are."""
+    names = list(known)
+    if close := nearest(name, names):
+        return f"did you mean {close[0]}?"
+    return f"known are {', '.join(names)}"
+
+
+def _visible(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted((entry for entry in entries if entry.name[0] not in "._"), key=lambda entry: entry.name)
+
+
+def _arrival_day(entry: os.DirEntry[str]) -> date:
+    text = entry.name.removeprefix(PREFIX)
+    try:
+        if not entry.is_dir() or entry.name == text or len(text) != len("YYYY-MM-DD"):
+            raise ValueError(text)
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"{entry.path}: a source holds one folder per arrival day, called {PREFIX}YYYY-MM-DD") from None
