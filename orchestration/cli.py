@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest as DbtManifest
 
     from orchestration.publishing.changes import Shape
-    from orchestration.publishing.release import Release, ReleaseStore
+    from orchestration.publishing.release import Release
+    from orchestration.publishing.store import ReleaseStore
 
 _out = Console(highlight=False, soft_wrap=True)
 # A table keeps one line per row, however wide: a terminal scrolls, a pipe cuts.
@@ -462,7 +463,7 @@ def _prepare(settings: Settings) -> "DbtManifest | None":
 
 
 def _store(settings: Settings) -> "ReleaseStore":
-    from orchestration.publishing.release import ReleaseStore
+    from orchestration.publishing.store import ReleaseStore
 
     return ReleaseStore(settings.home, memory_limit=settings.config.memory_limit)
 

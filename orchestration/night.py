@@ -34,9 +34,13 @@ from orchestration.landing.lake import Lake, Partition
 from orchestration.mart_models import comments, filled_by, marts, pseudonyms, published_until, reads_scores, versions
 from orchestration.model_store import CHURN, ModelStore
 from orchestration.publishing import changes, restatements
+from orchestration.publishing.candidate import Candidate
+from orchestration.publishing.layout import new_release_id
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import Changes, ErasureRecord, GateRecord, SourceRecord
-from orchestration.publishing.release import Candidate, Release, ReleaseStore, Verdict, new_release_id
+from orchestration.publishing.promotion import Verdict
+from orchestration.publishing.release import Release
+from orchestration.publishing.store import ReleaseStore
 from orchestration.settings import PROJECT, Settings
 from orchestration.warehouse import FoldPlan, Warehouse
 
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
 
     from expectations.report import GateReport
     from ml.clv.cohorts import Valued
-    from orchestration.publishing.postgres import Postgres, Published
+    from orchestration.publishing.targets.postgres import Postgres, Published
 
 _logger = logging.getLogger("northstar.night")
 
@@ -793,7 +797,7 @@ def postgres(settings: Settings) -> "Postgres | None":
     if settings.postgres_url is None:
         return None
     try:
-        from orchestration.publishing.postgres import Postgres
+        from orchestration.publishing.targets.postgres import Postgres
     except ImportError as error:
         raise NorthstarError(
             f"publishing to PostgreSQL needs the extra postgres, and {error.name or 'a library of it'} is missing: run"

@@ -1,7 +1,7 @@
 """Keyed pseudonyms: HMAC-SHA256 of an id under the key of one home, the same in Python and in DuckDB SQL.
 
 Belongs here: the key, where it comes from, and what is made of it. Does not belong here: which columns are ids (the landing
-contract and the YAML of the marts say so) and what becomes of them (`landing.erasure`, `publishing.release`).
+contract and the YAML of the marts say so) and what becomes of them (`landing.erasure`, `publishing.candidate`).
 
 Without the key nobody can tell from a pseudonym whose it is, nor try ids one after another until one fits; with it, the same id
 gives the same pseudonym on every night. Whoever changes the key starts a new set of pseudonyms.

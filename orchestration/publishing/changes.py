@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 
 from orchestration.base.sql import identifier, literal
+from orchestration.publishing.candidate import Candidate
 from orchestration.publishing.manifest import Column, Manifest, PseudonymRecord, RowChanges, read_columns
-from orchestration.publishing.release import Candidate
 
 # Dimension and segment of a breakdown: no part of what decides when a figure is final.
 _BREAKDOWN = ("dimension", "segment")

@@ -11,7 +11,7 @@ from datetime import date
 from orchestration.base.errors import UserError
 from orchestration.publishing.changes import Shape, Side, count_rows, moved_sql
 from orchestration.publishing.manifest import RowChanges, SchemaChange, schema_changes
-from orchestration.publishing.release import ReleaseStore
+from orchestration.publishing.store import ReleaseStore
 
 
 @dataclass(frozen=True)

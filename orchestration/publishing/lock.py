@@ -105,3 +105,15 @@ class WriterLock:
             return f"process {record['pid']} on {record['host']} since {record['since']} ({record['purpose']})"
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return "another process that has not signed in yet"
+
+
+def in_words(error: OSError | StaleToken, lock: WriterLock | None = None) -> str:
+    """Why a step failed: because the lock was taken over, if it was, whatever that made fail; else what the system says."""
+    if isinstance(error, StaleToken):
+        return str(error)
+    try:
+        if lock is not None:
+            lock.check()
+    except StaleToken as stale:
+        return str(stale)
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)

@@ -26,8 +26,8 @@ from pydantic import SecretStr
 from orchestration.base.errors import NorthstarError
 from orchestration.defs.publish.assets import build
 from orchestration.publishing.lock import WriterLock
-from orchestration.publishing.postgres import Postgres, PostgresFailed
 from orchestration.publishing.release import Release
+from orchestration.publishing.targets.postgres import Postgres, PostgresFailed
 from orchestration.resources import night
 from orchestration.settings import load
 from tests.conftest import POSTGRES, PROJECT
@@ -401,7 +401,8 @@ def test_a_killed_publisher_leaves_what_was_there(database, releases, moment):
     database.publish(releases[0])
     script = (
         "import sys; from pathlib import Path; from pydantic import SecretStr\n"
-        "from orchestration.publishing.postgres import Postgres; from orchestration.publishing.release import ReleaseStore\n"
+        "from orchestration.publishing.store import ReleaseStore\n"
+        "from orchestration.publishing.targets.postgres import Postgres\n"
         "release = ReleaseStore(Path(sys.argv[1])).release(sys.argv[2])\n"
         "Postgres(SecretStr(sys.argv[3]), scratch=Path(sys.argv[4])).publish("
         "release, keys={'mart_mrr__month': ['month', 'segment']}, kept=[release.release_id])"

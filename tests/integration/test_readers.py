@@ -16,9 +16,12 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
+from orchestration.publishing.candidate import Candidate
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord
-from orchestration.publishing.release import Candidate, Release, ReleaseStore, Verdict
+from orchestration.publishing.promotion import Verdict
+from orchestration.publishing.release import Release
+from orchestration.publishing.store import ReleaseStore
 
 MARTS = ["mart_metric", "mart_mrr"]
 READER = Path(__file__).with_name("reader.py")

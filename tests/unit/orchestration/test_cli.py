@@ -21,7 +21,8 @@ from orchestration.model_store import CHURN, ModelStore, StoredModel
 from orchestration.publishing.changes import Periods, Shape
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord
-from orchestration.publishing.release import ReleaseStore, Verdict
+from orchestration.publishing.promotion import Verdict
+from orchestration.publishing.store import ReleaseStore
 from orchestration.settings import SettingsError, without_wildcards
 
 
@@ -560,7 +561,7 @@ def test_publish_without_a_database(run) -> None:
 def test_a_missing_extra_is_one_line(run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     publish(home, "select 1 as one", published_at=datetime.now(UTC))
     monkeypatch.setenv("NORTHSTAR_POSTGRES_URL", "postgresql://northstar@db.example/bi")
-    monkeypatch.delitem(sys.modules, "orchestration.publishing.postgres", raising=False)
+    monkeypatch.delitem(sys.modules, "orchestration.publishing.targets.postgres", raising=False)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     code, _, err = run("status")
     assert code == 1

@@ -10,9 +10,12 @@ import duckdb
 import pytest
 
 from orchestration.base import digests
+from orchestration.publishing.candidate import Candidate
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord, Manifest, SourceRecord
-from orchestration.publishing.release import Candidate, Release, ReleaseStore, Verdict
+from orchestration.publishing.promotion import Verdict
+from orchestration.publishing.release import Release
+from orchestration.publishing.store import ReleaseStore
 
 MARTS = ("mart_mrr__month", "mart_metric__daily")
 

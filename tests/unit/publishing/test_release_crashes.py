@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from orchestration.base import digests
 from orchestration.base.errors import NorthstarError
-from orchestration.publishing import release as release_module
 from orchestration.publishing.lock import WriterLock
+from orchestration.publishing.store import ReleaseStore
 from tests.unit.publishing.conftest import Home, is_whole
 
 CHANGES = {"replace", "rename", "fsync", "symlink", "unlink", "mkdir", "rmdir", "chmod"}
@@ -141,7 +142,7 @@ def test_a_publication_killed_at_any_step_leaves_the_old_or_the_new_release_whol
         assert code in {DONE, -signal.SIGKILL}
         # Readers are served between the crash and the next night as well.
         before = home.store.current()
-        assert release_module.digests.of_file(before.database) == before.manifest.marts_sha256
+        assert digests.of_file(before.database) == before.manifest.marts_sha256
         recover(home)
         assert home.store.current() == before
         outcomes.append(is_whole(home, {1, 2}))
@@ -258,7 +259,7 @@ def test_a_rollback_after_a_crash_is_not_undone_by_the_recovery(published, monke
         def fail(*_):
             raise OSError("killed")
 
-        patch.setattr(release_module.ReleaseStore, "_forget_intent", fail)
+        patch.setattr(ReleaseStore, "_forget_intent", fail)
         with pytest.raises(OSError, match="killed"):
             published.promote(candidate, lock)
     with WriterLock(published.path) as lock:
@@ -274,7 +275,7 @@ def test_an_exception_between_commit_and_end_is_not_taken_for_a_refusal(publishe
     def fail(*_):
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(release_module.ReleaseStore, "_forget_intent", fail)
+    monkeypatch.setattr(ReleaseStore, "_forget_intent", fail)
     with WriterLock(published.path) as lock, pytest.raises(OSError, match="the disk is gone"):
         published.promote(candidate, lock)
     assert published.answer() == 2

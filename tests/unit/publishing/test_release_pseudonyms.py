@@ -12,7 +12,9 @@ from orchestration.base.pseudonyms import Key
 from orchestration.mart_models import pseudonyms
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import ErasureRecord, Manifest, PseudonymRecord
-from orchestration.publishing.release import PublishRefused, Release, ReleaseStore, Verdict
+from orchestration.publishing.promotion import PublishRefused, Verdict
+from orchestration.publishing.release import Release
+from orchestration.publishing.store import ReleaseStore
 from tests.unit.publishing.conftest import Home
 
 KEY, OTHER = Key("the key of these tests"), Key("another key of theirs")

@@ -11,11 +11,13 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pytest
 
+from orchestration.base import digests
 from orchestration.base.errors import NorthstarError, UserError
-from orchestration.publishing import release as release_module
+from orchestration.publishing.candidate import SPACE_MARGIN
 from orchestration.publishing.lock import StaleToken, WriterLock
 from orchestration.publishing.manifest import Manifest, SchemaChange
-from orchestration.publishing.release import PublishRefused, ReleaseStore, Verdict
+from orchestration.publishing.promotion import PublishRefused, Verdict
+from orchestration.publishing.store import ReleaseStore
 from tests.unit.publishing.conftest import MARTS, is_whole
 
 # Building
@@ -157,11 +159,11 @@ def test_a_failure_half_way_leaves_no_candidate_and_the_warehouse_connection_usa
 def test_a_full_disk_is_noticed_before_anything_is_written(published, monkeypatch):
     usage = namedtuple("usage", "total used free")
     published.fill(version=2)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12, release_module.SPACE_MARGIN))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 10**12, SPACE_MARGIN))
     with pytest.raises(NorthstarError, match=r"has 64 MB free, and a release of 2 marts needs about 64 MB: free some space"):
         published.build()
     assert not list(published.path.glob("published/.candidate-*"))
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 0, release_module.SPACE_MARGIN + 10**6))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**12, 0, SPACE_MARGIN + 10**6))
     assert published.build().path.is_dir()
 
 
@@ -220,7 +222,7 @@ def test_a_take_over_while_the_candidate_is_checked_is_refused(published, monkey
             (published.path / "locks" / "fence").write_text("99\n")
             return candidate.marts_sha256
 
-        monkeypatch.setattr(release_module.digests, "of_file", slow)
+        monkeypatch.setattr(digests, "of_file", slow)
         refused(published, candidate, lock, "the latest is 99")
 
 
@@ -474,7 +476,7 @@ def test_query_does_nothing_else(published, tmp_path, sql):
     with pytest.raises(UserError, match="query"):
         published.store.query(sql.format(file=file, release=release.database))
     assert not file.exists()
-    assert release_module.digests.of_file(release.database) == release.manifest.marts_sha256
+    assert digests.of_file(release.database) == release.manifest.marts_sha256
 
 
 def test_age_counts_from_publication(published):

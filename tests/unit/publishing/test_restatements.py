@@ -13,8 +13,10 @@ from orchestration.base.errors import NorthstarError
 from orchestration.publishing.changes import Periods, Shape, Side
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord, Manifest, RowChanges, SourceRecord
-from orchestration.publishing.release import Release, ReleaseStore, Verdict
+from orchestration.publishing.promotion import Verdict
+from orchestration.publishing.release import Release
 from orchestration.publishing.restatements import LEDGER, Tonight, summary, write
+from orchestration.publishing.store import ReleaseStore
 from orchestration.warehouse import _CONTROL_TABLES
 
 DAILY = "mart_engagement__daily"

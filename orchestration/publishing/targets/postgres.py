@@ -1,7 +1,8 @@
 """Releases in PostgreSQL: load one beside the other, exchange them whole, go back.
 
-Belongs here: everything that happens in the database of `publish.postgres_url`. Does not belong here: files (`release`), whether
-the data is good (a release has passed the gate), when it is published (`night`). Importing it needs the extra `postgres`.
+Belongs here: everything that happens in the database of `publish.postgres_url`. Does not belong here: files (`release`), types
+(`postgres_types`), whether the data is good (a release has passed the gate), when it is published (`night`). Importing it needs
+the extra `postgres`.
 
     marts             the release that readers get
     marts_next        being loaded; what an interrupted load left there goes when the next one begins
@@ -32,6 +33,7 @@ from orchestration.base.errors import NorthstarError
 from orchestration.base.sql import identifier, literal
 from orchestration.publishing.manifest import Column, read_columns
 from orchestration.publishing.release import Release
+from orchestration.publishing.targets.postgres_types import as_published, column_type, is_nested
 
 MARTS, NEXT, PREVIOUS = "marts", "marts_next", "marts_previous"
 READER = "bi_reader"
@@ -43,29 +45,6 @@ _DROP_WAIT = "2s"
 # SQLSTATE classes of a connection that broke and of a server that went down.
 _LOST = {"08", "57"}
 _MARK = re.compile(r"Northstar release (\S+), ")
-_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
-_TYPES = {
-    "BIGINT": "bigint",
-    "BOOLEAN": "boolean",
-    "DATE": "date",
-    "DOUBLE": "double precision",
-    "FLOAT": "real",
-    "HUGEINT": "numeric(38, 0)",
-    "INTEGER": "integer",
-    "JSON": "json",  # which keeps the text as it is, unlike jsonb
-    "SMALLINT": "smallint",
-    "TIME": "time",
-    "TIMESTAMP": "timestamp",
-    "TIMESTAMP WITH TIME ZONE": "timestamptz",
-    "TINYINT": "smallint",
-    "UBIGINT": "numeric(20, 0)",
-    "UINTEGER": "bigint",
-    "USMALLINT": "integer",
-    "UTINYINT": "smallint",
-    "UUID": "uuid",
-    "VARCHAR": "text",
-}
-
 _Connection = psycopg.Connection[tuple[object, ...]]
 Tables = Mapping[str, Sequence[Column]]
 
@@ -308,14 +287,14 @@ def _load(
     """Copy the release into `marts_next`, table by table, with primary keys, comments and statistics; returns notes, in words."""
     for table, columns in tables.items():
         types = sql.SQL(", ").join(
-            sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(_type(table, column))) for column in columns
+            sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column_type(table, column))) for column in columns
         )
         connection.execute(sql.SQL("CREATE TABLE {} ({})").format(sql.Identifier(NEXT, table), types))
     notes = []
     for table, columns in tables.items():
         name = sql.Identifier(NEXT, table)
         cells = ", ".join(
-            f"to_json({identifier(column.name)})" if _is_nested(column) else identifier(column.name) for column in columns
+            f"to_json({identifier(column.name)})" if is_nested(column) else identifier(column.name) for column in columns
         )
         try:
             duck.execute(f"INSERT INTO target.{NEXT}.{identifier(table)} SELECT {cells} FROM release.{identifier(table)}")
@@ -376,34 +355,13 @@ def _compare(duck: duckdb.DuckDBPyConnection, schema: str, tables: Tables, relea
     for table, columns in tables.items():
         names = ", ".join(identifier(column.name) for column in columns)
         sums = f"SELECT count(*), sum(hash({names})::HUGEINT) FROM "
-        cells = ", ".join(_as_published(column) for column in columns)
+        cells = ", ".join(as_published(column) for column in columns)
         [(expected, digest)] = duck.execute(f"{sums} release.{identifier(table)}").fetchall()
         [(rows, loaded)] = duck.execute(f"{sums} (SELECT {cells} FROM target.{schema}.{identifier(table)})").fetchall()
         if rows != expected:
             raise NorthstarError(f"{schema}.{table} has {rows:,} rows, release {release.release_id} has {expected:,}")
         if loaded != digest:
             raise NorthstarError(f"the rows of {schema}.{table} are not those of release {release.release_id}")
-
-
-def _type(table: str, column: Column) -> str:
-    """PostgreSQL's type for a published column; lists, structs and maps become jsonb."""
-    if decimal := _DECIMAL.fullmatch(column.type):
-        return f"numeric({decimal[1]}, {decimal[2]})"
-    if _is_nested(column):
-        return "jsonb"
-    if column.type not in _TYPES:
-        raise NorthstarError(f"{table}.{column.name} is {column.type}, for which PostgreSQL has no type that is known here")
-    return _TYPES[column.type]
-
-
-def _is_nested(column: Column) -> bool:
-    return column.type.endswith("]") or column.type.startswith(("STRUCT(", "MAP("))
-
-
-def _as_published(column: Column) -> str:
-    """A loaded column in the type that it was published with, so that both have one digest."""
-    name = identifier(column.name)
-    return f"CAST({f'CAST({name} AS JSON)' if _is_nested(column) else name} AS {column.type}) AS {name}"
 
 
 def _table_names(connection: _Connection, schema: str) -> list[sql.Identifier]:

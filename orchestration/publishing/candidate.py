@@ -1,0 +1,326 @@
+"""Candidates: a release is built beside the current one, from the marts of the build file.
+
+Belongs here: copying, ordering, commenting, pseudonymising and measuring the marts. Does not belong here: whether the data is
+good (the gate says so), and how a candidate becomes the current release (`promotion`).
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+
+from orchestration.base import digests
+from orchestration.base.durable import sync_tree
+from orchestration.base.errors import NorthstarError
+from orchestration.base.pseudonyms import PUBLISHED, Key, pseudonym_sql
+from orchestration.base.sql import identifier, literal
+from orchestration.publishing.layout import DATABASE, RELEASE_ID, new_release_id
+from orchestration.publishing.lock import in_words
+from orchestration.publishing.manifest import (
+    Changes,
+    ErasureRecord,
+    GateRecord,
+    Manifest,
+    MartRecord,
+    PseudonymRecord,
+    SchemaChange,
+    SourceRecord,
+    read_columns,
+    table_digest,
+)
+from orchestration.publishing.release import Releases, count
+
+STORAGE_VERSION = "v1.0.0"  # the oldest that DuckDB 1.x writes and every 1.x client opens
+SPACE_MARGIN = 64 * 1024**2  # bytes left free beside a release
+_CELL_BYTES = 16  # a cell before compression: generous for numbers and dates, fair for ids
+_MART = re.compile(r"[a-z][a-z0-9_]*")
+
+Comments = Mapping[str, tuple[str, Mapping[str, str]]]
+Pseudonyms = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A built release that is not promoted yet; times are aware, in UTC."""
+
+    release_id: str
+    path: Path
+    created_at: datetime
+    published_at: datetime
+    data_through: date
+    code_version: str
+    model_version: str | None
+    marts: Mapping[str, MartRecord]
+    marts_sha256: str
+    pseudonyms: PseudonymRecord | None = None
+
+    @property
+    def database(self) -> Path:
+        """The candidate's DuckDB file."""
+        return self.path / DATABASE
+
+    def manifest(
+        self,
+        *,
+        previous_release_id: str | None,
+        config_digest: str,
+        dbt_manifest_digest: str,
+        sources: Mapping[str, SourceRecord],
+        left_out: Mapping[str, str],
+        gate: GateRecord,
+        timings: Mapping[str, float],
+        previous_key: str | None = None,
+        erasure: ErasureRecord | None = None,
+        schema_changes: Sequence[SchemaChange] = (),
+        changes: Changes | None = None,
+    ) -> Manifest:
+        """Complete what the build knows with what the night knows; previous_key: fingerprint of the last release's key."""
+        pseudonyms = self.pseudonyms
+        if pseudonyms is not None and previous_key not in {None, pseudonyms.key}:
+            pseudonyms = replace(pseudonyms, previous_key=previous_key)
+        return Manifest(
+            release_id=self.release_id,
+            previous_release_id=previous_release_id,
+            created_at=self.created_at,
+            published_at=self.published_at,
+            data_through=self.data_through,
+            code_version=self.code_version,
+            model_version=self.model_version,
+            config_digest=config_digest,
+            dbt_manifest_digest=dbt_manifest_digest,
+            sources=sources,
+            marts=self.marts,
+            left_out=left_out,
+            gate=gate,
+            timings=timings,
+            marts_sha256=self.marts_sha256,
+            pseudonyms=pseudonyms,
+            erasure=erasure,
+            schema_changes=tuple(schema_changes),
+            changes=changes,
+        )
+
+
+class CandidateBuilder(Releases):
+    """Builds candidates in one home."""
+
+    def build(
+        self,
+        warehouse: duckdb.DuckDBPyConnection | Path,
+        marts: Sequence[str],
+        *,
+        data_through: date,
+        code_version: str,
+        model_version: str | None,
+        order_by: Mapping[str, Sequence[str]] | None = None,
+        comments: Comments | None = None,
+        pseudonyms: Pseudonyms | None = None,
+        key: Callable[[], Key] | None = None,
+        versions: Mapping[str, int] | None = None,
+        published_until: Mapping[str, date] | None = None,
+        release_id: str | None = None,
+    ) -> Candidate:
+        """Copy the warehouse's tables `marts.<mart>` into a fresh candidate folder, as one DuckDB file and a Parquet file each.
+
+        warehouse: the build file, or an open connection to it with no transaction under way. order_by: mart → its grain, by
+        which its rows are stored. comments: mart → (comment, {column: comment}). pseudonyms: mart → {column: domain}, columns of
+        ids that are replaced by keyed pseudonyms before the rows are ordered; `key` gives their key, and is called if there are
+        any. versions: mart → version of its columns, 1 where it is not named. published_until: mart → its last day, where it is
+        going. All of them may name marts that are left out.
+        Raises `NorthstarError` when a mart or a named column is missing, or when the disk is too full; then no candidate is left.
+        """
+        if not marts or len(set(marts)) != len(marts) or not all(_MART.fullmatch(mart) for mart in marts):
+            raise NorthstarError(f"a release needs distinct marts with lower-case names, not {list(marts)}")
+        created_at = datetime.now(UTC)
+        if release_id is None:
+            release_id = new_release_id(code_version, data_through)
+        elif not RELEASE_ID.fullmatch(release_id):
+            raise NorthstarError(f"{release_id!r} is no release id (like 20261121T193000Z-3f9a1c)")
+        path = self.layout.candidate(release_id)
+        if path.exists() or (self.layout.releases / release_id).exists():
+            raise NorthstarError(f"release {release_id} exists already")
+
+        order_by, comments = order_by or {}, comments or {}
+        replaced = {mart: columns for mart, columns in (pseudonyms or {}).items() if mart in marts and columns}
+        secret = key() if key is not None and replaced else None
+        if replaced and secret is None:
+            raise NorthstarError(f"ids in {', '.join(replaced)} are published as pseudonyms, and there is no key to make them")
+        with self._warehouse(warehouse) as (connection, catalog):
+            self._check_marts(connection, catalog, marts, order_by, comments, replaced)
+            if secret is not None:
+                secret.bind(connection)
+            self._check_space(connection, catalog, marts)
+            try:
+                (path / "parquet").mkdir(parents=True)
+                with _attached(connection, path / DATABASE) as target:
+                    counts = _copy_marts(connection, catalog, target, marts, order_by, comments, replaced)
+                    published_at = datetime.now(UTC)
+                    _sign(
+                        connection,
+                        target,
+                        [release_id, data_through, published_at.replace(tzinfo=None), code_version, model_version, counts],
+                    )
+                records = self._measure(path, marts, versions or {}, published_until or {})
+                sync_tree(path)
+                sha256 = digests.of_file(path / DATABASE)
+            except BaseException as error:
+                shutil.rmtree(path, ignore_errors=True)
+                if isinstance(error, duckdb.Error | OSError):
+                    reason = in_words(error) if isinstance(error, OSError) else error
+                    raise NorthstarError(f"release {release_id} could not be built, nothing was published: {reason}") from error
+                raise
+        return Candidate(
+            release_id=release_id,
+            path=path,
+            created_at=created_at,
+            published_at=published_at,
+            data_through=data_through,
+            code_version=code_version,
+            model_version=model_version,
+            marts=records,
+            marts_sha256=sha256,
+            pseudonyms=None if secret is None else PseudonymRecord(secret.fingerprint, replaced),
+        )
+
+    @contextmanager
+    def _warehouse(self, warehouse: duckdb.DuckDBPyConnection | Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+        if isinstance(warehouse, Path):
+            with self.opened({"warehouse": warehouse}) as connection:
+                yield connection, "warehouse"
+        else:
+            yield warehouse, str(warehouse.execute("SELECT current_database()").fetchall()[0][0])
+
+    @staticmethod
+    def _check_marts(
+        connection: duckdb.DuckDBPyConnection,
+        catalog: str,
+        marts: Sequence[str],
+        order_by: Mapping[str, Sequence[str]],
+        comments: Comments,
+        pseudonyms: Pseudonyms,
+    ) -> None:
+        found: dict[str, dict[str, str]] = {}
+        for table, column, type_ in connection.execute(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'marts'",
+            [catalog],
+        ).fetchall():
+            found.setdefault(table, {})[column] = type_
+        if missing := [mart for mart in marts if mart not in found]:
+            raise NorthstarError(
+                f"the warehouse has no {', '.join(missing)} in its schema marts; it has {', '.join(sorted(found))}"
+            )
+        for mart in marts:
+            for what, named in (
+                ("grain", order_by.get(mart, ())),
+                ("comments", comments.get(mart, ("", {}))[1]),
+                ("pseudonyms", pseudonyms.get(mart, {})),
+            ):
+                if unknown := [column for column in named if column not in found[mart]]:
+                    raise NorthstarError(f"the {what} of {mart} names columns that it does not have: {', '.join(unknown)}")
+            for column, domain in pseudonyms.get(mart, {}).items():
+                if domain not in PUBLISHED:
+                    raise NorthstarError(f"{mart}.{column} is a pseudonym of {domain!r}; known are {', '.join(PUBLISHED)}")
+                if found[mart][column] != "VARCHAR":
+                    raise NorthstarError(f"{mart}.{column} is a pseudonym and no VARCHAR but {found[mart][column]}")
+
+    def _check_space(self, connection: duckdb.DuckDBPyConnection, catalog: str, marts: Sequence[str]) -> None:
+        cells = 0
+        for mart in marts:
+            relation = f"{identifier(catalog)}.marts.{identifier(mart)}"
+            rows = count(connection, f"SELECT count(*) FROM {relation}")
+            cells += rows * len(read_columns(connection, relation))
+        # Twice: the DuckDB file and the Parquet files.
+        needed = 2 * cells * _CELL_BYTES + SPACE_MARGIN
+        self.layout.published.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.layout.published).free
+        if free < needed:
+            raise NorthstarError(
+                f"{self.layout.published} has {free / 1024**2:,.0f} MB free, and a release of {len(marts)} marts needs about"
+                f" {needed / 1024**2:,.0f} MB: free some space or keep fewer releases; nothing was published"
+            )
+
+    def _measure(
+        self, path: Path, marts: Sequence[str], versions: Mapping[str, int], published_until: Mapping[str, date]
+    ) -> dict[str, MartRecord]:
+        """Write the Parquet files and count and hash the rows, all from the finished file as a reader will see it."""
+        records = {}
+        with self.opened({"candidate": path / DATABASE}) as connection:
+            for mart in marts:
+                table = f"candidate.{identifier(mart)}"
+                file = path / "parquet" / f"{mart}.parquet"
+                connection.execute(f"COPY (FROM {table}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd)")
+                records[mart] = MartRecord(
+                    rows=count(connection, f"SELECT count(*) FROM {table}"),
+                    digest=table_digest(connection, table),
+                    columns=read_columns(connection, table),
+                    bytes=file.stat().st_size,
+                    version=versions.get(mart, 1),
+                    published_until=published_until.get(mart),
+                )
+        return records
+
+
+@contextmanager
+def _attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[str]:
+    """Attach a fresh file under a plain name; it is checkpointed at the end, and has no write-ahead log once it is closed."""
+    target = "northstar_candidate"
+    connection.execute(f"ATTACH {literal(str(file))} AS {target} (STORAGE_VERSION '{STORAGE_VERSION}')")
+    try:
+        yield target
+        connection.execute(f"CHECKPOINT {target}")
+    finally:
+        connection.execute(f"DETACH {target}")
+    if file.with_name(f"{file.name}.wal").exists():
+        raise NorthstarError(f"{file} still has a write-ahead log after its checkpoint; nothing was published")
+
+
+def _copy_marts(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: str,
+    target: str,
+    marts: Sequence[str],
+    order_by: Mapping[str, Sequence[str]],
+    comments: Comments,
+    pseudonyms: Pseudonyms,
+) -> list[dict[str, str | int]]:
+    """Copy as tables (a view would keep naming the build file); returns each mart with its row count.
+
+    They lie in the file's schema `main`: opened, `marts.duckdb` is the catalog `marts`, so that `marts.mart_x` finds them. In
+    a schema `marts` of that catalog the same name would be ambiguous to DuckDB (tried with 1.5.5).
+    """
+    counts: list[dict[str, str | int]] = []
+    for mart in marts:
+        table = f"{target}.{identifier(mart)}"
+        order = ", ".join(identifier(column) for column in order_by.get(mart, ()))
+        ids = ", ".join(
+            f"{pseudonym_sql(domain, identifier(column))} AS {identifier(column)}"
+            for column, domain in pseudonyms.get(mart, {}).items()
+        )
+        # From a subquery, so that rows are ordered by what is published and their order says nothing about the ids.
+        rows = f"SELECT *{f' REPLACE ({ids})' if ids else ''} FROM {identifier(catalog)}.marts.{identifier(mart)}"
+        copy = f"CREATE TABLE {table} AS SELECT * FROM ({rows})"
+        connection.execute(f"{copy} ORDER BY {order}" if order else copy)
+        text, columns = comments.get(mart, ("", {}))
+        if text:
+            connection.execute(f"COMMENT ON TABLE {table} IS {literal(text)}")
+        for column, comment in columns.items():
+            connection.execute(f"COMMENT ON COLUMN {table}.{identifier(column)} IS {literal(comment)}")
+        counts.append({"mart": mart, "row_count": count(connection, f"SELECT count(*) FROM {table}")})
+    return counts
+
+
+def _sign(connection: duckdb.DuckDBPyConnection, target: str, values: list[object]) -> None:
+    connection.execute(
+        f"CREATE TABLE {target}._publication (release_id VARCHAR, data_through DATE, published_at TIMESTAMP,"
+        " code_version VARCHAR, model_version VARCHAR, marts STRUCT(mart VARCHAR, row_count BIGINT)[])"
+    )
+    connection.execute(
+        f"COMMENT ON TABLE {target}._publication IS"
+        " 'One row: which release this file is. A connection that stays open keeps the release that it opened.'"
+    )
+    connection.execute(f"INSERT INTO {target}._publication VALUES (?, ?, ?, ?, ?, ?)", values)
