@@ -1,6 +1,6 @@
 """The landing contract: every source that Northstar reads, with its key, its columns, their types and bounds.
 
-Belongs here: what a file of a source must look like, as data. The README's table, the dbt sources, the ingest and the simulator
+Belongs here: what a file of a source must look like, as data. The reference page, the dbt sources, the ingest and the simulator
 are all made or checked from it. Does not belong here: reading files (`readers`), outside shapes (`adapters`), or anything about
 what the facts mean once they are in (`dbt_project`).
 """

@@ -1,4 +1,4 @@
-"""The generated parts of the README are current, and what makes them does so in one way only."""
+"""The generated pages are current and complete, and what makes them does so in one way only."""
 
 import csv
 import os
@@ -6,62 +6,87 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from expectations import corruptions
 from orchestration import reference, settings, transform
 from orchestration.cli import cli
-from orchestration.landing.contract import CONTRACT
+from orchestration.flowchart import flowchart
+from orchestration.landing.adapters import ADAPTERS
+from orchestration.landing.contract import CONTRACT, CORE_EVENTS
 from orchestration.mart_models import marts
 
-NAMES = ("landing", "marts", "metrics", "mart-columns", "lineage", "configuration", "commands")
+REFERENCE = Path("docs", "reference")
+METRICS_OF_DBT = Path("dbt_project", "models", "marts", "metrics", "metrics.md")
+CORRUPTIONS = Path("expectations", "corruptions.md")
+PAGES = (
+    *(REFERENCE / f"{name}.md" for name in ("marts", "landing", "configuration", "metrics", "commands")),
+    METRICS_OF_DBT,
+    CORRUPTIONS,
+)
 
 
 @pytest.fixture(scope="module")
-def current(configured) -> dict[str, str]:
+def pages(configured) -> dict[Path, str]:
     transform.prepare(configured)
-    return reference.blocks(configured)
+    return reference.pages(configured)
 
 
-def markers(*names: str) -> str:
-    return (
-        "# Northstar\n\n" + "\n".join(f"<!-- generated: {name} -->\n\nold\n<!-- /generated -->\n" for name in names) + "\nEnd.\n"
-    )
+@pytest.fixture(scope="module")
+def current(pages) -> dict[str, str]:
+    """The reference pages by name."""
+    return {path.stem: text for path, text in pages.items() if path.parent == REFERENCE}
 
 
-def nodes(flowchart: str) -> list[str]:
-    return [label for found in re.findall(r'^    \w+\["([^"]+)"\]$', flowchart, re.MULTILINE) for label in found.split("<br/>")]
+def section(page: str, heading: str) -> str:
+    """A page's text from a heading of the second level to the next one."""
+    return re.split(r"^## ", page.split(f"\n## {heading}\n")[1], maxsplit=1, flags=re.MULTILINE)[0]
 
 
-def edges(flowchart: str) -> set[tuple[str, str]]:
-    return set(re.findall(r"^  (\w+) --> (\w+)$", flowchart, re.MULTILINE))
+def first_column(text: str) -> list[str]:
+    """Code in the first column of every table, without bold and links."""
+    return re.findall(r"^\| (?:\*\*|\[)?`([^`]+)`", text, re.MULTILINE)
 
 
-def test_the_readme_is_current(repository, current):
-    assert reference.stale((repository / "README.md").read_text(encoding="utf-8"), current) == [], "run `make docs`"
+def nodes(drawing: str) -> list[str]:
+    return [label for found in re.findall(r'^    \w+\["([^"]+)"\]$', drawing, re.MULTILINE) for label in found.split("<br/>")]
 
 
-def test_the_metrics_in_the_documentation_of_dbt_are_those_of_the_readme(current):
-    assert reference.stale(reference.METRICS_PAGE.read_text(encoding="utf-8"), {"metrics": current["metrics"]}) == [], (
-        "run `make docs`"
-    )
-    page = reference.METRICS_PAGE.read_text(encoding="utf-8").replace("`mapu`", "`mapo`", 1)
-    assert reference.stale(page, {"metrics": current["metrics"]}) == ["metrics"]
+def edges(drawing: str) -> set[tuple[str, str]]:
+    return set(re.findall(r"^  (\w+) --> (\w+)$", drawing, re.MULTILINE))
 
 
-def test_the_page_of_what_the_gate_refuses_is_current(run, current, tmp_path, monkeypatch):
-    assert reference.CORRUPTIONS_PAGE.read_text(encoding="utf-8") == corruptions.page(), "run `make docs`"
-    readme, page = tmp_path / "README.md", tmp_path / "corruptions.md"
-    readme.write_text(reference.fill(markers(*NAMES), current), encoding="utf-8")
-    monkeypatch.setattr(reference, "CORRUPTIONS_PAGE", page)
-    page.write_text(corruptions.page().replace("`grain.unique`", "`row_count`", 1), encoding="utf-8")
-    result = run("--check", readme)
-    assert (result.exit_code, result.stderr) == (1, f"{page}: stale; run `make docs`\n")
-    assert f"{page}: written" in run(readme).output
-    assert run("--check", readme).exit_code == 0
+def lineage(current: dict[str, str]) -> str:
+    return "```mermaid" + current["marts"].split("```mermaid")[1]
+
+
+def test_the_pages_are_current(repository, pages):
+    assert tuple(pages) == PAGES
+    assert reference.stale(repository, pages) == [], "run `make docs`"
+
+
+def test_the_pages_are_the_same_every_time(configured, pages):
+    assert reference.pages(configured) == pages
+
+
+def test_the_metrics_in_the_documentation_of_dbt_are_those_of_the_reference(pages, current):
+    table = current["metrics"][current["metrics"].index("| metric |") :]
+    assert table in pages[METRICS_OF_DBT]
+    assert pages[METRICS_OF_DBT].startswith("{% docs metrics %}\n")
+    assert pages[METRICS_OF_DBT].endswith("\n{% enddocs %}\n")
+
+
+def test_write_makes_what_is_missing_or_stale_and_nothing_else(tmp_path):
+    wanted = {Path("a", "b.md"): "1\n", Path("c.md"): "2\n", Path("d.md"): "3\n"}
+    (tmp_path / "c.md").write_text("2 \n", encoding="utf-8")
+    (tmp_path / "d.md").write_text("3\n", encoding="utf-8")
+    assert reference.stale(tmp_path, wanted) == [Path("a", "b.md"), Path("c.md")]
+    assert reference.write(tmp_path, wanted) == [Path("a", "b.md"), Path("c.md")]
+    assert {path: (tmp_path / path).read_text(encoding="utf-8") for path in wanted} == wanted
+    assert reference.write(tmp_path, wanted) == []
 
 
 def test_every_metric_with_a_target_is_defined_and_shown(current):
@@ -100,90 +125,46 @@ def test_a_metric_is_shown_with_its_target_and_what_it_counts():
     assert missing.splitlines()[2] == "| `a` | A (甲) |  | month | not yet: no one counts | `b` |"
 
 
-def test_the_blocks_are_the_same_every_time(configured, current):
-    assert tuple(current) == NAMES
-    assert reference.blocks(configured) == current
-
-
-def test_write_fills_stale_blocks_once_and_keeps_the_rest(current, tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(markers(*NAMES), encoding="utf-8")
-    assert reference.stale(readme.read_text(encoding="utf-8"), current) == list(NAMES)
-    assert reference.write(readme, current) is True
-    written = readme.read_text(encoding="utf-8")
-    assert reference.stale(written, current) == []
-    assert written.startswith("# Northstar\n\n<!-- generated: landing -->\n\n| source |")
-    assert written.endswith("<!-- /generated -->\n\nEnd.\n")
-    assert reference.write(readme, current) is False
-    assert readme.read_text(encoding="utf-8") == written
-
-
-def test_one_changed_character_is_stale():
-    text = reference.fill(markers("a", "b"), {"a": "1\n", "b": "2\n"})
-    assert reference.stale(text, {"a": "1\n", "b": "2\n"}) == []
-    assert reference.stale(text, {"a": "1\n", "b": "3\n"}) == ["b"]
-    assert reference.stale(text.replace("1\n", "1 \n"), {"a": "1\n", "b": "2\n"}) == ["a"]
-
-
-def test_a_block_in_one_line_is_filled():
-    assert (
-        reference.fill("<!-- generated: a --><!-- /generated -->", {"a": r"\1"})
-        == "<!-- generated: a -->\n\n\\1\n<!-- /generated -->"
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        (markers("a", "c"), "unknown block 'c'"),
-        (markers("a"), "lacks the generated block 'b'"),
-        (markers("a", "b", "a"), "'a' twice"),
-        ("<!-- generated: a -->\n" + markers("b"), "'a' of the README is not closed"),
-        (markers("a") + "<!-- generated: b -->\n", "'b' of the README is not closed"),
-        ("<!-- /generated -->\n" + markers("a", "b"), "was not opened"),
-    ],
-)
-def test_a_marker_that_is_wrong_is_named(text, said):
-    for judge in (reference.fill, reference.stale):
-        with pytest.raises(reference.MarkerError, match=re.escape(said)):
-            judge(text, {"a": "1\n", "b": "2\n"})
-
-
-def test_write_changes_nothing_when_a_marker_is_wrong(current, tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(markers(*NAMES, "weather"), encoding="utf-8")
-    with pytest.raises(reference.MarkerError, match="'weather'"):
-        reference.write(readme, current)
-    assert readme.read_text(encoding="utf-8") == markers(*NAMES, "weather")
-
-
-def test_the_landing_table_has_every_source_and_column(current):
-    rows = current["landing"].splitlines()[2:]
-    assert len(rows) == len(CONTRACT)
-    for row, source in zip(rows, CONTRACT.values(), strict=True):
-        assert row.startswith(f"| `{source.name}` | {', '.join(source.key)}")
+def test_the_landing_page_has_every_source_and_column(current):
+    page = current["landing"]
+    assert re.findall(r"^## `(\w+)`$", page, re.MULTILINE) == list(CONTRACT)
+    assert first_column(page.split("\n## ")[0]) == list(CONTRACT)
+    for source in CONTRACT.values():
+        own = section(page, f"`{source.name}`")
+        assert first_column(own) == [column.name for column in source.columns]
+        assert re.findall(r"^\| \*\*`(\w+)`", own, re.MULTILINE) == list(source.required_columns)
         for column in source.columns:
-            assert (f"**{column.name}** (" if column.required else f" {column.name} (") in row
-    assert "**status** (succeeded, failed, refunded)" in current["landing"]
-    assert "city_tier (integer, 1 to 5)" in current["landing"]
-    assert "at least one of anonymous_id, user_id" in current["landing"]
+            assert f"{column.type.value} | {', '.join(column.allowed)}" in own
+    assert "| `city_tier` | integer | at least 1, at most 5 |" in section(page, "`events`")
+    assert "at least one of `anonymous_id`, `user_id`" in section(page, "`events`")
+    assert "| **`usd_rate`** | rate | above 0 |" in section(page, "`fx_rates`")
+    assert "added up: `cost`" in section(page, "`ad_spend`")
+    assert all(f"`{event}`" in page for event in CORE_EVENTS)
+    assert first_column(section(page, "Adapters")) == sorted(ADAPTERS)
 
 
-def test_the_mart_tables_have_every_mart_and_column(manifest, current):
-    assert len(current["marts"].splitlines()) == 2 + len(marts(manifest))
+def test_the_marts_page_has_every_mart_and_column(manifest, current):
+    page = current["marts"]
+    assert first_column(page.split("\n## ")[0]) == sorted(marts(manifest))
     for name, node in marts(manifest).items():
-        assert f"| `{name}` | {', '.join(node['config']['meta']['grain'][:-1])}" in current["marts"]
-        details = current["mart-columns"].split(f"<code>{name}</code>")[1].split("</details>")[0]
-        assert re.findall(r"^\| `(\w+)` \|", details, re.MULTILINE) == list(node["columns"])
+        assert first_column(section(page, f"`{name}`")) == list(node["columns"])
+        assert f"- Grain: {', '.join(f'`{column}`' for column in node['config']['meta']['grain'])}." in section(page, f"`{name}`")
+
+
+def test_a_mart_says_which_version_it_is_and_how_long_it_is_published():
+    node = {
+        "description": "One row per a.",
+        "config": {"meta": {"grain": ["a"], "requires": ["events"], "owner": "o", "version": 2}},
+        "deprecation_date": "2026-12-31T00:00:00",
+        "columns": {"a": {"name": "a", "data_type": "varchar", "description": "x | y"}},
+    }
+    page = reference.marts_page({"mart_a": node}, "")
+    assert "- Version: 2.\n- Published until 2026-12-31.\n" in page
+    assert r"| `a` | varchar | x \| y |" in page
 
 
 def test_the_grain_sentence_is_the_first_without_its_opening():
     assert reference.grain_sentence("One row per a and\n b. Of them c.\n") == "a and b"
-
-
-def test_a_bar_within_a_cell_is_escaped():
-    node = {"columns": {"a": {"name": "a", "data_type": "varchar", "description": "x | y"}}}
-    assert r"| `a` | varchar | x \| y |" in reference.mart_columns({"mart_a": node})
 
 
 def test_the_configuration_has_every_key_and_the_variables_that_are_read(current, tmp_path):
@@ -195,8 +176,11 @@ def test_the_configuration_has_every_key_and_the_variables_that_are_read(current
     asked: set[str] = set()
     settings.load(Recorded(), directory=tmp_path)
     assert asked == set(reference.ENVIRONMENT)
-    named = re.findall(r"^\| `(\w+)` \|", current["configuration"], re.MULTILINE)
-    assert named == [*settings.Config.model_fields, *reference.ENVIRONMENT]
+    assert first_column(section(current["configuration"], "Keys")) == list(settings.Config.model_fields)
+    assert first_column(section(current["configuration"], "Environment variables")) == list(reference.ENVIRONMENT)
+    nested = first_column(section(current["configuration"], "Nested tables"))
+    models = (settings.Funnel, settings.FunnelStep, settings.ChannelRule, settings.Publish, settings.Waiver)
+    assert nested == [key for model in models for key in model.model_fields]
     assert all(field.description for field in settings.Config.model_fields.values())
     assert '| `reporting_timezone` | `"Asia/Shanghai"` |' in current["configuration"]
 
@@ -209,46 +193,54 @@ def test_the_defaults_can_be_copied_into_a_configuration_file(current, tmp_path)
 
 
 def test_the_commands_are_those_of_the_command_line(current):
-    named = re.findall(r"^\| `northstar ([\w-]+)", current["commands"], re.MULTILINE)
-    assert named == list(cli.commands)
-    assert "| `northstar backfill --from DATE --to DATE` |" in current["commands"]
+    page = current["commands"]
+    names = [f"northstar {name}" for name in cli.commands]
+    names.insert(names.index("northstar models") + 1, "northstar models rollback")
+    assert re.findall(r"^## `(.+)`$", page, re.MULTILINE) == names
+    assert first_column(page.split("\n## ")[0]) == names
+    assert "\n    northstar backfill --from DATE --to DATE\n" in section(page, "`northstar backfill`")
+    assert first_column(section(page, "`northstar backfill`")) == ["--from DATE", "--to DATE"]
+    assert re.findall(r"^\| (\d+) \|", section(page, "Exit codes"), re.MULTILINE) == ["0", "1", "2", "130", "143"]
 
 
 def test_a_command_shows_its_arguments_and_what_may_be_left_out():
     @click.command(help="Say a greeting.\n\nAt length.")
     @click.argument("name")
-    @click.option("--times", type=click.IntRange(1), required=True)
-    @click.option("--loud", is_flag=True)
+    @click.option("--times", type=click.IntRange(1), required=True, help="How often.")
+    @click.option("--loud", is_flag=True, help="In capitals.")
     def greet() -> None:
         """Never run."""
 
-    group = click.Group("group", commands={"greet": greet})
-    assert reference.commands(group).splitlines()[2] == "| `northstar greet NAME --times INTEGER [--loud]` | Say a greeting. |"
+    page = reference.commands_page(click.Group("group", commands={"greet": greet}))
+    assert "| [`northstar greet`](#northstar-greet) | Say a greeting. |" in page
+    own = section(page, "`northstar greet`")
+    assert own.startswith("\n    northstar greet NAME --times INTEGER [--loud]\n\nSay a greeting. At length.\n")
+    assert "| `--times INTEGER RANGE` | How often. [x>=1; required] |\n| `--loud` | In capitals. |" in own
 
 
 def test_the_lineage_has_every_mart_and_core_table_and_stays_readable(manifest, current):
-    drawn = nodes(current["lineage"])
+    drawn = nodes(lineage(current))
     for node in manifest["nodes"].values():
         if node["resource_type"] in ("model", "seed") and node["schema"] in ("core", "marts"):
             assert node["name"] in drawn
     for source in CONTRACT:
         assert f"lake/{source} → stg_{source}" in drawn
-    assert len(re.findall(r'^    \w+\["', current["lineage"], re.MULTILINE)) < 90
+    assert len(re.findall(r'^    \w+\["', lineage(current), re.MULTILINE)) < 90
 
 
-def mermaid_faults(flowchart: str) -> Iterator[str]:
+def mermaid_faults(drawing: str) -> Iterator[str]:
     """Lines that are not of the few forms that the picture is made of, and ends of arrows that are no node."""
-    first, second, *lines, last, after = flowchart.split("\n")
+    first, second, *lines, last, after = drawing.split("\n")
     assert (first, second, last, after) == ("```mermaid", "flowchart LR", "```", "")
     forms = (r'  subgraph group_\w+\["\w+"\]', r'    \w+\["[^"\[\]]+"\]', r"  end", r"  \w+ --> \w+")
     yield from (line for line in lines if not any(re.fullmatch(form, line) for form in forms))
-    ids = re.findall(r"^    (\w+)\[", flowchart, re.MULTILINE)
+    ids = re.findall(r"^    (\w+)\[", drawing, re.MULTILINE)
     assert len(set(ids)) == len(ids)
-    yield from (f"{end} is no node" for edge in edges(flowchart) for end in edge if end not in ids)
+    yield from (f"{end} is no node" for edge in edges(drawing) for end in edge if end not in ids)
 
 
 def test_the_lineage_is_mermaid(current):
-    assert list(mermaid_faults(current["lineage"])) == []
+    assert list(mermaid_faults(lineage(current))) == []
 
 
 GROUPS = {
@@ -279,7 +271,7 @@ PARENTS = {
 
 
 def test_the_lineage_joins_pairs_and_twins_but_no_marts():
-    drawn = reference.flowchart(GROUPS, PARENTS)
+    drawn = flowchart(GROUPS, PARENTS)
     assert '    staging_stg_b["lake/b → stg_b<br/>lake/c → stg_c"]\n' in drawn
     assert nodes(drawn) == [
         "lake/arrivals",
@@ -294,7 +286,7 @@ def test_the_lineage_joins_pairs_and_twins_but_no_marts():
 
 
 def test_the_lineage_draws_no_detours():
-    assert edges(reference.flowchart(GROUPS, PARENTS)) == {
+    assert edges(flowchart(GROUPS, PARENTS)) == {
         ("lake_arrivals", "staging_stg_a"),
         ("lake_arrivals", "staging_stg_b"),
         ("staging_stg_a", "core_dim_a"),
@@ -313,21 +305,21 @@ def test_an_area_is_one_node_as_far_as_that_makes_no_circle():
         "core/dim_a": ["intermediate/int_x__b"],
         "intermediate/int_x__c": ["core/dim_a"],
     }
-    drawn = reference.flowchart({**GROUPS, **areas}, {**PARENTS, **above})
+    drawn = flowchart({**GROUPS, **areas}, {**PARENTS, **above})
     assert '    intermediate_int_x__a["int_x__a<br/>int_x__b"]\n' in drawn
     assert '    intermediate_int_x__c["int_x__c"]\n' in drawn
     assert {("intermediate_int_x__a", "core_dim_a"), ("core_dim_a", "intermediate_int_x__c")} <= edges(drawn)
 
 
 def test_who_else_reads_a_source_is_drawn_below_it():
-    drawn = reference.flowchart(GROUPS, {**PARENTS, "core/dim_a": ["staging/stg_a", "lake/c"]})
+    drawn = flowchart(GROUPS, {**PARENTS, "core/dim_a": ["staging/stg_a", "lake/c"]})
     assert '    staging_stg_a["lake/a → stg_a<br/>lake/c → stg_c"]\n' in drawn
     assert ("staging_stg_a", "core_dim_a") in edges(drawn)
 
 
 def test_the_order_of_what_is_given_does_not_matter():
     backwards = {key: list(reversed(PARENTS[key])) for key in reversed(PARENTS)}
-    assert reference.flowchart(dict(reversed(GROUPS.items())), backwards) == reference.flowchart(GROUPS, PARENTS)
+    assert flowchart(dict(reversed(GROUPS.items())), backwards) == flowchart(GROUPS, PARENTS)
 
 
 @pytest.fixture
@@ -339,31 +331,25 @@ def run(configured, monkeypatch):
 
 
 def test_the_command_writes_checks_and_names_what_is_stale(run, tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(markers(*NAMES), encoding="utf-8")
-    page = f"{reference.METRICS_PAGE}: is current\n{reference.CORRUPTIONS_PAGE}: is current\n"
-    assert run(readme).output == f"{readme}: written\n{page}"
-    assert run(readme).output == f"{readme}: is current\n{page}"
-    assert run("--check", readme).exit_code == 0
-    changed = readme.read_text(encoding="utf-8").replace("first day of a week", "last day of a week")
-    readme.write_text(changed, encoding="utf-8")
-    result = run("--check", readme)
-    assert (result.exit_code, result.stderr) == (1, f"{readme}: stale are configuration; run `make docs`\n")
-    assert readme.read_text(encoding="utf-8") == changed
+    assert run(tmp_path).output.splitlines() == [f"{path}: written" for path in PAGES]
+    assert run(tmp_path).output.splitlines() == [f"{path}: current" for path in PAGES]
+    assert run("--check", tmp_path).exit_code == 0
+    page = tmp_path / REFERENCE / "configuration.md"
+    changed = page.read_text(encoding="utf-8").replace("first day of a week", "last day of a week")
+    page.write_text(changed, encoding="utf-8")
+    (tmp_path / CORRUPTIONS).unlink()
+    result = run("--check", tmp_path)
+    assert result.exit_code == 1
+    assert (
+        result.stderr == f"{REFERENCE / 'configuration.md'} is stale; run `make docs`\n{CORRUPTIONS} is stale; run `make docs`\n"
+    )
+    assert page.read_text(encoding="utf-8") == changed
 
 
-def test_a_wrong_marker_is_the_users_mistake(run, tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text(markers(*NAMES[1:]), encoding="utf-8")
-    for arguments in ((readme,), ("--check", readme)):
-        result = run(*arguments)
-        assert result.exit_code == 2
-        assert result.stderr.startswith("the README lacks the generated block 'landing'")
-
-
-def test_a_readme_that_is_not_there_is_the_users_mistake(configured, tmp_path):
+def test_a_page_that_cannot_be_read_is_the_users_mistake(configured, tmp_path):
+    (tmp_path / REFERENCE / "marts.md").mkdir(parents=True)
     result = subprocess.run(
-        [sys.executable, "-m", "orchestration.reference", str(tmp_path / "README.md")],
+        [sys.executable, "-m", "orchestration.reference", "--check", str(tmp_path)],
         cwd=configured.home,
         env={**os.environ, "NORTHSTAR_HOME": str(configured.home), "NORTHSTAR_CONFIG": ""},
         capture_output=True,
@@ -371,4 +357,4 @@ def test_a_readme_that_is_not_there_is_the_users_mistake(configured, tmp_path):
         check=False,
     )
     assert result.returncode == 2
-    assert result.stderr == f"{tmp_path / 'README.md'} cannot be read: No such file or directory\n"
+    assert result.stderr == f"cannot read {tmp_path / REFERENCE / 'marts.md'}: Is a directory\n"
