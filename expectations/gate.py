@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 
 from expectations.checks import DATABASE, Arrived, Before, Check, Context, Expectation, Late, Query, Verdict, Waiver, literal
+from expectations.common import Declared
 from expectations.registry import suite_for
 from expectations.report import CheckResult, GateReport, MartReport, summary_lines
 from expectations.suites import publication
@@ -45,19 +46,20 @@ class CandidateError(ValueError):
     """The candidate is no closed DuckDB file, or changed while it was looked at, so no verdict can be about it."""
 
 
-def validate(candidate: Path, marts: Sequence[str], context: Context, waivers: Sequence[Waiver] = ()) -> GateReport:
-    """Run every check of `marts` and of `_publication` on the DuckDB file `candidate`, which is opened read-only.
+def validate(candidate: Path, specs: Sequence[Declared], context: Context, waivers: Sequence[Waiver] = ()) -> GateReport:
+    """Run every check of the declared marts and of `_publication` on the DuckDB file `candidate`, which is opened read-only.
 
     The report covers exactly the bytes its SHA-256 names. A waiver lets the critical failure of the check that it names through
     until it expires, and nothing else: neither a check without verdict nor a suite that is not complete.
 
     A check that cannot be evaluated is an error in the report, not an exception. Raises CandidateError when the file cannot be
     opened, has a write-ahead log beside it or changes meanwhile, UnknownMartError for a mart without suite, and ValueError when
-    `marts` is empty or names one twice.
+    `specs` is empty or names one twice.
     """
+    marts = [spec.name for spec in specs]
     if not marts:
         raise ValueError("the gate was given no marts: an empty release has nothing to stand for")
-    suites = {mart: _named_once(mart, suite_for(mart)(context)) for mart in marts}
+    suites = {spec.name: _named_once(spec.name, suite_for(spec.name)(context, spec)) for spec in specs}
     if len(suites) < len(marts):
         raise ValueError(f"the gate was given a mart twice: {', '.join(marts)}")
     suites[publication.TABLE] = _named_once(publication.TABLE, publication.publication(context, marts))

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from expectations.checks import Check, Context
+from expectations.common import Declared
 from expectations.suites import customer, engagement, funnel, metrics, quality, releases, retention, revenue
 
-SuiteBuilder = Callable[[Context], list[Check]]
+SuiteBuilder = Callable[[Context, Declared], list[Check]]
 
 SUITES: Mapping[str, SuiteBuilder] = MappingProxyType(
     {

@@ -30,7 +30,7 @@ from orchestration.settings import Settings, adopt, differing, load, with_values
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest as DbtManifest
 
-    from orchestration.publishing.changes import Shape
+    from orchestration.marts import MartSpec
     from orchestration.publishing.release import Release
     from orchestration.publishing.store import ReleaseStore
 
@@ -352,7 +352,7 @@ def diff(before: str, after: str, limit: int, fail_over: float | None) -> int:
     store = _store(settings)
     for release_id in (before, after):
         store.release(release_id)  # Before the project is read, which may take a while: a wrong id is told at once.
-    found = comparison.diff(store, before, after, _shapes(settings))
+    found = comparison.diff(store, before, after, _specs(settings))
     table = Table("mart", "added", "removed", "changed", "unchanged", "columns", box=None)
     for mart in found.marts:
         rows, schema = mart.rows, Text("; ".join(change.detail for change in mart.schema) or "same")
@@ -468,14 +468,13 @@ def _store(settings: Settings) -> "ReleaseStore":
     return ReleaseStore(settings.home, memory_limit=settings.config.memory_limit)
 
 
-def _shapes(settings: Settings) -> "Mapping[str, Shape]":
-    """What the marts of the project say of their rows and periods."""
+def _specs(settings: Settings) -> "Mapping[str, MartSpec]":
+    """What the project declares of its marts."""
     from orchestration import transform
-    from orchestration.mart_models import marts
-    from orchestration.publishing.changes import shapes
+    from orchestration.marts import read_specs
 
     _prepare(settings)
-    return shapes(marts(transform.read_manifest(settings)))
+    return read_specs(transform.read_manifest(settings))
 
 
 def _run_night(tags: Mapping[str, str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration import mart_models, transform
+from orchestration import transform
 from orchestration.defs import jobs, schedules
 from orchestration.defs.churn import assets as churn
 from orchestration.defs.churn import checks as churn_checks
@@ -17,6 +17,7 @@ from orchestration.defs.ingest import assets as ingest
 from orchestration.defs.publish import assets as publish
 from orchestration.defs.transform import assets as dbt
 from orchestration.defs.value import assets as value
+from orchestration.marts import read_specs
 from orchestration.resources import night as night_resource
 from orchestration.settings import Settings, load
 
@@ -29,7 +30,7 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
 
     parsed: the dbt project where this process has just parsed it.
     """
-    marts = dict(sorted(mart_models.marts(transform.read_manifest(settings)).items()))
+    specs = read_specs(transform.read_manifest(settings))
     with warnings.catch_warnings():
         # Said of every backfill policy at every load; the pinned version is the one that the tests drive.
         warnings.simplefilter("ignore", category=dg.BetaWarning)
@@ -41,9 +42,9 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
             churn.churn_model,
             churn.churn_scores,
             value.lifetime_values,
-            *publish.build(marts),
+            *publish.build(specs),
         ],
-        asset_checks=[churn_checks.churn_scores_checks, gate.build(list(marts))],
+        asset_checks=[churn_checks.churn_scores_checks, gate.build(list(specs))],
         jobs=[jobs.nightly],
         schedules=[schedules.nightly(settings)],
         resources={"night": night_resource(settings, parsed)},

@@ -31,7 +31,7 @@ from orchestration.churn import SCORES, Churn, Scored, Trained
 from orchestration.landing import erasure
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition
-from orchestration.mart_models import comments, filled_by, marts, pseudonyms, published_until, reads_scores, versions
+from orchestration.marts import MartSpec, read_specs
 from orchestration.model_store import CHURN, ModelStore
 from orchestration.publishing import changes, restatements
 from orchestration.publishing.candidate import Candidate
@@ -450,16 +450,11 @@ class Night:
             champion = self.models.champion()
             self._candidate = self.releases.build(
                 self.warehouse.path,
-                marts,
+                [self._specs[name] for name in marts],
                 data_through=self._planned.data_through,
                 code_version=self._code_version,
                 model_version=None if champion is None else champion.model_id,
-                order_by={name: node["config"]["meta"]["grain"] for name, node in self._marts.items()},
-                comments={name: comments(node) for name, node in self._marts.items()},
-                pseudonyms=pseudonyms(self._marts),
                 key=lambda: self.key,
-                versions=versions(self._marts),
-                published_until=published_until(self._marts),
                 release_id=release_id,
             )
             self._changes = None if last is None else self._changes_since(last, self._candidate)
@@ -478,14 +473,14 @@ class Night:
                 dbt_manifest_digest=self._dbt_manifest_digest,
                 erased_persons=self.ledger.unpublished.persons,
             )
-            stage.rows = restatements.write(connection, self._shapes, self.published_marts, last, tonight)
+            stage.rows = restatements.write(connection, self._specs, self.published_marts, last, tonight)
             stage.detail = "there is no release yet" if last is None else f"with release {last.release_id}"
 
     def _changes_since(self, last: Release, candidate: Candidate) -> Changes:
         """What the candidate's files say that changed."""
         with self.releases.opened({"before": last.database, "after": candidate.database}) as connection:
             sides = changes.Side.of_release("before", last.manifest), changes.Side.of_release("after", candidate)
-            rows = changes.count_rows(connection, self._shapes, *sides)
+            rows = changes.count_rows(connection, self._specs, *sides)
             return restatements.summary(connection, sides[1], rows, candidate.release_id)
 
     def validate(self) -> "GateReport":
@@ -516,7 +511,7 @@ class Night:
                 late={source: Late(*told) for source, told in self._late().items()},
             )
             waivers = [Waiver(**waiver.model_dump()) for waiver in self.settings.waivers]
-            report = validate(candidate.database, list(candidate.marts), context, waivers)
+            report = validate(candidate.database, [self._specs[name] for name in candidate.marts], context, waivers)
             for note in report.notes:
                 _logger.warning("%s", note)
             documents = candidate.path / "data_docs"
@@ -625,21 +620,21 @@ class Night:
     @cached_property
     def published_marts(self) -> list[str]:
         """Marts that this release has, in the order of their names."""
-        return [name for name in self._marts if name not in self.left_out]
+        return [name for name in self._specs if name not in self.left_out]
 
     @cached_property
     def left_out(self) -> dict[str, str]:
         """Marts that this release does not have, each with the reason."""
         landed = self.warehouse.landed_sources()
         is_scored = any(self.warehouse.row_counts([SCORES]).values())
-        ends, today = published_until(self._marts), datetime.now(self.settings.timezone).date()
+        today = datetime.now(self.settings.timezone).date()
         reasons = {}
-        for name, node in self._marts.items():
-            if name in ends and ends[name] < today:
-                reasons[name] = f"it was published until {ends[name]}"
-            elif landed.isdisjoint(node["config"]["meta"]["requires"]):
-                reasons[name] = f"none of {', '.join(node['config']['meta']['requires'])} has landed"
-            elif reads_scores(node) and not is_scored and self.models.champion() is None:
+        for name, spec in self._specs.items():
+            if spec.published_until is not None and spec.published_until < today:
+                reasons[name] = f"it was published until {spec.published_until}"
+            elif landed.isdisjoint(spec.requires):
+                reasons[name] = f"none of {', '.join(spec.requires)} has landed"
+            elif spec.reads(SCORES) and not is_scored and self.models.champion() is None:
                 reasons[name] = "no churn model has earned its place yet"
         return reasons | self._soundly_empty(reasons)
 
@@ -662,12 +657,12 @@ class Night:
 
     @cached_property
     def _empty_marts(self) -> list[str]:
-        counts = self.warehouse.row_counts(("marts", name) for name in self._marts)
-        return [name for name in self._marts if counts.get(("marts", name)) == 0]
+        counts = self.warehouse.row_counts(("marts", name) for name in self._specs)
+        return [name for name in self._specs if counts.get(("marts", name)) == 0]
 
     @cached_property
     def _inputs(self) -> dict[str, str]:
-        return filled_by(self._marts)
+        return {name: spec.filled_by for name, spec in self._specs.items() if spec.filled_by is not None}
 
     def _idle(self, unchanged: Collection[str]) -> frozenset[str]:
         """Marts of which no fact lies on the newest day: of those that did not change, and of those of subscribed accounts."""
@@ -695,17 +690,13 @@ class Night:
         with self.warehouse.connect(read_only=True) as connection:
             return inputs.late_sources(connection, LATE_SHARE)
 
-    @cached_property
-    def _shapes(self) -> dict[str, changes.Shape]:
-        return changes.shapes(self._marts)
-
     @property
     def _dbt_manifest_digest(self) -> str:
         return digests.of_file(transform.manifest_path(self.settings))
 
     @cached_property
-    def _marts(self) -> dict[str, Any]:
-        return dict(sorted(marts(self.manifest).items()))
+    def _specs(self) -> dict[str, MartSpec]:
+        return read_specs(self.manifest)
 
     @property
     def _planned(self) -> FoldPlan:
@@ -815,7 +806,7 @@ def publish_to_postgres(settings: Settings, releases: ReleaseStore, release: Rel
         target = postgres(settings)
         if target is None:
             raise UserError("no PostgreSQL database is configured; set NORTHSTAR_POSTGRES_URL or publish.postgres_url")
-        grains = {name: node["config"]["meta"]["grain"] for name, node in marts(transform.read_manifest(settings)).items()}
+        grains = {name: spec.grain for name, spec in read_specs(transform.read_manifest(settings)).items()}
         return target.publish(release, keys=grains, kept=[kept.release_id for kept in releases.releases()])
     except UserError:
         raise

@@ -11,7 +11,7 @@ import csv
 import inspect
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -21,11 +21,12 @@ import click
 from pydantic import BaseModel
 
 from expectations import corruptions
-from orchestration import mart_models, settings, transform
+from orchestration import settings, transform
 from orchestration.base.errors import NorthstarError, UserError
 from orchestration.flowchart import flowchart
 from orchestration.landing.arrivals import FORMATS
 from orchestration.landing.contract import CONTRACT, CORE_EVENTS, Column, Keep, Source
+from orchestration.marts import MartSpec, read_specs
 
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "NORTHSTAR_HOME": ("`.northstar` beside the project", "folder that holds all state"),
@@ -70,7 +71,7 @@ def pages(configured: settings.Settings) -> dict[Path, str]:
     """Return every generated page: path relative to the project → text. Needs a prepared dbt manifest."""
     from orchestration.cli import cli
 
-    marts = dict(sorted(mart_models.marts(transform.read_manifest(configured)).items()))
+    marts = read_specs(transform.read_manifest(configured)).values()
     table = metrics(_seed("metrics"), _seed("targets"))
     reference = Path("docs", "reference")
     return {
@@ -136,9 +137,9 @@ Events with a meaning to the core, onto which `[event_names]` maps your own name
 {_adapters()}"""
 
 
-def marts_page(marts: Mapping[str, Any], lineage: str) -> str:
-    """Return the page of marts: an overview, each mart of a dbt manifest with its columns, and the lineage."""
-    details = "\n".join(_mart(name, node) for name, node in marts.items())
+def marts_page(marts: Collection[MartSpec], lineage: str) -> str:
+    """Return the page of marts: an overview, each mart with its columns, and the lineage."""
+    details = "\n".join(map(_mart, marts))
     return f"""{_NOTE}
 # Marts
 
@@ -226,14 +227,13 @@ def commands_page(group: click.Group) -> str:
 {codes}"""
 
 
-def published_marts(marts: Mapping[str, Any]) -> str:
-    """Return the table of the marts of a dbt manifest: what one row is, which sources it needs one of, and its owner."""
+def published_marts(marts: Iterable[MartSpec]) -> str:
+    """Return the table of marts: what one row is, which sources it needs one of, and its owner."""
     return _table(
         ("mart", "one row per", "needs one of", "owner"),
         (
-            (f"[`{name}`](#{name})", grain_sentence(node["description"]), ", ".join(meta["requires"]), meta["owner"])
-            for name, node in marts.items()
-            for meta in (node["config"]["meta"],)
+            (f"[`{spec.name}`](#{spec.name})", grain_sentence(spec.description), ", ".join(spec.requires), spec.owner)
+            for spec in marts
         ),
     )
 
@@ -292,7 +292,7 @@ def _source(source: Source) -> str:
 
 
 def _adapters() -> str:
-    from orchestration.landing.adapters import ADAPTERS
+    from orchestration.adapters import ADAPTERS
 
     return _table(("adapter", "reads"), ((f"`{name}`", found.DESCRIPTION) for name, found in sorted(ADAPTERS.items())))
 
@@ -306,22 +306,21 @@ def _values(column: Column) -> str:
     return ", ".join([*column.allowed, *(f"{word} {bound}" for word, bound in bounds if bound is not None)])
 
 
-def _mart(name: str, node: Mapping[str, Any]) -> str:
-    meta = node["config"]["meta"]
+def _mart(spec: MartSpec) -> str:
     facts = [
-        f"- Grain: {', '.join(f'`{column}`' for column in meta['grain'])}.",
-        f"- Needs one of: {', '.join(f'`{source}`' for source in meta['requires'])}.",
-        f"- Owner: {meta['owner']}.",
+        f"- Grain: {', '.join(f'`{column}`' for column in spec.grain)}.",
+        f"- Needs one of: {', '.join(f'`{source}`' for source in spec.requires)}.",
+        f"- Owner: {spec.owner}.",
     ]
-    if meta.get("version", 1) != 1:
-        facts.append(f"- Version: {meta['version']}.")
-    if node.get("deprecation_date"):
-        facts.append(f"- Published until {node['deprecation_date'][:10]}.")
+    if spec.version != 1:
+        facts.append(f"- Version: {spec.version}.")
+    if spec.published_until is not None:
+        facts.append(f"- Published until {spec.published_until}.")
     table = _table(
         ("column", "type", "description"),
-        ((f"`{column['name']}`", column["data_type"], column["description"]) for column in node["columns"].values()),
+        ((f"`{column.name}`", column.type.lower(), column.description) for column in spec.columns),
     )
-    return "\n".join([f"## `{name}`\n", f"{' '.join(node['description'].split())}\n", *facts, "", table])
+    return "\n".join([f"## `{spec.name}`\n", f"{spec.description}\n", *facts, "", table])
 
 
 def _commands(group: click.Group, prefix: str) -> Iterable[tuple[str, click.Command]]:

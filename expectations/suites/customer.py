@@ -4,23 +4,18 @@ Belongs here: rules that are true of health scores and churn probabilities by th
 scores foretell who leaves, which needs who left (`int_health__backtest`, and the evaluation of the model).
 """
 
+from expectations import common
 from expectations.checks import (
     Check,
     Context,
-    as_before,
     between,
     holds,
     in_set,
     literal,
-    not_null,
-    published,
     ratio,
-    renewed,
-    row_count,
-    schema,
     table,
-    unique,
 )
+from expectations.common import Declared
 
 COMPONENTS = {
     "product_usage": 0.25,
@@ -35,33 +30,16 @@ STAGES = ("trial", "onboarding", "adoption", "value_realization", "expansion", "
 LIGHTS = {"green": 75, "amber": 50, "red": 0}
 
 HEALTH = "mart_health__account"
-HEALTH_COLUMNS = {
-    "as_of_date": "DATE",
-    "account_id": "VARCHAR",
-    "lifecycle_stage": "VARCHAR",
-    "health_score": "DOUBLE",
-    "light": "VARCHAR",
-    **{f"{name}_score": "DOUBLE" for name in COMPONENTS},
-    "missing_components": "VARCHAR",
-    "missing_terms": "VARCHAR",
-    "trend_30d": "DOUBLE",
-    "risk_factors": "VARCHAR",
-    "improvement_opportunities": "VARCHAR",
-}
-HEALTH_GRAIN = ("as_of_date", "account_id")
 
 
-def health(context: Context) -> list[Check]:
+def health(context: Context, spec: Declared) -> list[Check]:
     """Return the checks of `mart_health__account`."""
     mart = HEALTH
     weighted = " + ".join(f"{weight} * coalesce({name}_score, 0)" for name, weight in COMPONENTS.items())
     weights = " + ".join(f"{weight} * ({name}_score IS NOT NULL)::INTEGER" for name, weight in COMPONENTS.items())
     light = " ".join(f"WHEN health_score >= {bound} THEN {literal(name)}" for name, bound in LIGHTS.items())
     return [
-        *schema(mart, HEALTH_COLUMNS),
-        row_count(context, mart, shrink=0.5, growth=3),
-        *not_null([*HEALTH_GRAIN, "lifecycle_stage"]),
-        unique(HEALTH_GRAIN),
+        *common.of(context, spec),
         in_set("lifecycle_stage", STAGES),
         in_set("light", tuple(LIGHTS)),
         between("health_score", 0, 100),
@@ -114,9 +92,6 @@ def health(context: Context) -> list[Check]:
                 FROM {table(mart)} AS later""",
         ),
         *_as_of(context, mart),
-        *as_before(context, mart, HEALTH_COLUMNS),
-        renewed(context, mart, severity="critical"),
-        *published(context, mart),
     ]
 
 
@@ -130,26 +105,11 @@ INDICATORS = ("usage_decline", "support_tickets", "feature_adoption", "engagemen
 LEVELS = ("low", "medium", "high", "critical")
 
 CHURN = "mart_churn__account"
-CHURN_COLUMNS = {
-    "as_of_date": "DATE",
-    "account_id": "VARCHAR",
-    "churn_probability": "DOUBLE",
-    "risk_level": "VARCHAR",
-    **dict.fromkeys(INDICATORS, "DOUBLE"),
-    "key_indicators": "VARCHAR",
-    "recommended_actions": "VARCHAR",
-    "mrr": "DECIMAL(18,2)",
-    "mrr_at_risk": "DECIMAL(18,2)",
-    "intervention_priority": "BIGINT",
-    "model_version": "VARCHAR",
-}
-CHURN_GRAIN = ("as_of_date", "account_id")
 
 
-def churn(context: Context) -> list[Check]:
+def churn(context: Context, spec: Declared) -> list[Check]:
     """Return the checks of `mart_churn__account`."""
     mart = CHURN
-    filled = ("churn_probability", "risk_level", "mrr", "mrr_at_risk")
     ranked = f"""
         SELECT *, row_number() OVER (ORDER BY intervention_priority) AS place,
             lag(churn_probability * mrr) OVER (ORDER BY intervention_priority) AS before
@@ -164,10 +124,7 @@ def churn(context: Context) -> list[Check]:
     signed = "|".join(INDICATORS)
     one = f"[+-]({signed})"
     return [
-        *schema(mart, CHURN_COLUMNS),
-        row_count(context, mart, shrink=0.5, growth=3),
-        *not_null([*CHURN_GRAIN, *filled, "intervention_priority", "model_version"]),
-        unique(CHURN_GRAIN),
+        *common.of(context, spec),
         in_set("risk_level", LEVELS),
         between("churn_probability", 0, 1),
         *(between(name, 0, 1) for name in INDICATORS),
@@ -218,9 +175,6 @@ def churn(context: Context) -> list[Check]:
             "One model scored all accounts.",
             rows=f"SELECT count(DISTINCT model_version) AS versions FROM {table(mart)}",
         ),
-        *as_before(context, mart, CHURN_COLUMNS),
-        renewed(context, mart, severity="critical"),
-        *published(context, mart),
     ]
 
 

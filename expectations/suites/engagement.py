@@ -4,49 +4,20 @@ Belongs here: rules that are true of active days and trailing windows by their d
 persons should be (targets) or rules every mart shares (`expectations.checks`).
 """
 
+from expectations import common
 from expectations.checks import (
-    DIMENSIONS,
     Check,
     Context,
-    as_before,
     between,
-    breakdown,
     holds,
-    in_set,
     literal,
-    not_null,
-    published,
     ratio,
-    renewed,
-    row_count,
-    schema,
     table,
-    unique,
     usual_volume,
 )
+from expectations.common import Declared
 
 DAILY = "mart_engagement__daily"
-DAILY_COLUMNS = {
-    "date": "DATE",
-    "dimension": "VARCHAR",
-    "segment": "VARCHAR",
-    "active_count": "BIGINT",
-    "wau": "BIGINT",
-    "mau": "BIGINT",
-    "stickiness_rate": "DOUBLE",
-    "new_count": "BIGINT",
-    "retained_count": "BIGINT",
-    "resurrected_count": "BIGINT",
-    "dormant_count": "BIGINT",
-    "session_count": "BIGINT",
-    "session_minutes_avg": "DOUBLE",
-    "session_minutes_median": "DOUBLE",
-    "features_used_avg": "DOUBLE",
-    "core_feature_user_count": "BIGINT",
-    "streak_days_avg": "DOUBLE",
-}
-DAILY_GRAIN = ("date", "dimension", "segment")
-_COUNTS = tuple(name for name, kind in DAILY_COLUMNS.items() if kind == "BIGINT")
 # NULL throughout when no event that they count was ever sent.
 _NEVER_SENT = ("core_feature_user_count", "features_used_avg")
 # Filled exactly where the count beside it is not 0.
@@ -58,9 +29,10 @@ _AVERAGES = {
 }
 
 
-def daily(context: Context) -> list[Check]:
+def daily(context: Context, spec: Declared) -> list[Check]:
     """Return the checks of `mart_engagement__daily`."""
     mart, through = DAILY, literal(context.data_through)
+    counts = [name for name, kind in spec.types.items() if kind == "BIGINT"]
     trailing = ", ".join(
         f"sum(active_count) OVER {window} AS {window}_sum, max(active_count) OVER {window} AS {window}_max"
         for window in ("week", "month")
@@ -78,15 +50,10 @@ def daily(context: Context) -> list[Check]:
             count(features_used_avg) OVER () = 0 AS are_features_unknown
         FROM {table(mart)}"""
     return [
-        *schema(mart, DAILY_COLUMNS),
-        row_count(context, mart, shrink=0.5, growth=3),
-        *not_null([*DAILY_GRAIN, *(name for name in _COUNTS if name not in _NEVER_SENT)]),
-        unique(DAILY_GRAIN),
-        in_set("dimension", DIMENSIONS),
-        *(between(column, 0) for column in (*_COUNTS, "session_minutes_avg", "session_minutes_median", "features_used_avg")),
+        *common.of(context, spec),
+        *(between(column, 0) for column in (*counts, "session_minutes_avg", "session_minutes_median", "features_used_avg")),
         between("stickiness_rate", 0, 1),
         between("streak_days_avg", 1),
-        *breakdown(mart, ("date",), (), dict.fromkeys(_COUNTS, 0)),
         holds(
             mart,
             "date.contiguous",
@@ -158,7 +125,4 @@ def daily(context: Context) -> list[Check]:
         holds(mart, "date.not_in_future", f"date <= {through}", "No day lies after the last complete one."),
         *usual_volume(context, mart, "date", "active_count", where="dimension = 'all'", sources="events"),
         *usual_volume(context, mart, "date", "session_count", where="dimension = 'all'", sources="events"),
-        *as_before(context, mart, DAILY_COLUMNS),
-        renewed(context, mart, severity="critical"),
-        *published(context, mart),
     ]

@@ -6,80 +6,26 @@ rules every mart shares (`expectations.checks`).
 
 from datetime import timedelta
 
+from expectations import common
 from expectations.checks import (
-    DIMENSIONS,
     Check,
     Context,
-    as_before,
     between,
-    breakdown,
     calendar,
     holds,
     in_set,
     literal,
-    not_null,
-    published,
     ratio,
-    renewed,
-    row_count,
-    schema,
     table,
-    unique,
     usual_volume,
 )
+from expectations.common import Declared
 
 MART = "mart_funnel__entry"
-COLUMNS = {
-    "funnel": "VARCHAR",
-    "entry_grain": "VARCHAR",
-    "entry_start": "DATE",
-    "dimension": "VARCHAR",
-    "segment": "VARCHAR",
-    "step_number": "INTEGER",
-    "step": "VARCHAR",
-    "entrant_count": "BIGINT",
-    "person_count": "BIGINT",
-    "previous_count": "BIGINT",
-    "conversion_rate": "DOUBLE",
-    "overall_rate": "DOUBLE",
-    "drop_off_rate": "DOUBLE",
-    "average_seconds_from_previous": "DOUBLE",
-    "median_seconds_from_previous": "DOUBLE",
-    "p90_seconds_from_previous": "DOUBLE",
-    "is_mature": "BOOLEAN",
-}
-GRAIN = ("funnel", "entry_grain", "entry_start", "dimension", "segment", "step_number")
 
 EXITS = "mart_funnel_exits__weekly"
-EXITS_COLUMNS = {
-    "funnel": "VARCHAR",
-    "step_number": "INTEGER",
-    "week": "DATE",
-    "exit_page": "VARCHAR",
-    "step": "VARCHAR",
-    "stopped_count": "BIGINT",
-    "exit_count": "BIGINT",
-    "share_rate": "DOUBLE",
-    "exit_rank": "INTEGER",
-    "is_mature": "BOOLEAN",
-}
-EXITS_GRAIN = ("funnel", "step_number", "week", "exit_page")
 
 OPPORTUNITIES = "mart_funnel_opportunities__current"
-OPPORTUNITIES_COLUMNS = {
-    "funnel": "VARCHAR",
-    "step_number": "INTEGER",
-    "step": "VARCHAR",
-    "first_entry_date": "DATE",
-    "last_entry_date": "DATE",
-    "entrant_count": "BIGINT",
-    "lost_person_count": "BIGINT",
-    "drop_off_rate": "DOUBLE",
-    "potential_impact": "VARCHAR",
-    "opportunity_rank": "INTEGER",
-    "suggested_experiment": "VARCHAR",
-}
-OPPORTUNITIES_GRAIN = ("funnel", "step_number")
 
 # A day without one entrant happens in a small company; a week of them means that the mart was not rebuilt.
 _QUIET_DAYS = 7
@@ -87,7 +33,7 @@ _QUIET_DAYS = 7
 _OPPORTUNITY_DAYS = 28
 
 
-def entry(context: Context) -> list[Check]:
+def entry(context: Context, spec: Declared) -> list[Check]:
     """Return the checks of `mart_funnel__entry`."""
     chain = f"""
         SELECT *, row_number() OVER steps AS position, lag(person_count) OVER steps AS reached_before,
@@ -109,16 +55,11 @@ def entry(context: Context) -> list[Check]:
     times = ("average_seconds_from_previous", "median_seconds_from_previous", "p90_seconds_from_previous")
     is_timed = "coalesce(step_number > 1 AND person_count > 0, false)"
     return [
-        *schema(MART, COLUMNS),
-        row_count(context, MART, shrink=0.5, growth=3),
-        *not_null([*GRAIN, "step", "entrant_count", "is_mature"]),
-        unique(GRAIN),
+        *common.of(context, spec, scope=("funnel", "entry_grain")),
         in_set("entry_grain", ("day", "week", "month", "all")),
-        in_set("dimension", DIMENSIONS),
         between("step_number", 1, 12),
         *(between(column, 0) for column in ("entrant_count", "person_count", *times)),
         *(between(column, 0, 1) for column in ("conversion_rate", "overall_rate", "drop_off_rate")),
-        *breakdown(MART, ("funnel", "entry_grain", "entry_start", "step_number"), ("funnel", "entry_grain"), {"person_count": 0}),
         # Later days than data_through may have landed in part, and clocks may run a day ahead of their arrival.
         *calendar(MART, "entry_start", "entry_grain", context.as_of + timedelta(days=2), severity="warning"),
         holds(MART, "step_number.contiguous", "step_number = position", "Steps count up from 1 without a gap.", rows=chain),
@@ -217,13 +158,10 @@ def entry(context: Context) -> list[Check]:
             where="entry_grain = 'day' AND dimension = 'all' AND step_number = 1",
             sources="events",
         ),
-        *as_before(context, MART, COLUMNS),
-        renewed(context, MART, severity="critical"),
-        *published(context, MART),
     ]
 
 
-def exits(context: Context) -> list[Check]:
+def exits(context: Context, spec: Declared) -> list[Check]:
     """Return the checks of `mart_funnel_exits__weekly`."""
     pages = f"""
         SELECT count(*) AS pages, max(exit_rank) AS last_rank, sum(exit_count) AS left_from_these,
@@ -239,10 +177,7 @@ def exits(context: Context) -> list[Check]:
         SELECT max(week) FILTER (WHERE is_mature) AS last_mature, min(week) FILTER (WHERE NOT is_mature) AS first_open
         FROM {table(EXITS)} GROUP BY funnel"""
     return [
-        *schema(EXITS, EXITS_COLUMNS),
-        row_count(context, EXITS, shrink=0.5, growth=3),
-        *not_null([*EXITS_GRAIN, "step", "stopped_count", "exit_count", "share_rate", "exit_rank", "is_mature"]),
-        unique(EXITS_GRAIN),
+        *common.of(context, spec, renews="warning"),
         # Steps of a funnel are twelve at most, and after the last nobody stops.
         between("step_number", 1, 11),
         between("exit_count", 1),
@@ -296,13 +231,10 @@ def exits(context: Context) -> list[Check]:
             f"NOT is_mature OR week + 6 <= {literal(context.data_through)}",
             "A mature week is over.",
         ),
-        *as_before(context, EXITS, EXITS_COLUMNS),
-        renewed(context, EXITS, severity="warning"),
-        *published(context, EXITS),
     ]
 
 
-def opportunities(context: Context) -> list[Check]:
+def opportunities(context: Context, spec: Declared) -> list[Check]:
     """Return the checks of `mart_funnel_opportunities__current`."""
     chain = f"""
         SELECT *, row_number() OVER steps + 1 AS position, lag(entrant_count - lost_person_count) OVER steps AS reached_before,
@@ -313,10 +245,7 @@ def opportunities(context: Context) -> list[Check]:
         FROM {table(OPPORTUNITIES)} WHERE potential_impact IS NOT NULL"""
     is_opportunity = "coalesce(2 * lost_person_count > entrant_count, false)"
     return [
-        *schema(OPPORTUNITIES, OPPORTUNITIES_COLUMNS),
-        row_count(context, OPPORTUNITIES, shrink=0.5, growth=3),
-        *not_null([*OPPORTUNITIES_GRAIN, "step"]),
-        unique(OPPORTUNITIES_GRAIN),
+        *common.of(context, spec, renews="warning"),
         in_set("potential_impact", ("high", "medium")),
         between("step_number", 2, 12),
         *(between(column, 0) for column in ("entrant_count", "lost_person_count")),
@@ -376,7 +305,4 @@ def opportunities(context: Context) -> list[Check]:
             f"(opportunity_rank IS NOT NULL) = {is_opportunity} AND (suggested_experiment IS NOT NULL) = {is_opportunity}",
             "Opportunities, and no other steps, have a rank and an experiment.",
         ),
-        *as_before(context, OPPORTUNITIES, OPPORTUNITIES_COLUMNS),
-        renewed(context, OPPORTUNITIES, severity="warning"),
-        *published(context, OPPORTUNITIES),
     ]

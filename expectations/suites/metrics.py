@@ -4,67 +4,21 @@ Belongs here: rules that are true of values, targets and statuses by their defin
 counts, which its own mart or the tests of the tree know, or rules every mart shares (`expectations.checks`).
 """
 
+from expectations import common
 from expectations.checks import (
-    DIMENSIONS,
     Check,
     Context,
-    as_before,
     calendar,
     holds,
     in_set,
-    not_null,
-    published,
-    renewed,
-    row_count,
-    schema,
     table,
-    unique,
     usual_volume,
 )
+from expectations.common import Declared
 
 DAILY = "mart_metric__daily"
 TREE = "mart_metric_tree__current"
 
-DAILY_GRAIN = ("metric", "period", "period_start", "dimension", "segment")
-DAILY_COLUMNS = {
-    "metric": "VARCHAR",
-    "period": "VARCHAR",
-    "period_start": "DATE",
-    "dimension": "VARCHAR",
-    "segment": "VARCHAR",
-    "value": "DOUBLE",
-    "numerator": "DOUBLE",
-    "denominator": "DOUBLE",
-    "target": "DOUBLE",
-    "direction": "VARCHAR",
-    "status": "VARCHAR",
-    "previous_value": "DOUBLE",
-    "change_rate": "DOUBLE",
-    "is_complete": "BOOLEAN",
-}
-
-TREE_GRAIN = ("metric",)
-TREE_COLUMNS = {
-    "metric": "VARCHAR",
-    "parent": "VARCHAR",
-    "label_zh": "VARCHAR",
-    "label_en": "VARCHAR",
-    "tier": "INTEGER",
-    "stage": "VARCHAR",
-    "kind": "VARCHAR",
-    "period": "VARCHAR",
-    "numerator_definition": "VARCHAR",
-    "denominator_definition": "VARCHAR",
-    "unit": "VARCHAR",
-    "direction": "VARCHAR",
-    "target": "DECIMAL(18,6)",
-    "note": "VARCHAR",
-    "is_computed": "BOOLEAN",
-    "missing_reason": "VARCHAR",
-    "latest_period_start": "DATE",
-    "latest_value": "DOUBLE",
-    "latest_status": "VARCHAR",
-}
 
 # Values are quotients of doubles: two ways to one differ in the last digits.
 _CLOSE = 1e-9
@@ -73,7 +27,7 @@ _CLOSE = 1e-9
 _PRODUCTS = {"mapu": ("paying_accounts", "core_use_rate"), "signups": ("visitors", "visit_to_signup")}
 
 
-def daily(context: Context) -> list[Check]:
+def daily(context: Context, spec: Declared) -> list[Check]:
     """Build the suite of `mart_metric__daily`."""
     mart = DAILY
     values = f"SELECT daily.*, kind FROM {table(mart)} AS daily JOIN {table(TREE)} AS tree USING (metric)"
@@ -85,11 +39,7 @@ def daily(context: Context) -> list[Check]:
         SELECT *, lag(value) OVER periods AS value_before, lag(period_start) OVER periods AS start_before
         FROM {table(mart)} WINDOW periods AS (PARTITION BY metric, dimension, segment ORDER BY period_start)"""
     return [
-        *schema(mart, DAILY_COLUMNS),
-        row_count(context, mart, shrink=0.5, growth=3),
-        *not_null([*DAILY_GRAIN, "is_complete"]),
-        unique(DAILY_GRAIN),
-        in_set("dimension", DIMENSIONS),
+        *common.of(context, spec, renews="warning"),
         in_set("period", ("day", "week", "month", "quarter")),
         in_set("direction", ("at_least", "at_most")),
         in_set("status", ("green", "amber", "red", "grey")),
@@ -160,13 +110,10 @@ def daily(context: Context) -> list[Check]:
             is_raw=True,
             where=f"period = 'day' AND dimension = 'all' AND metric IN (SELECT metric FROM {table(TREE)} WHERE kind = 'ratio')",
         ),
-        *as_before(context, mart, DAILY_COLUMNS),
-        renewed(context, mart, severity="warning"),
-        *published(context, mart),
     ]
 
 
-def tree(context: Context) -> list[Check]:
+def tree(context: Context, spec: Declared) -> list[Check]:
     """Build the suite of `mart_metric_tree__current`."""
     mart = TREE
     parents = f"""
@@ -174,10 +121,7 @@ def tree(context: Context) -> list[Check]:
         FROM {table(mart)} AS tree LEFT JOIN {table(mart)} AS parents ON tree.parent = parents.metric"""
     computed = f"SELECT tree.*, metric IN (SELECT metric FROM {table(DAILY)}) AS is_there FROM {table(mart)} AS tree"
     return [
-        *schema(mart, TREE_COLUMNS),
-        row_count(context, mart, shrink=0.9, growth=2),
-        *not_null(["metric", "label_zh", "label_en", "kind", "period", "is_computed"]),
-        unique(TREE_GRAIN),
+        *common.of(context, spec, shrink=0.9, growth=2, renews=None),
         in_set("kind", ("count", "ratio", "score", "median", "growth")),
         in_set("period", ("day", "week", "month", "quarter")),
         in_set("direction", ("at_least", "at_most")),
@@ -196,6 +140,4 @@ def tree(context: Context) -> list[Check]:
             "A metric has rows, or the reason why it has none.",
             rows=computed,
         ),
-        *as_before(context, mart, TREE_COLUMNS),
-        *published(context, mart),
     ]

@@ -4,45 +4,21 @@ Belongs here: the accounts of what arrived, and their reconciliation with what t
 here: how good the data of a day should be, which is a company's own bound (`max_quarantine_ratio` of the configuration).
 """
 
+from expectations import common
 from expectations.checks import (
     Check,
     Context,
     Query,
-    as_before,
     between,
     holds,
     in_set,
     literal,
-    not_null,
-    published,
-    renewed,
-    row_count,
-    schema,
     table,
-    unique,
     usual_volume,
 )
+from expectations.common import Declared
 
 DAILY = "mart_data_quality__daily"
-DAILY_COLUMNS = {
-    "date": "DATE",
-    "source": "VARCHAR",
-    "landed_count": "BIGINT",
-    "accepted_count": "BIGINT",
-    "quarantined_count": "BIGINT",
-    "duplicate_count": "BIGINT",
-    "repeat_count": "BIGINT",
-    "conflict_count": "BIGINT",
-    "late_count": "BIGINT",
-    "bot_count": "BIGINT",
-    "internal_count": "BIGINT",
-    "accepted_rate": "DOUBLE",
-    "landing_difference": "BIGINT",
-    "fact_difference": "BIGINT",
-    "arrival_delay_days_p50": "INTEGER",
-    "arrival_delay_days_p95": "INTEGER",
-}
-DAILY_GRAIN = ("date", "source")
 _COUNTS = (
     *("landed_count", "accepted_count", "quarantined_count", "duplicate_count", "repeat_count", "conflict_count"),
     *("late_count", "bot_count", "internal_count"),
@@ -50,15 +26,12 @@ _COUNTS = (
 _FILLED = ("date", "source", *_COUNTS[:6], "landing_difference", "fact_difference")
 
 
-def daily(context: Context) -> list[Check]:
+def daily(context: Context, spec: Declared) -> list[Check]:
     """Return the checks of `mart_data_quality__daily`."""
     mart = DAILY
     return [
-        *schema(mart, DAILY_COLUMNS),
-        row_count(context, mart, shrink=0.5, growth=3),
-        unique(DAILY_GRAIN),
+        *common.of(context, spec),
         in_set("source", list(context.arrived)),
-        *not_null(_FILLED),
         *(between(column, 0) for column in _COUNTS),
         between("accepted_rate", 0, 1),
         holds(
@@ -107,9 +80,6 @@ def daily(context: Context) -> list[Check]:
         ),
         *(_reconciled(context, column, position) for position, column in enumerate(("landed", "accepted", "quarantined"))),
         *usual_volume(context, mart, "date", "landed_count", keys=("source",), is_raw=True),
-        *as_before(context, mart, DAILY_COLUMNS),
-        renewed(context, mart, severity="critical"),
-        *published(context, mart),
     ]
 
 

@@ -4,42 +4,21 @@ Belongs here: rules that are true of a cohort table by its definition. Does not 
 (`expectations.checks`).
 """
 
+from expectations import common
 from expectations.checks import (
-    DIMENSIONS,
     Check,
     Context,
-    as_before,
     between,
-    breakdown,
     calendar,
     holds,
     in_set,
     literal,
-    not_null,
-    published,
-    renewed,
-    row_count,
-    schema,
     table,
-    unique,
     usual_volume,
 )
+from expectations.common import Declared
 
 MART = "mart_retention__cohort"
-COLUMNS = {
-    "cohort_event": "VARCHAR",
-    "rule": "VARCHAR",
-    "cohort_grain": "VARCHAR",
-    "cohort_start": "DATE",
-    "dimension": "VARCHAR",
-    "segment": "VARCHAR",
-    "period_index": "INTEGER",
-    "cohort_count": "BIGINT",
-    "retained_count": "BIGINT",
-    "retention_rate": "DOUBLE",
-    "is_mature": "BOOLEAN",
-}
-GRAIN = ("cohort_event", "rule", "cohort_grain", "cohort_start", "dimension", "segment", "period_index")
 
 # What founds the cohorts of each event.
 _SOURCES = {"first_seen": "events", "signup": "users", "first_order": "orders", "first_payment": "payments"}
@@ -48,7 +27,7 @@ _SOURCES = {"first_seen": "events", "signup": "users", "first_order": "orders", 
 _BRACKETS = {1: 3, 4: 7, 8: 14, 15: 30, 31: 90}
 
 
-def cohort(context: Context) -> list[Check]:
+def cohort(context: Context, spec: Declared) -> list[Check]:
     """Return the checks of `mart_retention__cohort`."""
     bracket_end = " ".join(f"WHEN {first} THEN {last}" for first, last in _BRACKETS.items())
     last_period = f"CASE WHEN rule = 'bracket' THEN CASE period_index {bracket_end} END ELSE period_index END"
@@ -79,24 +58,14 @@ def cohort(context: Context) -> list[Check]:
         SELECT min(cohort_count) AS lowest, max(cohort_count) AS highest
         FROM {table(MART)} GROUP BY cohort_event, cohort_grain, cohort_start, dimension, segment"""
     return [
-        *schema(MART, COLUMNS),
-        row_count(context, MART, shrink=0.5, growth=3),
-        *not_null([*GRAIN, "cohort_count", "is_mature"]),
-        unique(GRAIN),
+        *common.of(context, spec, scope=("cohort_event", "rule", "cohort_grain")),
         in_set("cohort_event", ("first_seen", "signup", "first_order", "first_payment")),
         in_set("rule", ("exact", "on_or_after", "bracket")),
         in_set("cohort_grain", ("day", "week", "month")),
-        in_set("dimension", DIMENSIONS),
         between("period_index", 0),
         between("cohort_count", 1),
         between("retained_count", 0),
         between("retention_rate", 0, 1),
-        *breakdown(
-            MART,
-            ("cohort_event", "rule", "cohort_grain", "cohort_start", "period_index"),
-            ("cohort_event", "rule", "cohort_grain"),
-            {"cohort_count": 0, "retained_count": 0},
-        ),
         *calendar(MART, "cohort_start", "cohort_grain", context.data_through),
         holds(
             MART,
@@ -158,7 +127,4 @@ def cohort(context: Context) -> list[Check]:
             where="rule = 'exact' AND cohort_grain = 'day' AND period_index = 0 AND dimension = 'all'",
             sources=_SOURCES,
         ),
-        *as_before(context, MART, COLUMNS),
-        renewed(context, MART, severity="critical"),
-        *published(context, MART),
     ]

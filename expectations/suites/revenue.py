@@ -6,25 +6,18 @@ with the lake, which needs more than the candidate, or rules every mart shares (
 
 from collections.abc import Sequence
 
+from expectations import common
 from expectations.checks import (
-    DIMENSIONS,
     Check,
     Context,
     Query,
-    as_before,
     between,
-    breakdown,
     holds,
     in_set,
     literal,
-    not_null,
-    published,
-    renewed,
-    row_count,
-    schema,
     table,
-    unique,
 )
+from expectations.common import Declared
 
 # What a lifetime value is predicted for, and what the column `method` says: models, or why there is none.
 _HORIZONS = (12, 24, 36)
@@ -34,23 +27,9 @@ _COHORT_METHODS = ("sbg", _SHOP_METHOD, f"sbg+{_SHOP_METHOD}", *_NO_MODEL)
 
 LTV_COHORT = "mart_ltv__cohort"
 _COHORT_PREDICTIONS = tuple(f"predicted_ltv_{horizon}m{part}" for horizon in _HORIZONS for part in ("", "_p10", "_p90"))
-LTV_COHORT_COLUMNS = {
-    "cohort_month": "DATE",
-    "dimension": "VARCHAR",
-    "segment": "VARCHAR",
-    "age_months": "INTEGER",
-    "customer_count": "BIGINT",
-    "revenue": "DECIMAL(18,2)",
-    "margin": "DECIMAL(18,2)",
-    "cumulative_margin_per_customer": "DECIMAL(18,4)",
-    **dict.fromkeys(_COHORT_PREDICTIONS, "DECIMAL(18,4)"),
-    "method": "VARCHAR",
-    "is_mature": "BOOLEAN",
-}
-LTV_COHORT_GRAIN = ("cohort_month", "dimension", "segment", "age_months")
 
 
-def ltv_cohort(context: Context) -> list[Check]:
+def ltv_cohort(context: Context, spec: Declared) -> list[Check]:
     """Return the checks of `mart_ltv__cohort`."""
     mart, through = LTV_COHORT, literal(context.data_through)
     sizes = f"""
@@ -65,16 +44,10 @@ def ltv_cohort(context: Context) -> list[Check]:
         FROM {table(mart)} WHERE dimension = 'all'"""
     money = ("revenue", "margin", "cumulative_margin_per_customer")
     return [
-        *schema(mart, LTV_COHORT_COLUMNS),
-        row_count(context, mart, shrink=0.5, growth=3),
-        *not_null([*LTV_COHORT_GRAIN, "customer_count", "method", "is_mature"]),
-        unique(LTV_COHORT_GRAIN),
-        in_set("dimension", DIMENSIONS),
+        *common.of(context, spec, renews=None, unsteady=_COHORT_PREDICTIONS),
         in_set("method", _COHORT_METHODS),
         between("age_months", 0),
         between("customer_count", 1),
-        # Each segment's money is rounded to the cent by itself.
-        *breakdown(mart, ("cohort_month", "age_months"), (), {"customer_count": 0, "revenue": 0.01, "margin": 0.01}),
         holds(mart, "cohort_month.aligned", "day(cohort_month) = 1", "Cohorts are whole calendar months."),
         holds(mart, "cohort_month.not_in_future", f"cohort_month <= {through}", "No cohort begins after the last day of data."),
         *(
@@ -125,9 +98,6 @@ def ltv_cohort(context: Context) -> list[Check]:
             )
             for horizon in _HORIZONS
         ),
-        # Without a model there are no predictions, which `method` says.
-        *as_before(context, mart, LTV_COHORT_COLUMNS.keys() - {*_COHORT_PREDICTIONS}),
-        *published(context, mart),
     ]
 
 
@@ -145,27 +115,13 @@ LTV_CUSTOMER = "mart_ltv__customer"
 _CUSTOMER_MONEY = ("expected_order_value", *(f"predicted_ltv_{horizon}m" for horizon in _HORIZONS))
 _CUSTOMER_COUNTS = ("order_count", "frequency", "recency_days", "age_days")
 _CUSTOMER_EXPECTED = ("p_alive", "expected_orders_90d", "expected_orders_365d")
-LTV_CUSTOMER_COLUMNS = {
-    "as_of_date": "DATE",
-    "person_id": "VARCHAR",
-    **dict.fromkeys(_CUSTOMER_COUNTS, "BIGINT"),
-    "revenue": "DECIMAL(18,2)",
-    "margin": "DECIMAL(18,2)",
-    **dict.fromkeys(_CUSTOMER_EXPECTED, "DOUBLE"),
-    **dict.fromkeys(_CUSTOMER_MONEY, "DECIMAL(18,4)"),
-    "method": "VARCHAR",
-}
-LTV_CUSTOMER_GRAIN = ("as_of_date", "person_id")
 
 
-def ltv_customer(context: Context) -> list[Check]:
+def ltv_customer(context: Context, spec: Declared) -> list[Check]:
     """Return the checks of `mart_ltv__customer`."""
     mart, through = LTV_CUSTOMER, literal(context.data_through)
     return [
-        *schema(mart, LTV_CUSTOMER_COLUMNS),
-        row_count(context, mart, shrink=0.5, growth=3),
-        *not_null([*LTV_CUSTOMER_GRAIN, *_CUSTOMER_COUNTS, "revenue", "margin", "method"]),
-        unique(LTV_CUSTOMER_GRAIN),
+        *common.of(context, spec, unsteady=(*_CUSTOMER_EXPECTED, *_CUSTOMER_MONEY)),
         in_set("method", (_SHOP_METHOD, *_NO_MODEL)),
         between("order_count", 1),
         *(between(column, 0) for column in (*_CUSTOMER_COUNTS[1:], *_CUSTOMER_EXPECTED[1:], "expected_order_value")),
@@ -185,29 +141,12 @@ def ltv_customer(context: Context) -> list[Check]:
                 AND (frequency > 0 OR p_alive = 1))""",
             "A year expects no fewer orders than a quarter and at most one a day; who never came back counts as alive.",
         ),
-        *as_before(context, mart, LTV_CUSTOMER_COLUMNS.keys() - {*_CUSTOMER_EXPECTED, *_CUSTOMER_MONEY}),
-        renewed(context, mart, severity="critical"),
-        *published(context, mart),
     ]
 
 
 MRR_MONTH = "mart_mrr__month"
 _MRR_MOVEMENTS = ("new", "reactivation", "expansion", "contraction", "churned")
 _MRR_MEASURES = ("opening", *_MRR_MOVEMENTS, "transferred", "closing")
-MRR_MONTH_COLUMNS = {
-    "month": "DATE",
-    "dimension": "VARCHAR",
-    "segment": "VARCHAR",
-    **{f"{measure}_mrr": "DECIMAL(18,2)" for measure in _MRR_MEASURES},
-    **{f"{measure}_account_count": "BIGINT" for measure in _MRR_MEASURES},
-    "nrr_rate": "DOUBLE",
-    "grr_rate": "DOUBLE",
-    "logo_churn_rate": "DOUBLE",
-    "arpa": "DECIMAL(18,4)",
-    "quick_ratio": "DOUBLE",
-    "is_complete": "BOOLEAN",
-}
-MRR_MONTH_GRAIN = ("month", "dimension", "segment")
 # What each rate is, in the mart's own columns.
 _MRR_BASE = "(opening_mrr + transferred_mrr)"
 _MRR_RATES = {
@@ -218,7 +157,7 @@ _MRR_RATES = {
 }
 
 
-def mrr_month(context: Context) -> list[Check]:
+def mrr_month(context: Context, spec: Declared) -> list[Check]:
     """Return the checks of `mart_mrr__month`."""
     mart, through = MRR_MONTH, literal(context.data_through)
     sums = [f"{measure}_{kind}" for measure in _MRR_MEASURES for kind in ("mrr", "account_count")]
@@ -228,16 +167,11 @@ def mrr_month(context: Context) -> list[Check]:
             coalesce(lead(month) OVER segments, date_trunc('month', {through} + INTERVAL 1 MONTH)::DATE) AS next_month
         FROM {table(mart)} WINDOW segments AS (PARTITION BY dimension, segment ORDER BY month)"""
     return [
-        *schema(mart, MRR_MONTH_COLUMNS),
+        *common.of(context, spec, renews=None),
         # A segment has a row for every month since it first occurred.
-        row_count(context, mart, shrink=0.5, growth=3),
-        *not_null([*MRR_MONTH_GRAIN, *sums, "is_complete"]),
-        unique(MRR_MONTH_GRAIN),
-        in_set("dimension", DIMENSIONS),
         *(between(column, 0) for column in sums if not column.startswith("transferred")),
         *(between(column, 0) for column in ("nrr_rate", "quick_ratio", "arpa")),
         *(between(column, 0, 1) for column in ("grr_rate", "logo_churn_rate")),
-        *breakdown(mart, ("month",), (), dict.fromkeys(sums, 0)),
         holds(mart, "month.aligned", "day(month) = 1", "Months begin on the first."),
         holds(mart, "month.not_in_future", f"month <= {through}", "No month begins after the last day of data."),
         holds(
@@ -306,35 +240,10 @@ def mrr_month(context: Context) -> list[Check]:
             f"is_complete = (last_day(month) <= {through})",
             "A row is complete exactly when its month is over.",
         ),
-        *as_before(context, mart, MRR_MONTH_COLUMNS),
-        *published(context, mart),
     ]
 
 
 LTV_CAC = "mart_ltv_cac__channel_month"
-LTV_CAC_COLUMNS = {
-    "month": "DATE",
-    "channel": "VARCHAR",
-    "spend": "DECIMAL(18,2)",
-    "impressions": "BIGINT",
-    "clicks": "BIGINT",
-    "signup_count": "BIGINT",
-    "new_customer_count": "BIGINT",
-    "paid_customer_count": "BIGINT",
-    "revenue": "DECIMAL(18,2)",
-    "margin": "DECIMAL(18,2)",
-    "paid_cac": "DECIMAL(18,4)",
-    "blended_cac": "DECIMAL(18,4)",
-    "ltv_predicted": "DECIMAL(18,4)",
-    "ltv_to_cac": "DOUBLE",
-    "is_review_triggered": "BOOLEAN",
-    "payback_months": "INTEGER",
-    "roas": "DOUBLE",
-    "marketing_roi": "DOUBLE",
-    "signup_share_rate": "DOUBLE",
-    "is_complete": "BOOLEAN",
-}
-LTV_CAC_GRAIN = ("month", "channel")
 # The channels that the rules of the `channel_rules` seed name, what is unknown, and the month as a whole.
 CHANNELS = (
     "affiliate",
@@ -376,7 +285,7 @@ _LTV_CAC_RATES = {
 _LTV_CAC_COSTS = {"paid_cac": "paid_customer_count", "blended_cac": "CASE WHEN channel = 'all' THEN new_customer_count END"}
 
 
-def ltv_cac(context: Context) -> list[Check]:
+def ltv_cac(context: Context, spec: Declared) -> list[Check]:
     """Return the checks of `mart_ltv_cac__channel_month`."""
     mart, through = LTV_CAC, literal(context.data_through)
     whole = ", ".join(
@@ -401,9 +310,7 @@ def ltv_cac(context: Context) -> list[Check]:
         SELECT *, sum(signup_count) FILTER (WHERE channel = 'all') OVER (PARTITION BY month) AS month_signup_count
         FROM {table(mart)}"""
     return [
-        *schema(mart, LTV_CAC_COLUMNS),
-        row_count(context, mart, shrink=0.5, growth=3),
-        *not_null([*LTV_CAC_GRAIN, "is_complete"]),
+        *common.of(context, spec, renews=None, unsteady=("ltv_predicted", "ltv_to_cac", "is_review_triggered")),
         *(
             holds(
                 mart,
@@ -420,7 +327,6 @@ def ltv_cac(context: Context) -> list[Check]:
             "What was never delivered is unknown in every channel and month; spend until the first month that has any.",
             rows=unknown,
         ),
-        unique(LTV_CAC_GRAIN),
         in_set("channel", CHANNELS),
         *(between(column, 0) for column in ("spend", "impressions", "clicks", *_LTV_CAC_COUNTS, "payback_months")),
         between("signup_share_rate", 0, 1),
@@ -505,6 +411,4 @@ def ltv_cac(context: Context) -> list[Check]:
             f"is_complete = (last_day(month) <= {through})",
             "A row is complete exactly when its month is over.",
         ),
-        *as_before(context, mart, LTV_CAC_COLUMNS.keys() - {"ltv_predicted", "ltv_to_cac", "is_review_triggered"}),
-        *published(context, mart),
     ]

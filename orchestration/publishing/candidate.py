@@ -19,6 +19,7 @@ from orchestration.base.durable import sync_tree
 from orchestration.base.errors import NorthstarError
 from orchestration.base.pseudonyms import PUBLISHED, Key, pseudonym_sql
 from orchestration.base.sql import identifier, literal
+from orchestration.marts import MartSpec
 from orchestration.publishing.layout import DATABASE, RELEASE_ID, new_release_id
 from orchestration.publishing.lock import in_words
 from orchestration.publishing.manifest import (
@@ -39,9 +40,6 @@ STORAGE_VERSION = "v1.0.0"  # the oldest that DuckDB 1.x writes and every 1.x cl
 SPACE_MARGIN = 64 * 1024**2  # bytes left free beside a release
 _CELL_BYTES = 16  # a cell before compression: generous for numbers and dates, fair for ids
 _MART = re.compile(r"[a-z][a-z0-9_]*")
-
-Comments = Mapping[str, tuple[str, Mapping[str, str]]]
-Pseudonyms = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -112,28 +110,22 @@ class CandidateBuilder(Releases):
     def build(
         self,
         warehouse: duckdb.DuckDBPyConnection | Path,
-        marts: Sequence[str],
+        specs: Sequence[MartSpec],
         *,
         data_through: date,
         code_version: str,
         model_version: str | None,
-        order_by: Mapping[str, Sequence[str]] | None = None,
-        comments: Comments | None = None,
-        pseudonyms: Pseudonyms | None = None,
         key: Callable[[], Key] | None = None,
-        versions: Mapping[str, int] | None = None,
-        published_until: Mapping[str, date] | None = None,
         release_id: str | None = None,
     ) -> Candidate:
         """Copy the warehouse's tables `marts.<mart>` into a fresh candidate folder, as one DuckDB file and a Parquet file each.
 
-        warehouse: the build file, or an open connection to it with no transaction under way. order_by: mart → its grain, by
-        which its rows are stored. comments: mart → (comment, {column: comment}). pseudonyms: mart → {column: domain}, columns of
-        ids that are replaced by keyed pseudonyms before the rows are ordered; `key` gives their key, and is called if there are
-        any. versions: mart → version of its columns, 1 where it is not named. published_until: mart → its last day, where it is
-        going. All of them may name marts that are left out.
+        warehouse: the build file, or an open connection to it with no transaction under way. specs: the marts; rows are stored
+        in the order of the grain, and columns of ids are replaced by keyed pseudonyms before they are ordered. `key` gives their
+        key, and is called if there are any.
         Raises `NorthstarError` when a mart or a named column is missing, or when the disk is too full; then no candidate is left.
         """
+        marts = [spec.name for spec in specs]
         if not marts or len(set(marts)) != len(marts) or not all(_MART.fullmatch(mart) for mart in marts):
             raise NorthstarError(f"a release needs distinct marts with lower-case names, not {list(marts)}")
         created_at = datetime.now(UTC)
@@ -145,27 +137,26 @@ class CandidateBuilder(Releases):
         if path.exists() or (self.layout.releases / release_id).exists():
             raise NorthstarError(f"release {release_id} exists already")
 
-        order_by, comments = order_by or {}, comments or {}
-        replaced = {mart: columns for mart, columns in (pseudonyms or {}).items() if mart in marts and columns}
+        replaced = {spec.name: spec.pseudonyms for spec in specs if spec.pseudonyms}
         secret = key() if key is not None and replaced else None
         if replaced and secret is None:
             raise NorthstarError(f"ids in {', '.join(replaced)} are published as pseudonyms, and there is no key to make them")
         with self._warehouse(warehouse) as (connection, catalog):
-            self._check_marts(connection, catalog, marts, order_by, comments, replaced)
+            self._check_marts(connection, catalog, specs)
             if secret is not None:
                 secret.bind(connection)
             self._check_space(connection, catalog, marts)
             try:
                 (path / "parquet").mkdir(parents=True)
                 with _attached(connection, path / DATABASE) as target:
-                    counts = _copy_marts(connection, catalog, target, marts, order_by, comments, replaced)
+                    counts = _copy_marts(connection, catalog, target, specs)
                     published_at = datetime.now(UTC)
                     _sign(
                         connection,
                         target,
                         [release_id, data_through, published_at.replace(tzinfo=None), code_version, model_version, counts],
                     )
-                records = self._measure(path, marts, versions or {}, published_until or {})
+                records = self._measure(path, specs)
                 sync_tree(path)
                 sha256 = digests.of_file(path / DATABASE)
             except BaseException as error:
@@ -196,33 +187,23 @@ class CandidateBuilder(Releases):
             yield warehouse, str(warehouse.execute("SELECT current_database()").fetchall()[0][0])
 
     @staticmethod
-    def _check_marts(
-        connection: duckdb.DuckDBPyConnection,
-        catalog: str,
-        marts: Sequence[str],
-        order_by: Mapping[str, Sequence[str]],
-        comments: Comments,
-        pseudonyms: Pseudonyms,
-    ) -> None:
+    def _check_marts(connection: duckdb.DuckDBPyConnection, catalog: str, specs: Sequence[MartSpec]) -> None:
         found: dict[str, dict[str, str]] = {}
         for table, column, type_ in connection.execute(
             "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE database_name = ? AND schema_name = 'marts'",
             [catalog],
         ).fetchall():
             found.setdefault(table, {})[column] = type_
-        if missing := [mart for mart in marts if mart not in found]:
+        if missing := [spec.name for spec in specs if spec.name not in found]:
             raise NorthstarError(
                 f"the warehouse has no {', '.join(missing)} in its schema marts; it has {', '.join(sorted(found))}"
             )
-        for mart in marts:
-            for what, named in (
-                ("grain", order_by.get(mart, ())),
-                ("comments", comments.get(mart, ("", {}))[1]),
-                ("pseudonyms", pseudonyms.get(mart, {})),
-            ):
+        for spec in specs:
+            mart = spec.name
+            for what, named in (("grain", spec.grain), ("pseudonyms", spec.pseudonyms), ("comments", spec.column_comments)):
                 if unknown := [column for column in named if column not in found[mart]]:
                     raise NorthstarError(f"the {what} of {mart} names columns that it does not have: {', '.join(unknown)}")
-            for column, domain in pseudonyms.get(mart, {}).items():
+            for column, domain in spec.pseudonyms.items():
                 if domain not in PUBLISHED:
                     raise NorthstarError(f"{mart}.{column} is a pseudonym of {domain!r}; known are {', '.join(PUBLISHED)}")
                 if found[mart][column] != "VARCHAR":
@@ -244,14 +225,12 @@ class CandidateBuilder(Releases):
                 f" {needed / 1024**2:,.0f} MB: free some space or keep fewer releases; nothing was published"
             )
 
-    def _measure(
-        self, path: Path, marts: Sequence[str], versions: Mapping[str, int], published_until: Mapping[str, date]
-    ) -> dict[str, MartRecord]:
+    def _measure(self, path: Path, specs: Sequence[MartSpec]) -> dict[str, MartRecord]:
         """Write the Parquet files and count and hash the rows, all from the finished file as a reader will see it."""
         records = {}
         with self.opened({"candidate": path / DATABASE}) as connection:
-            for mart in marts:
-                table = f"candidate.{identifier(mart)}"
+            for spec in specs:
+                mart, table = spec.name, f"candidate.{identifier(spec.name)}"
                 file = path / "parquet" / f"{mart}.parquet"
                 connection.execute(f"COPY (FROM {table}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd)")
                 records[mart] = MartRecord(
@@ -259,8 +238,8 @@ class CandidateBuilder(Releases):
                     digest=table_digest(connection, table),
                     columns=read_columns(connection, table),
                     bytes=file.stat().st_size,
-                    version=versions.get(mart, 1),
-                    published_until=published_until.get(mart),
+                    version=spec.version,
+                    published_until=spec.published_until,
                 )
         return records
 
@@ -280,13 +259,7 @@ def _attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[str
 
 
 def _copy_marts(
-    connection: duckdb.DuckDBPyConnection,
-    catalog: str,
-    target: str,
-    marts: Sequence[str],
-    order_by: Mapping[str, Sequence[str]],
-    comments: Comments,
-    pseudonyms: Pseudonyms,
+    connection: duckdb.DuckDBPyConnection, catalog: str, target: str, specs: Sequence[MartSpec]
 ) -> list[dict[str, str | int]]:
     """Copy as tables (a view would keep naming the build file); returns each mart with its row count.
 
@@ -294,21 +267,19 @@ def _copy_marts(
     a schema `marts` of that catalog the same name would be ambiguous to DuckDB (tried with 1.5.5).
     """
     counts: list[dict[str, str | int]] = []
-    for mart in marts:
-        table = f"{target}.{identifier(mart)}"
-        order = ", ".join(identifier(column) for column in order_by.get(mart, ()))
+    for spec in specs:
+        mart, table = spec.name, f"{target}.{identifier(spec.name)}"
+        order = ", ".join(map(identifier, spec.grain))
         ids = ", ".join(
-            f"{pseudonym_sql(domain, identifier(column))} AS {identifier(column)}"
-            for column, domain in pseudonyms.get(mart, {}).items()
+            f"{pseudonym_sql(domain, identifier(column))} AS {identifier(column)}" for column, domain in spec.pseudonyms.items()
         )
         # From a subquery, so that rows are ordered by what is published and their order says nothing about the ids.
         rows = f"SELECT *{f' REPLACE ({ids})' if ids else ''} FROM {identifier(catalog)}.marts.{identifier(mart)}"
         copy = f"CREATE TABLE {table} AS SELECT * FROM ({rows})"
         connection.execute(f"{copy} ORDER BY {order}" if order else copy)
-        text, columns = comments.get(mart, ("", {}))
-        if text:
-            connection.execute(f"COMMENT ON TABLE {table} IS {literal(text)}")
-        for column, comment in columns.items():
+        if spec.comment:
+            connection.execute(f"COMMENT ON TABLE {table} IS {literal(spec.comment)}")
+        for column, comment in spec.column_comments.items():
             connection.execute(f"COMMENT ON COLUMN {table}.{identifier(column)} IS {literal(comment)}")
         counts.append({"mart": mart, "row_count": count(connection, f"SELECT count(*) FROM {table}")})
     return counts

@@ -12,41 +12,12 @@ from typing import Any
 import duckdb
 
 from orchestration.base.sql import identifier, literal
+from orchestration.marts import MartSpec, Periods
 from orchestration.publishing.candidate import Candidate
 from orchestration.publishing.manifest import Column, Manifest, PseudonymRecord, RowChanges, read_columns
 
 # Dimension and segment of a breakdown: no part of what decides when a figure is final.
 _BREAKDOWN = ("dimension", "segment")
-
-
-@dataclass(frozen=True)
-class Periods:
-    """How the figures of a mart hang on periods: its YAML's `meta.restated`.
-
-    start: column of the period's first day. length: day, week, month or quarter; or length_column, which holds it. complete: a
-    column that is true once nothing more is awaited; without one, a period is closed when its day is over. condition: which rows
-    are of everybody. series: columns that tell one figure of a period from another. measures: figures that are summed over the
-    rows of a series and period, or stand there once. facts: sources whose late facts move them. onward: whether facts after the
-    period do too, as in the later life of a cohort.
-    """
-
-    start: str
-    length: str | None
-    length_column: str | None
-    complete: str | None
-    condition: str
-    series: tuple[str, ...]
-    measures: tuple[str, ...]
-    facts: tuple[str, ...]
-    onward: bool
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What tells a mart's rows apart, and its periods; None where it has no period that could be closed."""
-
-    grain: tuple[str, ...]
-    periods: Periods | None
 
 
 @dataclass(frozen=True)
@@ -85,34 +56,8 @@ class Side:
         return {column.name for column in self.columns[mart]}
 
 
-def shapes(marts: Mapping[str, Any]) -> dict[str, Shape]:
-    """Read what the marts of a dbt manifest say of their grain and periods."""
-    return {name: _shape(node["config"]["meta"], node["columns"]) for name, node in marts.items()}
-
-
-def _shape(meta: Mapping[str, Any], columns: Iterable[str]) -> Shape:
-    grain, told = tuple(meta["grain"]), meta.get("restated")
-    if not isinstance(told, Mapping):
-        return Shape(grain, None)
-    whole = "dimension = 'all'" if "dimension" in columns else "true"
-    return Shape(
-        grain,
-        Periods(
-            start=told["start"],
-            length=told.get("length"),
-            length_column=told.get("length_column"),
-            complete=told.get("complete"),
-            condition=told.get("where", whole),
-            series=tuple(told.get("series", ())),
-            measures=tuple(told["measures"]),
-            facts=tuple(told["facts"]),
-            onward=bool(told.get("onward", False)),
-        ),
-    )
-
-
 def count_rows(
-    connection: duckdb.DuckDBPyConnection, shapes: Mapping[str, Shape], before: Side, after: Side
+    connection: duckdb.DuckDBPyConnection, specs: Mapping[str, MartSpec], before: Side, after: Side
 ) -> dict[str, RowChanges | str]:
     """Count the rows of every mart of either side that came, went, changed and stayed, or say why that cannot be told.
 
@@ -120,28 +65,28 @@ def count_rows(
     for pseudonyms that were made with different keys. Marts are in the order of their names.
     """
     marts = sorted({*before.columns, *after.columns})
-    return {mart: _count_rows(connection, mart, shapes.get(mart), before, after) for mart in marts}
+    return {mart: _count_rows(connection, mart, specs.get(mart), before, after) for mart in marts}
 
 
 def _count_rows(
-    connection: duckdb.DuckDBPyConnection, mart: str, shape: Shape | None, before: Side, after: Side
+    connection: duckdb.DuckDBPyConnection, mart: str, spec: MartSpec | None, before: Side, after: Side
 ) -> RowChanges | str:
     old_count, new_count = (_count(connection, side.table(mart)) if mart in side.columns else 0 for side in (before, after))
     if mart not in before.columns or mart not in after.columns:
         return RowChanges(new_count, old_count, 0, 0)
     if mart in before.digests and before.digests[mart] == after.digests.get(mart):
         return RowChanges(0, 0, 0, new_count)
-    if shape is None:
+    if spec is None:
         return "this version of Northstar does not know the mart"
     types = {column.name: column.type for column in before.columns[mart]}
     shared = [column.name for column in after.columns[mart] if types.get(column.name) == column.type]
-    if missing := [name for name in shape.grain if name not in shared]:
+    if missing := [name for name in spec.grain if name not in shared]:
         return f"its rows are told apart by {', '.join(missing)}, which the two releases do not share"
     other_ids = _other_pseudonyms(mart, before, after)
-    if replaced := [name for name in shape.grain if name in other_ids]:
+    if replaced := [name for name in spec.grain if name in other_ids]:
         return f"{', '.join(replaced)} is a pseudonym by another key"
-    values = [identifier(name) for name in shared if name not in shape.grain and name not in other_ids]
-    keys = ", ".join(identifier(name) for name in shape.grain)
+    values = [identifier(name) for name in shared if name not in spec.grain and name not in other_ids]
+    keys = ", ".join(identifier(name) for name in spec.grain)
     row = f"row({', '.join(values)})" if values else "true"
     both, changed = _fetch(
         connection,
@@ -159,7 +104,7 @@ def _other_pseudonyms(mart: str, before: Side, after: Side) -> set[str]:
     return {column for column in {*old, *new} if not same_key or old.get(column) != new.get(column)}
 
 
-def moved_sql(shapes: Mapping[str, Shape], before: Side, after: Side) -> str:
+def moved_sql(specs: Mapping[str, MartSpec], before: Side, after: Side) -> str:
     """Query for the figures of closed periods that differ between two versions.
 
     Its columns: mart, series, period (its length), period_start, measure, value_before, value_after.
@@ -169,9 +114,9 @@ def moved_sql(shapes: Mapping[str, Shape], before: Side, after: Side) -> str:
     """
     parts = [
         part
-        for mart, shape in sorted(shapes.items())
-        if shape.periods is not None and mart in before.columns and mart in after.columns
-        if (part := _moved_in(mart, shape.grain, shape.periods, before, after))
+        for mart, spec in sorted(specs.items())
+        if spec.periods is not None and mart in before.columns and mart in after.columns
+        if (part := _moved_in(mart, spec.grain, spec.periods, before, after))
     ]
     return " UNION ALL ".join(parts) or (
         "SELECT ''::VARCHAR AS mart, ''::VARCHAR AS series, ''::VARCHAR AS period, NULL::DATE AS period_start,"

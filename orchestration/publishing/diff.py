@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from orchestration.base.errors import UserError
-from orchestration.publishing.changes import Shape, Side, count_rows, moved_sql
+from orchestration.marts import MartSpec
+from orchestration.publishing.changes import Side, count_rows, moved_sql
 from orchestration.publishing.manifest import RowChanges, SchemaChange, schema_changes
 from orchestration.publishing.store import ReleaseStore
 
@@ -56,10 +57,10 @@ class ReleaseDiff:
         return [move for move in self.moves if abs(move.change_rate) > share]
 
 
-def diff(store: ReleaseStore, before: str, after: str, shapes: Mapping[str, Shape]) -> ReleaseDiff:
+def diff(store: ReleaseStore, before: str, after: str, specs: Mapping[str, MartSpec]) -> ReleaseDiff:
     """Compare two releases by their ids; neither needs to be the current one.
 
-    shapes: what the marts say of their rows and periods. Raises `UserError` for a release that is not there, or is named twice.
+    specs: what the marts say of their rows and periods. Raises `UserError` for a release that is not there, or is named twice.
     """
     if before == after:
         raise UserError(f"a diff needs two releases, not {before} twice")
@@ -67,8 +68,8 @@ def diff(store: ReleaseStore, before: str, after: str, shapes: Mapping[str, Shap
     schema = schema_changes(old.manifest.marts, new.manifest.marts)
     with store.opened({"before": old.database, "after": new.database}) as connection:
         sides = Side.of_release("before", old.manifest), Side.of_release("after", new.manifest)
-        rows = count_rows(connection, shapes, *sides)
-        moves = [Move(*row) for row in connection.execute(moved_sql(shapes, *sides)).fetchall()]
+        rows = count_rows(connection, specs, *sides)
+        moves = [Move(*row) for row in connection.execute(moved_sql(specs, *sides)).fetchall()]
     marts = (
         MartDiff(mart, found, tuple(change for change in schema if change.name.split(".")[0] == mart))
         for mart, found in rows.items()

@@ -16,7 +16,8 @@ import duckdb
 
 from orchestration.base.errors import NorthstarError
 from orchestration.base.sql import identifier, literal
-from orchestration.publishing.changes import Shape, Side, moved_sql
+from orchestration.marts import MartSpec
+from orchestration.publishing.changes import Side, moved_sql
 from orchestration.publishing.manifest import Changes, Manifest, Restated, RowChanges
 from orchestration.publishing.release import Release
 
@@ -133,7 +134,7 @@ class Tonight:
 
 
 def write(
-    connection: duckdb.DuckDBPyConnection, shapes: Mapping[str, Shape], marts: list[str], last: Release | None, tonight: Tonight
+    connection: duckdb.DuckDBPyConnection, specs: Mapping[str, MartSpec], marts: list[str], last: Release | None, tonight: Tonight
 ) -> int:
     """Write `control.restatements` anew; returns how many figures the release to come restates.
 
@@ -147,10 +148,10 @@ def write(
         before = Side.of_release(_LAST_RELEASE, last.manifest)
         after = Side.of_build(connection, marts, tonight.data_through)
         _keep_history(connection, before, tonight)
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE moved AS {moved_sql(shapes, before, after)}")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE moved AS {moved_sql(specs, before, after)}")
     count = int(connection.execute("SELECT count(*) FROM moved").fetchall()[0][0])
     if count:
-        _judge(connection, shapes, last.manifest, tonight)
+        _judge(connection, specs, last.manifest, tonight)
     return count
 
 
@@ -180,14 +181,14 @@ def _keep_history(connection: duckdb.DuckDBPyConnection, before: Side, tonight: 
     )
 
 
-def _judge(connection: duckdb.DuckDBPyConnection, shapes: Mapping[str, Shape], last: Manifest, tonight: Tonight) -> None:
+def _judge(connection: duckdb.DuckDBPyConnection, specs: Mapping[str, MartSpec], last: Manifest, tonight: Tonight) -> None:
     connection.execute("CREATE OR REPLACE TEMP TABLE fresh (source VARCHAR, arrived_date DATE, is_replaced BOOLEAN)")
     if fresh := list(_fresh(last, tonight)):
         connection.executemany("INSERT INTO fresh VALUES (?, ?, ?)", fresh)
     connection.execute(_MERGED_DAYS)
     connection.execute(_EVIDENCE)
     connection.execute("CREATE OR REPLACE TEMP TABLE shapes (mart VARCHAR, facts VARCHAR[], is_onward BOOLEAN)")
-    rows = [(mart, list(shape.periods.facts), shape.periods.onward) for mart, shape in shapes.items() if shape.periods]
+    rows = [(mart, list(spec.periods.facts), spec.periods.onward) for mart, spec in specs.items() if spec.periods]
     connection.executemany("INSERT INTO shapes VALUES (?, ?, ?)", rows)
     rules_differ = (last.config_digest, last.dbt_manifest_digest) != (tonight.config_digest, tonight.dbt_manifest_digest)
     everywhere = [*(["changed_rule"] if rules_differ else []), *(["erasure"] if tonight.erased_persons else [])]

@@ -307,7 +307,7 @@ def test_an_indicator_has_no_score_before_its_source_has_arrived(shanghai: DbtPr
 
 
 def test_an_indicator_is_of_what_was_delivered_of_it(shanghai: DbtProject) -> None:
-    """Core events without named features are judged alone; a payment that is overdue needs no payments; two accounts without a renewal."""
+    """Core events without named features count alone; what is overdue needs no payments; two accounts have no renewal."""
     noon = datetime(2024, 3, 30, 4)
     facts = {
         "events": [event(1, "value_achieved", noon, user_id="u1", account_id="c1", arrived_date=SUNDAY)],

@@ -53,11 +53,11 @@ def restated(home: Path, *, by: str | None = None) -> dict[Figure, tuple[float |
 
 def restated_in_truth(before: Path, after: Path) -> dict[Figure, tuple[float | None, float | None]]:
     """The same of the current releases of two homes, by the oracle."""
-    from orchestration.mart_models import marts
+    from orchestration.marts import read_specs
     from orchestration.transform import read_manifest
 
     with patch.dict(os.environ, environment_of(after), clear=True), chdir(after):
-        grains = {mart: tuple(node["config"]["meta"]["grain"]) for mart, node in marts(read_manifest(load())).items()}
+        grains = {mart: spec.grain for mart, spec in read_specs(read_manifest(load())).items()}
     through = tuple(date.fromisoformat(current(home)["data_through"]) for home in (before, after))
     return restatements.restated(*(home / "published" / "marts.duckdb" for home in (before, after)), grains, through)
 

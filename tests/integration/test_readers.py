@@ -22,6 +22,7 @@ from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.promotion import Verdict
 from orchestration.publishing.release import Release
 from orchestration.publishing.store import ReleaseStore
+from tests.specs import declare
 
 MARTS = ["mart_metric", "mart_mrr"]
 READER = Path(__file__).with_name("reader.py")
@@ -53,7 +54,7 @@ class Publisher:
             "mart_mrr": ("One row per id and nothing else.", {}),
         }
         known = {"data_through": date(2026, 11, 20), "code_version": str(version), "model_version": None}
-        return self.store.build(warehouse, MARTS, comments=comments, **known)
+        return self.store.build(warehouse, declare(MARTS, comments=comments), **known)
 
     def promote(self, candidate: Candidate) -> Release:
         current = self.store.current()

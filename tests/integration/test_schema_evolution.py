@@ -10,8 +10,6 @@ from unittest.mock import patch
 import duckdb
 import pytest
 
-from orchestration.base.errors import NorthstarError
-from orchestration.mart_models import published_until, versions
 from orchestration.night import Night
 from orchestration.settings import load
 from tests.conftest import environment_of
@@ -87,19 +85,3 @@ def test_a_night_announces_what_a_new_version_changes_and_what_is_going(home, ca
     comment = ask(home, "select comment from duckdb_tables() where table_name = 'mart_engagement__daily'")[0][0]
     assert comment.startswith("One row per ")
     assert comment.endswith(" Published until 2099-12-31.")
-
-
-def model(date: str | None = None, **meta) -> dict:
-    return {"deprecation_date": date, "config": {"meta": meta}}
-
-
-def test_what_a_model_declares_is_its_version_and_its_last_day():
-    marts = {"a": model(), "b": model("2026-12-31T00:00:00+08:00", version=2)}
-    assert versions(marts) == {"a": 1, "b": 2}
-    assert {mart: str(day) for mart, day in published_until(marts).items()} == {"b": "2026-12-31"}
-
-
-@pytest.mark.parametrize("version", [0, -1, "2", 1.5, True, None])
-def test_a_version_is_a_whole_number_from_1_on(version):
-    with pytest.raises(NorthstarError, match=r"a: its meta\.version is .* must be a whole number from 1 on"):
-        versions({"a": model(version=version)})

@@ -12,7 +12,7 @@ import yaml
 
 from orchestration import reference, settings
 from orchestration.cli import cli
-from orchestration.mart_models import marts
+from tests.specs import mart_nodes
 
 MAXIMUM_README_LINES = 150
 MAXIMUM_BOXES = 10
@@ -246,7 +246,7 @@ def test_a_message_that_the_code_does_not_say_is_found(tmp_path):
 
 
 def test_marts_and_variables_that_pages_name_exist(repository, manifest):
-    known = {*marts(manifest), "mart_mrr__month_v1"}  # an example of a version
+    known = {*mart_nodes(manifest), "mart_mrr__month_v1"}  # an example of a version
     for name, text in hand_written(repository).items():
         assert set(re.findall(r"\bmart_\w+", text)) <= known, name
         named = set(re.findall(r"\bNORTHSTAR_\w+", text))

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import click
@@ -13,11 +14,12 @@ import pytest
 from click.testing import CliRunner
 
 from orchestration import reference, settings, transform
+from orchestration.adapters import ADAPTERS
 from orchestration.cli import cli
 from orchestration.flowchart import flowchart
-from orchestration.landing.adapters import ADAPTERS
 from orchestration.landing.contract import CONTRACT, CORE_EVENTS
-from orchestration.mart_models import marts
+from orchestration.marts import Column, MartSpec
+from tests.specs import mart_nodes
 
 REFERENCE = Path("docs", "reference")
 METRICS_OF_DBT = Path("dbt_project", "models", "marts", "metrics", "metrics.md")
@@ -145,20 +147,16 @@ def test_the_landing_page_has_every_source_and_column(current):
 
 def test_the_marts_page_has_every_mart_and_column(manifest, current):
     page = current["marts"]
-    assert first_column(page.split("\n## ")[0]) == sorted(marts(manifest))
-    for name, node in marts(manifest).items():
+    assert first_column(page.split("\n## ")[0]) == sorted(mart_nodes(manifest))
+    for name, node in mart_nodes(manifest).items():
         assert first_column(section(page, f"`{name}`")) == list(node["columns"])
         assert f"- Grain: {', '.join(f'`{column}`' for column in node['config']['meta']['grain'])}." in section(page, f"`{name}`")
 
 
 def test_a_mart_says_which_version_it_is_and_how_long_it_is_published():
-    node = {
-        "description": "One row per a.",
-        "config": {"meta": {"grain": ["a"], "requires": ["events"], "owner": "o", "version": 2}},
-        "deprecation_date": "2026-12-31T00:00:00",
-        "columns": {"a": {"name": "a", "data_type": "varchar", "description": "x | y"}},
-    }
-    page = reference.marts_page({"mart_a": node}, "")
+    column = Column("a", "VARCHAR", "x | y")
+    spec = MartSpec("mart_a", ("a",), (column,), "One row per a.", version=2, published_until=date(2026, 12, 31))
+    page = reference.marts_page([spec], "")
     assert "- Version: 2.\n- Published until 2026-12-31.\n" in page
     assert r"| `a` | varchar | x \| y |" in page
 

@@ -1,12 +1,12 @@
 """The candidate release, the published marts, and what becomes of them in PostgreSQL as assets."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import dagster as dg
 
 from orchestration.defs.churn.assets import SCORES
 from orchestration.defs.owners import Owner
+from orchestration.marts import MartSpec
 from orchestration.night import Night
 from orchestration.resources import WAREHOUSE_POOL
 
@@ -14,12 +14,12 @@ CANDIDATE = dg.AssetKey(["release", "candidate"])
 CURRENT = dg.AssetKey(["release", "current"])
 
 
-def build(marts: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
-    """The assets of this area, for the marts of a dbt manifest by name."""
+def build(specs: Mapping[str, MartSpec]) -> list[dg.AssetsDefinition]:
+    """The assets of this area, for the marts that dbt declares, by name."""
 
     @dg.asset(
         key=CANDIDATE,
-        deps=[*(dg.AssetKey(["marts", mart]) for mart in marts), SCORES],
+        deps=[*(dg.AssetKey(["marts", mart]) for mart in specs), SCORES],
         description="The marts as they would be published: one DuckDB file and a Parquet file each, not yet visible to readers.",
         group_name="release",
         kinds={"duckdb", "parquet"},
@@ -36,7 +36,7 @@ def build(marts: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
     @dg.multi_asset(
         name="release",
         specs=[
-            *(_published_spec(name, node) for name, node in marts.items()),
+            *map(_published_spec, specs.values()),
             # What follows a release waits for this one: a mart that is left out is skipped, and all that waits for it as well.
             dg.AssetSpec(
                 CURRENT,
@@ -95,15 +95,15 @@ def build(marts: Mapping[str, Any]) -> list[dg.AssetsDefinition]:
     return [candidate, release, postgres]
 
 
-def _published_spec(name: str, node: Mapping[str, Any]) -> dg.AssetSpec:
-    columns = [dg.TableColumn(column["name"], column["data_type"], column["description"]) for column in node["columns"].values()]
+def _published_spec(spec: MartSpec) -> dg.AssetSpec:
+    columns = [dg.TableColumn(column.name, column.type.lower(), column.description) for column in spec.columns]
     return dg.AssetSpec(
-        dg.AssetKey(["published", name]),
-        deps=[CANDIDATE, dg.AssetKey(["marts", name])],
-        description=node["description"],
+        dg.AssetKey(["published", spec.name]),
+        deps=[CANDIDATE, dg.AssetKey(["marts", spec.name])],
+        description=spec.description,
         group_name="release",
         kinds={"duckdb", "parquet"},
-        owners=[Owner.GROWTH],
+        owners=[spec.owner],
         # A mart whose sources have not landed is left out of the release, and the manifest says so.
         skippable=True,
         metadata={"dagster/column_schema": dg.TableSchema(columns)},

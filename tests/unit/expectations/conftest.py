@@ -9,6 +9,9 @@ import duckdb
 import pytest
 
 from expectations.checks import Arrived, Context
+from orchestration import settings, transform
+from orchestration.marts import read_specs
+from tests.specs import SPECS
 
 THROUGH = date(2026, 3, 31)
 MARTS = (
@@ -30,6 +33,13 @@ MARTS = (
 )
 # The suites of these look into each other's mart.
 _TOGETHER = ("mart_metric__daily", "mart_metric_tree__current")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _declared(prepared: Path) -> None:
+    configured = settings.load({"NORTHSTAR_HOME": str(prepared)}, directory=prepared)
+    SPECS.update(read_specs(transform.read_manifest(configured)))
+
 
 # Every figure follows from one table of persons, so that sums, rates and cohorts agree by construction.
 _MARTS_SQL = """

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,8 +19,10 @@ import pytest
 from expectations import gate, page, registry
 from expectations.checks import Before, Context, Expectation, Late, Query, Waiver
 from expectations.corruptions import corruptions
-from expectations.gate import CandidateError, CheckResult, GateReport, MartReport, validate
+from expectations.gate import CandidateError, CheckResult, GateReport, MartReport
 from expectations.suites import customer, engagement, funnel, metrics, quality, releases, retention, revenue
+from orchestration.marts import MartSpec
+from tests.specs import SPECS
 
 THROUGH = date(2026, 3, 31)
 FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC, HEALTH, CHURN, METRICS, TREE, WORTH, LEDGER = (
@@ -41,6 +44,11 @@ FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC, HEA
     revenue.LTV_CUSTOMER,
     releases.RESTATEMENTS,
 )
+
+
+def validate(candidate: Path, marts: Sequence[str], context: Context, waivers: Sequence[Waiver] = ()) -> GateReport:
+    """Ask the gate about marts as dbt declares them, by name."""
+    return gate.validate(candidate, [SPECS.get(mart, MartSpec(mart, ())) for mart in marts], context, waivers)
 
 
 def refused_by(report: GateReport) -> set[str]:
@@ -373,7 +381,7 @@ CORRUPTIONS = [
 def only(monkeypatch, mart, *names):
     """Leave of a suite what is asked for: all of it takes GX half a second, and it is run by the tests of the sound candidate."""
     build = registry.SUITES[mart]
-    monkeypatch.setattr(registry, "SUITES", {mart: lambda context: [check for check in build(context) if check.name in names]})
+    monkeypatch.setattr(registry, "SUITES", {mart: lambda *about: [check for check in build(*about) if check.name in names]})
 
 
 @pytest.mark.parametrize(
@@ -570,7 +578,7 @@ def test_a_newest_day_that_is_not_there_is_none(tmp_path, context, monkeypatch) 
         registry,
         "SUITES",
         {
-            mart: lambda context, build=build: [check for check in build(context) if check.name in names]
+            mart: lambda *about, build=build: [check for check in build(*about) if check.name in names]
             for mart, build in builds.items()
         },
     )
@@ -715,7 +723,7 @@ def test_a_release_that_misdescribes_itself_is_refused(corrupt, context, monkeyp
 
 
 def _queries_only(build):
-    return lambda context: [check for check in build(context) if isinstance(check, Query)]
+    return lambda *about: [check for check in build(*about) if isinstance(check, Query)]
 
 
 def test_a_missing_publication_or_mart_is_an_error_not_a_crash(corrupt, context) -> None:
@@ -747,7 +755,7 @@ def test_a_company_without_any_model_is_warned_of_and_published(corrupt, context
 
 
 def _suite(*checks):
-    return {LTV: lambda _: list(checks)}
+    return {LTV: lambda *_: list(checks)}
 
 
 ROWS = Expectation("row_count", "ExpectTableRowCountToBeBetween", {"min_value": 1}, "at least 1", "There are rows.")
@@ -876,7 +884,7 @@ def test_what_cannot_be_judged_is_named(corrupt, context, tmp_path) -> None:
 def test_a_candidate_that_changes_meanwhile_is_refused(corrupt, context, monkeypatch) -> None:
     candidate = corrupt(LTV)
 
-    def tampering_suite(_):
+    def tampering_suite(*_):
         return [Query("row_count", "SELECT 0, 0, 0", "x.")]
 
     read = gate._release_id
@@ -920,16 +928,21 @@ def test_a_fresh_process_reaches_no_network_and_writes_nothing_home(corrupt, tmp
     candidate, home, work = corrupt(LTV), tmp_path / "home", tmp_path / "work"
     home.mkdir()
     work.mkdir()
+    wanted = ("name", "types", "required", "values", "grain", "keys", "sums")
+    declared = {name: getattr(SPECS[LTV], name) for name in wanted}
     code = f"""
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 reached = []
 sys.addaudithook(lambda event, args: reached.append(event) if event in ("socket.connect", "socket.getaddrinfo") else None)
 from expectations.gate import Context, validate
 assert "great_expectations" not in sys.modules and "sqlalchemy" not in sys.modules
-report = validate(Path({str(candidate)!r}), [{LTV!r}], Context(date(2026, 3, 31), date(2026, 3, 31), True))
+context = Context(date(2026, 3, 31), date(2026, 3, 31), True)
+report = validate(Path({str(candidate)!r}), [SimpleNamespace(**{declared!r})], context)
 assert report.passed and not reached, reached
 assert not any(name.split(".")[0] in ("dagster", "orchestration", "ml") for name in sys.modules)
 """

@@ -17,8 +17,8 @@ import pytest
 
 from orchestration import cli
 from orchestration.base.errors import NorthstarError
+from orchestration.marts import MartSpec, Periods
 from orchestration.model_store import CHURN, ModelStore, StoredModel
-from orchestration.publishing.changes import Periods, Shape
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.promotion import Verdict
@@ -57,7 +57,7 @@ def publish(home: Path, sql: str, *, published_at: datetime) -> None:
         connection.execute(f"create schema if not exists marts; create or replace table marts.mart_x as {sql}")
     store = ReleaseStore(home)
     candidate = store.build(
-        home / "warehouse.duckdb", ["mart_x"], data_through=date(2026, 11, 20), code_version="1", model_version=None
+        home / "warehouse.duckdb", [MartSpec("mart_x", ())], data_through=date(2026, 11, 20), code_version="1", model_version=None
     )
     candidate = replace(candidate, published_at=published_at)
     current = store.current()
@@ -238,7 +238,9 @@ def test_a_release_that_is_not_there(run, home: Path, arguments: list[str]) -> N
     assert arguments[1] in one_line(err)
 
 
-MOVED = Shape(("day",), Periods("day", "day", None, None, "true", (), ("visits",), ("events",), onward=False))
+MOVED = MartSpec(
+    "mart_x", ("day",), periods=Periods("day", "day", None, None, "true", (), ("visits",), ("events",), onward=False)
+)
 
 
 @pytest.fixture
@@ -247,7 +249,7 @@ def two_releases(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for visits in ("[0, 100, 100, 1]", "[2, 110, 100, 2]"):
         days = f"select unnest({visits})::bigint as visits, unnest(range(17, 21)) as day"
         publish(home, f"select date '2026-11-01' + day::integer as day, visits from ({days})", published_at=datetime.now(UTC))
-    monkeypatch.setattr(cli, "_shapes", lambda _: {"mart_x": MOVED})
+    monkeypatch.setattr(cli, "_specs", lambda _: {"mart_x": MOVED})
     return [release.release_id for release in reversed(ReleaseStore(home).releases())]
 
 

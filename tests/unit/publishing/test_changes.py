@@ -6,17 +6,20 @@ from datetime import date
 import duckdb
 import pytest
 
-from orchestration.publishing.changes import Periods, Shape, Side, count_rows, moved_sql, shapes
+from orchestration.marts import MartSpec, Periods
+from orchestration.publishing.changes import Side, count_rows, moved_sql
 from orchestration.publishing.manifest import PseudonymRecord, RowChanges, read_columns
 
 THROUGH = date(2026, 1, 4)
-DAILY = Shape(
+DAILY = MartSpec(
+    "m",
     ("day", "dimension", "segment"),
-    Periods("day", "day", None, None, "dimension = 'all'", (), ("visits", "sales"), ("events",), onward=False),
+    periods=Periods("day", "day", None, None, "dimension = 'all'", (), ("visits", "sales"), ("events",), onward=False),
 )
-COHORT = Shape(
+COHORT = MartSpec(
+    "m",
     ("rule", "cohort", "age"),
-    Periods("cohort", None, "rule", "is_mature", "true", ("rule",), ("kept",), ("events",), onward=True),
+    periods=Periods("cohort", None, "rule", "is_mature", "true", ("rule",), ("kept",), ("events",), onward=True),
 )
 
 
@@ -42,8 +45,8 @@ def sides(connection, *, through=(THROUGH, THROUGH), pseudonyms=(None, None)) ->
     return found
 
 
-def moves(connection, shape: Shape, **options) -> list[tuple]:
-    rows = connection.execute(moved_sql({"m": shape}, *sides(connection, **options))).fetchall()
+def moves(connection, spec: MartSpec, **options) -> list[tuple]:
+    rows = connection.execute(moved_sql({"m": spec}, *sides(connection, **options))).fetchall()
     return sorted(
         (series, period, str(start), measure, before, after) for _, series, period, start, measure, before, after in rows
     )
@@ -101,7 +104,7 @@ def test_ids_by_another_key_are_other_ids(connection, other, expected):
     fill(connection, "old", "m", "person_id VARCHAR, worth INTEGER", [("p_1", 1)])
     fill(connection, "new", "m", "person_id VARCHAR, worth INTEGER", [("p_1", 2)])
     record = PseudonymRecord("k1", {"m": {"person_id": "person"}})
-    found = count_rows(connection, {"m": Shape(("person_id",), None)}, *sides(connection, pseudonyms=(record, other)))
+    found = count_rows(connection, {"m": MartSpec("m", ("person_id",))}, *sides(connection, pseudonyms=(record, other)))
     assert found == {"m": expected}
 
 
@@ -109,7 +112,7 @@ def test_ids_by_another_key_beside_the_grain_are_not_compared(connection):
     for schema, pseudonym in (("old", "p_1"), ("new", "p_9")):
         fill(connection, schema, "m", "day DATE, best_id VARCHAR, visits INTEGER", [(date(2026, 1, 1), pseudonym, 1)])
     records = [PseudonymRecord(key, {"m": {"best_id": "person"}}) for key in ("k1", "k2")]
-    assert count_rows(connection, {"m": Shape(("day",), None)}, *sides(connection, pseudonyms=records)) == {
+    assert count_rows(connection, {"m": MartSpec("m", ("day",))}, *sides(connection, pseudonyms=records)) == {
         "m": RowChanges(0, 0, 0, 1)
     }
 
@@ -187,23 +190,5 @@ def test_marts_and_measures_that_one_side_lacks_have_not_moved(connection):
     fill(connection, "new", "other", DAY_COLUMNS, [on(1, 2)])
     assert moves(connection, DAILY) == [("all", "day", "2026-01-01", "visits", 1.0, 2.0)]
     assert connection.execute(moved_sql({"other": DAILY}, *sides(connection))).fetchall() == []
-    lacking = Shape(("day", "plan"), DAILY.periods)
+    lacking = MartSpec("m", ("day", "plan"), periods=DAILY.periods)
     assert connection.execute(moved_sql({"m": lacking}, *sides(connection))).fetchall() == []
-
-
-def test_what_a_mart_says_of_itself_is_read():
-    meta = {
-        "grain": ["month", "dimension"],
-        "restated": {"start": "month", "length": "month", "measures": ["a"], "facts": ["events"]},
-    }
-    marts = {
-        "m": {"config": {"meta": meta}, "columns": {"month": {}, "dimension": {}}},
-        "snapshot": {"config": {"meta": {"grain": ["day"], "restated": "a snapshot"}}, "columns": {"day": {}}},
-    }
-    assert shapes(marts) == {
-        "m": Shape(
-            ("month", "dimension"),
-            Periods("month", "month", None, None, "dimension = 'all'", (), ("a",), ("events",), onward=False),
-        ),
-        "snapshot": Shape(("day",), None),
-    }

@@ -9,12 +9,12 @@ import pytest
 
 from orchestration.base.errors import NorthstarError, UserError
 from orchestration.base.pseudonyms import Key
-from orchestration.mart_models import pseudonyms
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import ErasureRecord, Manifest, PseudonymRecord
 from orchestration.publishing.promotion import PublishRefused, Verdict
 from orchestration.publishing.release import Release
 from orchestration.publishing.store import ReleaseStore
+from tests.specs import declare
 from tests.unit.publishing.conftest import Home
 
 KEY, OTHER = Key("the key of these tests"), Key("another key of theirs")
@@ -171,18 +171,8 @@ def test_a_release_without_ids_of_persons_holds_nobody(published):
     assert published.store.holding({"p_x"}, lambda: KEY) == []
 
 
-def test_declarations_are_read_from_the_columns_of_the_marts():
-    marts = {
-        "mart_a": {
-            "columns": {"person_id": {"config": {"meta": {"pseudonym": "person"}}}, "value": {"config": {"meta": {}}}, "x": {}}
-        },
-        "mart_b": {"columns": {"value": {"config": {"meta": {"unit": "day"}}}}},
-    }
-    assert pseudonyms(marts) == {"mart_a": {"person_id": "person"}}
-
-
 def test_an_open_connection_is_a_warehouse_too(home):
     with duckdb.connect(str(home.warehouse)) as connection:
         known = {"data_through": date(2026, 11, 20), "code_version": "0", "model_version": None}
-        candidate = ReleaseStore(home.path).build(connection, MARTS, **known, pseudonyms=IDS, key=lambda: KEY)
+        candidate = ReleaseStore(home.path).build(connection, declare(MARTS, pseudonyms=IDS), **known, key=lambda: KEY)
     assert ask(candidate.database, "SELECT count(*) FROM mart_person__list WHERE person_id LIKE 'p\\_%' ESCAPE '\\'") == [(40,)]

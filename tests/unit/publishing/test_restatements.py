@@ -10,7 +10,8 @@ import duckdb
 import pytest
 
 from orchestration.base.errors import NorthstarError
-from orchestration.publishing.changes import Periods, Shape, Side
+from orchestration.marts import MartSpec, Periods
+from orchestration.publishing.changes import Side
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord, Manifest, RowChanges, SourceRecord
 from orchestration.publishing.promotion import Verdict
@@ -21,9 +22,13 @@ from orchestration.warehouse import _CONTROL_TABLES
 
 DAILY = "mart_engagement__daily"
 LTV = "mart_ltv__cohort"
-SHAPES = {
-    DAILY: Shape(("date",), Periods("date", "day", None, None, "true", (), ("active_count",), ("events",), onward=False)),
-    LTV: Shape(("month",), Periods("month", "month", None, None, "true", (), ("revenue",), ("payments",), onward=True)),
+SPECS = {
+    DAILY: MartSpec(
+        DAILY, ("date",), periods=Periods("date", "day", None, None, "true", (), ("active_count",), ("events",), onward=False)
+    ),
+    LTV: MartSpec(
+        LTV, ("month",), periods=Periods("month", "month", None, None, "true", (), ("revenue",), ("payments",), onward=True)
+    ),
 }
 BEFORE = {"events": {date(2026, 1, day): f"e{day}" for day in range(1, 21)}, "payments": {date(2026, 1, 20): "p20"}}
 TODAY = date(2026, 1, 21)
@@ -60,7 +65,12 @@ class Home:
 
     def publish(self, release_id: str, through: date, days=BEFORE) -> Release:
         candidate = self.store.build(
-            self.warehouse, [*SHAPES, LEDGER], data_through=through, code_version="1", model_version=None, release_id=release_id
+            self.warehouse,
+            [*SPECS.values(), MartSpec(LEDGER, ())],
+            data_through=through,
+            code_version="1",
+            model_version=None,
+            release_id=release_id,
         )
         current = self.store.current()
         sources = {source: SourceRecord(len(known), 1, min(known), max(known), "x", known) for source, known in days.items()}
@@ -79,7 +89,7 @@ class Home:
 
     def restate(self, tonight: Tonight = TONIGHT, *, last: Release | None = None, columns: str = "*") -> list[tuple]:
         with duckdb.connect(str(self.warehouse)) as connection:
-            count = write(connection, SHAPES, list(SHAPES), last or self.store.current(), tonight)
+            count = write(connection, SPECS, list(SPECS), last or self.store.current(), tonight)
             own = connection.execute("SELECT count(*) FROM control.restatements WHERE release_id = ?", [tonight.release_id])
             assert own.fetchone() == (count,)
             return connection.execute(f"SELECT {columns} FROM control.restatements ORDER BY ALL").fetchall()
@@ -112,7 +122,7 @@ def home(tmp_path: Path, published_once: Path) -> Home:
 def test_a_first_release_restates_nothing(home):
     home.execute("INSERT INTO control.restatements (release_id) VALUES ('of a home that had releases once')")
     with duckdb.connect(str(home.warehouse)) as connection:
-        assert write(connection, SHAPES, list(SHAPES), None, TONIGHT) == 0
+        assert write(connection, SPECS, list(SPECS), None, TONIGHT) == 0
         assert connection.execute("SELECT count(*) FROM control.restatements").fetchone() == (0,)
 
 

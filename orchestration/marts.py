@@ -1,0 +1,181 @@
+"""What dbt declares of a mart, typed: the only reader of the marts' YAML.
+
+Belongs here: `MartSpec` and how it is read from a dbt manifest. Does not belong here: building marts (`transform`), judging them
+(`expectations`), or copying them into a release (`publishing`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from orchestration.base.errors import NorthstarError
+
+_BREAKDOWN_COLUMNS = ("dimension", "segment")
+# A segment's money is rounded to cents, so the sum of the segments may be off by as much for each.
+_CENT = 0.01
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a mart. type: as DuckDB spells it. values: the only ones it may have, none when it may have any."""
+
+    name: str
+    type: str
+    description: str
+    is_required: bool = False
+    pseudonym: str | None = None
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Periods:
+    """How the figures of a mart hang on periods: its YAML's `meta.restated`.
+
+    start: column of the period's first day. length: day, week, month or quarter; or length_column, which holds it. complete: a
+    column that is true once nothing more is awaited; without one, a period is closed when its day is over. condition: which rows
+    are of everybody. series: columns that tell one figure of a period from another. measures: figures that are summed over the
+    rows of a series and period, or stand there once. facts: sources whose late facts move them. onward: whether facts after the
+    period do too, as in the later life of a cohort.
+    """
+
+    start: str
+    length: str | None
+    length_column: str | None
+    complete: str | None
+    condition: str
+    series: tuple[str, ...]
+    measures: tuple[str, ...]
+    facts: tuple[str, ...]
+    onward: bool
+
+
+@dataclass(frozen=True)
+class MartSpec:
+    """One mart: its columns in order, and what publishing, the gate and the docs need to know of it.
+
+    grain: columns that tell its rows apart. periods: None where no period is ever closed. requires: sources of which one must
+    have landed. filled_by: the input without which it is soundly empty. sums: measures that each dimension's segments add up to,
+    each with the rounding allowed per segment. version: of its columns, raised when one changes its meaning. published_until: the
+    last day of a mart that is going. sources: unique ids of the dbt sources and models that it reads directly.
+    """
+
+    name: str
+    grain: tuple[str, ...]
+    columns: tuple[Column, ...] = ()
+    description: str = ""
+    owner: str = ""
+    requires: tuple[str, ...] = ()
+    filled_by: str | None = None
+    periods: Periods | None = None
+    sums: Mapping[str, float] = field(default_factory=dict)
+    version: int = 1
+    published_until: date | None = None
+    sources: frozenset[str] = frozenset()
+
+    @property
+    def types(self) -> dict[str, str]:
+        """DuckDB type of each column, in order."""
+        return {column.name: column.type for column in self.columns}
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Columns that are never NULL."""
+        return tuple(column.name for column in self.columns if column.is_required)
+
+    @property
+    def values(self) -> dict[str, tuple[str, ...]]:
+        """The only values of each column that is limited to some."""
+        return {column.name: column.values for column in self.columns if column.values}
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The grain but for dimension and segment: what a breakdown is within."""
+        return tuple(name for name in self.grain if name not in _BREAKDOWN_COLUMNS)
+
+    @property
+    def pseudonyms(self) -> dict[str, str]:
+        """Columns that are published as pseudonyms, each with its domain."""
+        return {column.name: column.pseudonym for column in self.columns if column.pseudonym is not None}
+
+    @property
+    def comment(self) -> str:
+        """What its readers are told of it, in one line."""
+        return self.description + ("" if self.published_until is None else f" Published until {self.published_until}.")
+
+    @property
+    def column_comments(self) -> dict[str, str]:
+        """What its readers are told of each column, in one line."""
+        return {column.name: column.description for column in self.columns}
+
+    def reads(self, source: Sequence[str]) -> bool:
+        """Whether it is made directly of a dbt source, given as (schema, table)."""
+        return f"source.northstar.{'.'.join(source)}" in self.sources
+
+
+def read_specs(manifest: Mapping[str, Any]) -> dict[str, MartSpec]:
+    """Read the marts of a dbt manifest, by name. NorthstarError for a declaration that means nothing."""
+    nodes = [node for node in manifest["nodes"].values() if node["resource_type"] == "model" and node["schema"] == "marts"]
+    tests: dict[str, list[Mapping[str, Any]]] = {}
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "test" and node.get("attached_node"):
+            tests.setdefault(node["attached_node"], []).append(node)
+    specs = [_spec(node, tests.get(node["unique_id"], ())) for node in nodes]
+    return {spec.name: spec for spec in sorted(specs, key=lambda spec: spec.name)}
+
+
+def _spec(node: Mapping[str, Any], tests: Iterable[Mapping[str, Any]]) -> MartSpec:
+    meta = node["config"]["meta"]
+    generic = [(node["test_metadata"]["name"], node["test_metadata"]["kwargs"]) for node in tests if node.get("test_metadata")]
+    values = {told["column_name"]: tuple(told["values"]) for name, told in generic if name == "accepted_values"}
+    sums: dict[str, float] = {}
+    for name, told in generic:
+        if name == "segments_add_up":
+            sums |= dict.fromkeys(told.get("columns", ()), 0.0) | dict.fromkeys(told.get("rounded", ()), _CENT)
+    return MartSpec(
+        name=node["name"],
+        grain=tuple(meta["grain"]),
+        columns=tuple(_column(declared, values.get(declared["name"], ())) for declared in node["columns"].values()),
+        description=" ".join(node["description"].split()),
+        owner=meta["owner"],
+        requires=tuple(meta["requires"]),
+        filled_by=meta.get("filled_by"),
+        periods=_periods(meta.get("restated"), node["columns"]),
+        sums=sums,
+        version=_version(node["name"], meta.get("version", 1)),
+        published_until=date.fromisoformat(node["deprecation_date"][:10]) if node["deprecation_date"] else None,
+        sources=frozenset(node["depends_on"]["nodes"]),
+    )
+
+
+def _column(declared: Mapping[str, Any], values: tuple[str, ...]) -> Column:
+    return Column(
+        name=declared["name"],
+        type=str(declared["data_type"]).upper().replace(", ", ","),
+        description=" ".join(declared["description"].split()),
+        is_required=any(constraint["type"] == "not_null" for constraint in declared.get("constraints", ())),
+        pseudonym=declared.get("config", {}).get("meta", {}).get("pseudonym"),
+        values=values,
+    )
+
+
+def _periods(told: object, columns: Iterable[str]) -> Periods | None:
+    if not isinstance(told, Mapping):
+        return None
+    return Periods(
+        start=told["start"],
+        length=told.get("length"),
+        length_column=told.get("length_column"),
+        complete=told.get("complete"),
+        condition=told.get("where", "dimension = 'all'" if "dimension" in columns else "true"),
+        series=tuple(told.get("series", ())),
+        measures=tuple(told["measures"]),
+        facts=tuple(told["facts"]),
+        onward=bool(told.get("onward", False)),
+    )
+
+
+def _version(mart: str, number: object) -> int:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        raise NorthstarError(f"{mart}: its meta.version is {number!r}, and must be a whole number from 1 on")
+    return number

@@ -1,0 +1,45 @@
+"""Declarations of marts made up for a test, as dbt would make them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from orchestration.marts import Column, MartSpec
+
+# The marts of the project by name; filled once it is parsed, where a test folder asks for it.
+SPECS: dict[str, MartSpec] = {}
+
+
+def declare(
+    marts: Sequence[str],
+    *,
+    order_by: Mapping[str, Sequence[str]] | None = None,
+    comments: Mapping[str, tuple[str, Mapping[str, str]]] | None = None,
+    pseudonyms: Mapping[str, Mapping[str, str]] | None = None,
+    versions: Mapping[str, int] | None = None,
+    published_until: Mapping[str, date] | None = None,
+) -> list[MartSpec]:
+    """One declaration per name; what is given by mart goes into the one that it names, columns are those that are spoken of."""
+    return [
+        MartSpec(
+            name=mart,
+            grain=tuple((order_by or {}).get(mart, ())),
+            description=(comments or {}).get(mart, ("", {}))[0],
+            columns=tuple(
+                Column(name, "VARCHAR", described.get(name, ""), pseudonym=domains.get(name)) for name in {**described, **domains}
+            ),
+            version=(versions or {}).get(mart, 1),
+            published_until=(published_until or {}).get(mart),
+        )
+        for mart in marts
+        for described, domains in [((comments or {}).get(mart, ("", {}))[1], (pseudonyms or {}).get(mart, {}))]
+    ]
+
+
+def mart_nodes(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The nodes of a dbt manifest that are marts, by name: what dbt knows beyond the declaration."""
+    return {
+        node["name"]: node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["schema"] == "marts"
+    }
