@@ -71,7 +71,7 @@ class Publisher:
             return self.store.promote(candidate, Verdict(True, candidate.marts_sha256, "passed"), manifest, lock)
 
     def parquet(self, mart: str) -> Path:
-        """The file of a mart, found as the README says."""
+        """The file of a mart, found as docs/operations.md says."""
         current = json.loads((self.published / "current.json").read_text())
         return self.published / current["path"] / "parquet" / f"{mart}.parquet"
 
@@ -145,7 +145,7 @@ def test_data_frames_read_the_immutable_files_that_current_json_names(publisher)
 
 
 def test_a_bi_tool_sees_tables_and_descriptions_and_writes_nothing(publisher):
-    """Over a stock SQLAlchemy engine, as README shows it."""
+    """Over a stock SQLAlchemy engine, as docs/operations.md shows it."""
     engine = create_engine(f"duckdb:///{publisher.published / 'marts.duckdb'}", connect_args={"read_only": True})
     described = {"mart_metric": "One row per id.", "mart_mrr": "One row per id and nothing else."}
     columns = {"id": None, "version": None, "amount": "What it's worth, in US dollars."}

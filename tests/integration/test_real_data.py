@@ -1,4 +1,4 @@
-"""The real data sets, imported and built as the README says, and the figures that are known of them."""
+"""The real data sets, imported and built as docs/first-data.md says, and the figures that are known of them."""
 
 from collections.abc import Iterator
 from decimal import Decimal

@@ -224,7 +224,9 @@ def quoted_messages(text: str) -> list[str]:
 
 
 def test_the_messages_of_troubleshooting_are_those_of_the_code(repository):
-    texts = texts_of([repository / "orchestration", repository / "expectations"])
+    # What is put together from pieces stands whole in the tests that expect it.
+    folders = ("orchestration", "expectations", "tests/unit", "tests/integration")
+    texts = texts_of(repository / folder for folder in folders)
     messages = quoted_messages((repository / "docs" / "troubleshooting.md").read_text(encoding="utf-8"))
     assert len(messages) > 50
     assert {message: parts for message in messages if (parts := unknown_parts(message, texts))} == {}
