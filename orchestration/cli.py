@@ -25,7 +25,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.base.errors import NorthstarError, UserError
-from orchestration.settings import Settings, adopt, differing, load, with_values, without_wildcards
+from orchestration.config.loading import adopt, differing, load, with_values
+from orchestration.config.settings import Settings, without_wildcards
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest as DbtManifest

@@ -21,8 +21,12 @@ import click
 from pydantic import BaseModel
 
 from expectations import corruptions
-from orchestration import mart_models, settings, transform
+from orchestration import mart_models, transform
 from orchestration.base.errors import NorthstarError, UserError
+from orchestration.config.loading import load
+from orchestration.config.project import DBT_PROJECT, PROJECT
+from orchestration.config.schema import Config
+from orchestration.config.settings import Settings
 from orchestration.landing.contract import CONTRACT, Column, Source
 
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
@@ -52,10 +56,10 @@ _GROUPS = ("ingest", "staging", "intermediate", "core", "marts", "ml", "release"
 _ALWAYS_DRAWN = ("core", "marts")
 
 
-CORRUPTIONS_PAGE = settings.PROJECT / "expectations" / "corruptions.md"
+CORRUPTIONS_PAGE = PROJECT / "expectations" / "corruptions.md"
 """The page that says which check refuses which corruption; all of it is made."""
 
-METRICS_PAGE = settings.DBT_PROJECT / "models" / "marts" / "metrics" / "metrics.md"
+METRICS_PAGE = DBT_PROJECT / "models" / "marts" / "metrics" / "metrics.md"
 """The page of dbt's documentation with the table of metrics."""
 
 
@@ -63,7 +67,7 @@ class MarkerError(UserError):
     """A marker in the README is unknown, repeated, missing or not closed."""
 
 
-def blocks(configured: settings.Settings) -> dict[str, str]:
+def blocks(configured: Settings) -> dict[str, str]:
     """The generated blocks by name, as Markdown that ends in a line break. Needs a prepared dbt manifest."""
     from orchestration.cli import cli
 
@@ -172,10 +176,7 @@ def configuration() -> str:
     """Table of the keys of northstar.toml, and one of the environment variables."""
     keys = _table(
         ("key", "default", "meaning"),
-        (
-            (f"`{key}`", f"`{_toml(field.default)}`", field.description or "")
-            for key, field in settings.Config.model_fields.items()
-        ),
+        ((f"`{key}`", f"`{_toml(field.default)}`", field.description or "") for key, field in Config.model_fields.items()),
     )
     variables = _table(
         ("variable", "default", "meaning"),
@@ -227,7 +228,7 @@ def flowchart(groups: Mapping[str, str], parents: Mapping[str, Iterable[str]]) -
 
 
 def _seed(name: str) -> list[dict[str, str]]:
-    with (settings.DBT_PROJECT / "seeds" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+    with (DBT_PROJECT / "seeds" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -242,7 +243,7 @@ def _counted(row: Mapping[str, str]) -> str:
     return {"median": "median of ", "score": "100 × ", "growth": "", "ratio": "", "count": ""}[row["kind"]] + how + matures
 
 
-def _assets(configured: settings.Settings) -> tuple[dict[str, str], dict[str, list[str]]]:
+def _assets(configured: Settings) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Groups and parents of every asset of the code location."""
     from orchestration.definitions import build
 
@@ -406,11 +407,11 @@ def _read(readme: Path) -> str:
 
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when a block is stale.")
-@click.argument("readme", type=click.Path(path_type=Path), default=settings.PROJECT / "README.md")
+@click.argument("readme", type=click.Path(path_type=Path), default=PROJECT / "README.md")
 def main(readme: Path, *, check: bool) -> None:
     """Bring the generated blocks of README up to date."""
     try:
-        configured = settings.load()
+        configured = load()
         transform.prepare(configured)
         current = blocks(configured)
         outdated = []

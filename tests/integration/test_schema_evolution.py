@@ -11,9 +11,9 @@ import duckdb
 import pytest
 
 from orchestration.base.errors import NorthstarError
+from orchestration.config.loading import load
 from orchestration.mart_models import published_until, versions
 from orchestration.night import Night
-from orchestration.settings import load
 from tests.conftest import environment_of
 from tests.integration.conftest import ask, copy_home, current
 

@@ -18,7 +18,7 @@ from expectations.checks import Check, Context, Expectation, Query
 from expectations.registry import SUITES
 from expectations.suites import retention, revenue
 from orchestration.base.pseudonyms import PUBLISHED
-from orchestration.filters import COLUMNS as FILTER_COLUMNS
+from orchestration.config.filters import COLUMNS as FILTER_COLUMNS
 from orchestration.inputs import INPUTS
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
 from orchestration.mart_models import filled_by, marts, pseudonyms

@@ -12,8 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from expectations import corruptions
-from orchestration import reference, settings, transform
+from orchestration import reference, transform
 from orchestration.cli import cli
+from orchestration.config.loading import load
+from orchestration.config.project import DBT_PROJECT
+from orchestration.config.schema import Config
 from orchestration.landing.contract import CONTRACT
 from orchestration.mart_models import marts
 
@@ -65,9 +68,9 @@ def test_the_page_of_what_the_gate_refuses_is_current(run, current, tmp_path, mo
 
 
 def test_every_metric_with_a_target_is_defined_and_shown(current):
-    with (settings.DBT_PROJECT / "seeds" / "targets.csv").open(encoding="utf-8") as file:
+    with (DBT_PROJECT / "seeds" / "targets.csv").open(encoding="utf-8") as file:
         targets = [row["metric"] for row in csv.DictReader(file)]
-    with (settings.DBT_PROJECT / "seeds" / "metrics.csv").open(encoding="utf-8") as file:
+    with (DBT_PROJECT / "seeds" / "metrics.csv").open(encoding="utf-8") as file:
         definitions = {row["metric"]: row for row in csv.DictReader(file)}
     assert set(targets) <= set(definitions)
     shown = re.findall(r"^\| `(\w+)` \|", current["metrics"], re.MULTILINE)
@@ -193,19 +196,19 @@ def test_the_configuration_has_every_key_and_the_variables_that_are_read(current
             return default
 
     asked: set[str] = set()
-    settings.load(Recorded(), directory=tmp_path)
+    load(Recorded(), directory=tmp_path)
     assert asked == set(reference.ENVIRONMENT)
     named = re.findall(r"^\| `(\w+)` \|", current["configuration"], re.MULTILINE)
-    assert named == [*settings.Config.model_fields, *reference.ENVIRONMENT]
-    assert all(field.description for field in settings.Config.model_fields.values())
+    assert named == [*Config.model_fields, *reference.ENVIRONMENT]
+    assert all(field.description for field in Config.model_fields.values())
     assert '| `reporting_timezone` | `"Asia/Shanghai"` |' in current["configuration"]
 
 
 def test_the_defaults_can_be_copied_into_a_configuration_file(current, tmp_path):
     rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \|", current["configuration"], re.MULTILINE)
-    keys = [f"{key} = {default}" for key, default in rows if key in settings.Config.model_fields]
+    keys = [f"{key} = {default}" for key, default in rows if key in Config.model_fields]
     (tmp_path / "northstar.toml").write_text("\n".join(keys), encoding="utf-8")
-    assert settings.load({}, directory=tmp_path).config == settings.Config()
+    assert load({}, directory=tmp_path).config == Config()
 
 
 def test_the_commands_are_those_of_the_command_line(current):

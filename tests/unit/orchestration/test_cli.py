@@ -17,13 +17,14 @@ import pytest
 
 from orchestration import cli
 from orchestration.base.errors import NorthstarError
+from orchestration.config.settings import without_wildcards
+from orchestration.config.values import SettingsError
 from orchestration.model_store import CHURN, ModelStore, StoredModel
 from orchestration.publishing.changes import Periods, Shape
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.promotion import Verdict
 from orchestration.publishing.store import ReleaseStore
-from orchestration.settings import SettingsError, without_wildcards
 
 
 @pytest.fixture(autouse=True)
