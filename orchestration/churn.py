@@ -11,8 +11,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from orchestration.base.errors import NorthstarError
+from orchestration.config.schema import Config
 from orchestration.model_store import ModelStore, StoredModel
-from orchestration.settings import Config
 from orchestration.warehouse import Warehouse
 
 if TYPE_CHECKING:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from orchestration import transform
+from orchestration.config.loading import load
+from orchestration.config.settings import Settings
 from orchestration.defs import jobs, schedules
 from orchestration.defs.churn import assets as churn
 from orchestration.defs.churn import checks as churn_checks
@@ -19,7 +21,6 @@ from orchestration.defs.transform import assets as dbt
 from orchestration.defs.value import assets as value
 from orchestration.marts import read_specs
 from orchestration.resources import night as night_resource
-from orchestration.settings import Settings, load
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest as DbtManifest

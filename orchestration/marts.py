@@ -151,8 +151,8 @@ def _spec(node: Mapping[str, Any], tests: Iterable[Mapping[str, Any]]) -> MartSp
 def _column(declared: Mapping[str, Any], values: tuple[str, ...]) -> Column:
     return Column(
         name=declared["name"],
-        type=str(declared["data_type"]).upper().replace(", ", ","),
-        description=" ".join(declared["description"].split()),
+        type=str(declared.get("data_type") or "").upper().replace(", ", ","),
+        description=" ".join(declared.get("description", "").split()),
         is_required=any(constraint["type"] == "not_null" for constraint in declared.get("constraints", ())),
         pseudonym=declared.get("config", {}).get("meta", {}).get("pseudonym"),
         values=values,

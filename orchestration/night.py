@@ -28,6 +28,8 @@ from orchestration.base.pseudonyms import Key, load_key
 from orchestration.base.sql import exact
 from orchestration.base.timing import Stage, timed
 from orchestration.churn import SCORES, Churn, Scored, Trained
+from orchestration.config.project import PROJECT
+from orchestration.config.settings import Settings
 from orchestration.landing import erasure
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition
@@ -41,7 +43,6 @@ from orchestration.publishing.manifest import Changes, ErasureRecord, GateRecord
 from orchestration.publishing.promotion import Verdict
 from orchestration.publishing.release import Release
 from orchestration.publishing.store import ReleaseStore
-from orchestration.settings import PROJECT, Settings
 from orchestration.warehouse import FoldPlan, Warehouse
 
 if TYPE_CHECKING:

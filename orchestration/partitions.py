@@ -5,7 +5,7 @@ Belongs here: that definition. Does not belong here: event days, which a night f
 
 import dagster as dg
 
-from orchestration.settings import Settings
+from orchestration.config.settings import Settings
 
 
 def arrival_days(settings: Settings) -> dg.DailyPartitionsDefinition:

@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from orchestration.settings import PROJECT, Settings
+from orchestration.config.project import PROJECT
+from orchestration.config.settings import Settings
 
 _TEMPLATE = Path(__file__).with_name("dagster.yaml")
 

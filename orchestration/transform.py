@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.base import digests
 from orchestration.base.errors import NorthstarError
-from orchestration.settings import DBT_PROJECT, Settings
+from orchestration.config.project import DBT_PROJECT
+from orchestration.config.settings import Settings
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from orchestration.base import digests, duck
 from orchestration.base.errors import NorthstarError, UserError
 from orchestration.base.sql import exact, literal
+from orchestration.config.project import DBT_PROJECT
+from orchestration.config.settings import Settings
 from orchestration.landing.contract import CONTRACT, Source
 from orchestration.landing.lake import Lake, Partition, scan
-from orchestration.settings import DBT_PROJECT, Settings
 
 if TYPE_CHECKING:
     import duckdb

@@ -2,8 +2,8 @@
 
 import dagster as dg
 
+from orchestration.config.settings import Settings
 from orchestration.night import JOB
-from orchestration.settings import Settings
 
 
 def nightly(settings: Settings) -> dg.ScheduleDefinition:

@@ -20,8 +20,8 @@ USERS = 300
 def build(home: Path, accounts: int, seed: int) -> None:
     """Simulate the company and take it through a night's stages up to the features and labels."""
     from orchestration import transform
+    from orchestration.config.loading import load
     from orchestration.night import Night
-    from orchestration.settings import load
     from orchestration.simulator import parameters, simulate
 
     home.mkdir(parents=True, exist_ok=True)

@@ -47,8 +47,8 @@ def run(home: Path, events: int, days: int, memory_limit: str) -> None:
     home.mkdir(parents=True, exist_ok=True)
     (home / "northstar.toml").write_text(f'memory_limit = "{memory_limit}"\n', encoding="utf-8")
     from orchestration import transform
+    from orchestration.config.loading import load
     from orchestration.night import Night
-    from orchestration.settings import load
     from orchestration.simulator import simulate
 
     settings = load(directory=home)

@@ -22,8 +22,8 @@ def run(home: Path, seed: int, nights: int, history: int, users: int) -> list[st
     home.mkdir(parents=True)
     from expectations.report import summary_lines
     from orchestration import transform
+    from orchestration.config.loading import load
     from orchestration.night import Night
-    from orchestration.settings import load
     from orchestration.simulator import simulate
 
     settings = load(directory=home)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.settings import Config
+from orchestration.config.schema import Config
 from tests.dbt.harness import DbtProject
 
 PARTITION_START = date(2023, 6, 1)

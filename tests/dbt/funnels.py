@@ -13,7 +13,8 @@ from itertools import groupby
 
 from hypothesis import strategies as st
 
-from orchestration.settings import DBT_PROJECT, Funnel, FunnelStep
+from orchestration.config.project import DBT_PROJECT
+from orchestration.config.tables import Funnel, FunnelStep
 from tests.oracles.funnel import FunnelSpec, Step
 from tests.oracles.reporting import Row
 

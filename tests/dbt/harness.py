@@ -21,8 +21,11 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pyarrow as pa
 
+from orchestration.config.project import DBT_PROJECT
+from orchestration.config.schema import Config
+from orchestration.config.settings import Settings
+from orchestration.config.tables import Funnel
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Type
-from orchestration.settings import DBT_PROJECT, Config, Funnel, Settings
 from orchestration.warehouse import _CONTROL_TABLES, Warehouse
 from tests.oracles.reporting import Arrival, Facts, Reporting, arrivals_of
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.settings import DBT_PROJECT
+from orchestration.config.project import DBT_PROJECT
 from tests.dbt.facts import Rows, event, landed
 from tests.dbt.harness import DbtProject
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.settings import Funnel
+from orchestration.config.tables import Funnel
 from tests.dbt.comparison import assert_same
 from tests.dbt.facts import (
     RANDOM,

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import duckdb
 import pytest
 
-from orchestration.settings import load
+from orchestration.config.loading import load
 from tests.conftest import Done, environment_of
 from tests.oracles import restatements
 from tests.oracles.restatements import Figure

@@ -17,8 +17,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ml.churn.evaluation import evaluate
+from orchestration.config.loading import load
 from orchestration.model_store import CHURN, ModelStore
-from orchestration.settings import load
 from orchestration.simulator import parameters
 from tests.conftest import environment_of
 from tests.integration.conftest import LAST_DAY, copy_home, look

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.settings import load
+from orchestration.config.loading import load
 from tests.integration.conftest import ask, copy_home, current, look
 
 

@@ -18,8 +18,8 @@ import pytest
 
 from expectations.registry import SUITES
 from orchestration.base.errors import NorthstarError
+from orchestration.config.loading import load
 from orchestration.definitions import build
-from orchestration.settings import load
 from tests.conftest import environment_of
 from tests.integration.conftest import ask, copy_home, current, dagster_of
 

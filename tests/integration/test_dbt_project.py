@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.settings import DBT_PROJECT, load
+from orchestration.config.loading import load
+from orchestration.config.project import DBT_PROJECT
 from tests.integration.conftest import copy_home
 
 

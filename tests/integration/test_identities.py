@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from orchestration import transform
-from orchestration.settings import load
+from orchestration.config.loading import load
 from tests.integration.conftest import copy_home
 
 FUNNEL, EXITS, OPPORTUNITIES = "mart_funnel__entry", "mart_funnel_exits__weekly", "mart_funnel_opportunities__current"

@@ -10,8 +10,8 @@ from unittest.mock import patch
 import duckdb
 import pytest
 
+from orchestration.config.loading import load
 from orchestration.night import Night
-from orchestration.settings import load
 from tests.conftest import environment_of
 from tests.integration.conftest import ask, copy_home, current
 

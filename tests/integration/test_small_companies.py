@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from orchestration import inputs
+from orchestration.config.loading import load
 from orchestration.night import Night
-from orchestration.settings import load
 from tests.conftest import environment_of
 from tests.integration.conftest import copy_home
 from tests.integration.shapes import FUNNEL, SHAPES

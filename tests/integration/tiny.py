@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from orchestration.settings import load
+from orchestration.config.loading import load
 from tests.conftest import environment_of
 from tests.integration.conftest import ask, current
 

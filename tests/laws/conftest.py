@@ -7,23 +7,26 @@ from typing import Any
 
 import pytest
 
-from orchestration import settings, transform
+from orchestration import transform
+from orchestration.config.loading import load
+from orchestration.config.project import PROJECT
+from orchestration.config.settings import Settings
 
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the project."""
-    return settings.PROJECT
+    return PROJECT
 
 
 @pytest.fixture(scope="session")
-def configured(prepared: Path) -> settings.Settings:
+def configured(prepared: Path) -> Settings:
     """Default settings over a home whose manifest is prepared."""
-    return settings.load({"NORTHSTAR_HOME": str(prepared)}, directory=prepared)
+    return load({"NORTHSTAR_HOME": str(prepared)}, directory=prepared)
 
 
 @pytest.fixture(scope="session")
-def manifest(configured: settings.Settings) -> Mapping[str, Any]:
+def manifest(configured: Settings) -> Mapping[str, Any]:
     """The nodes and sources of the real project."""
     whole = transform.read_manifest(configured)
     return {"nodes": whole["nodes"], "sources": whole["sources"]}

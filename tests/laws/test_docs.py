@@ -10,8 +10,10 @@ import click
 import pytest
 import yaml
 
-from orchestration import reference, settings
+from orchestration import reference
 from orchestration.cli import cli
+from orchestration.config.loading import load
+from orchestration.config.schema import Config
 from tests.specs import mart_nodes
 
 MAXIMUM_README_LINES = 150
@@ -267,8 +269,8 @@ def test_settings_that_pages_show_are_accepted(repository, tmp_path):
         folder.mkdir()
         name = "waivers.toml" if "[[waivers]]" in block else "northstar.toml"
         (folder / name).write_text(block, encoding="utf-8")
-        loaded = settings.load({}, directory=folder)
-        assert loaded.waivers if name == "waivers.toml" else loaded.config != settings.Config()
+        loaded = load({}, directory=folder)
+        assert loaded.waivers if name == "waivers.toml" else loaded.config != Config()
 
 
 def test_files_that_contributors_are_sent_to_exist(repository):

@@ -15,7 +15,7 @@ import pytest
 
 PACKAGES = ("orchestration", "ml", "expectations")
 
-# Modules beside `orchestration.settings` that touch the environment, each with its reason.
+# Modules beside `orchestration.config` that touch the environment, each with its reason.
 ENVIRONMENT_EXCEPTIONS = {
     "expectations/engine.py": "Great Expectations reads GX_ANALYTICS_ENABLED while it is imported; the gate may be used alone",
 }
@@ -129,10 +129,10 @@ def test_base_imports_nothing_else_of_the_orchestration(repository):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("import orchestration.settings", "sly.py: orchestration.settings"),
+        ("import orchestration.config.settings", "sly.py: orchestration.config.settings"),
         ("from orchestration import transform", "sly.py: orchestration.transform"),
         ("def late():\n    from orchestration.landing.lake import Lake", "sly.py: orchestration.landing.lake.Lake"),
-        ("from .. import settings", "sly.py: ...settings"),
+        ("from .. import config", "sly.py: ...config"),
     ],
 )
 def test_an_import_of_base_that_leaves_it_is_found(tmp_path, text, said):
@@ -155,8 +155,9 @@ def environment_users(root: Path, packages: Iterable[str] = PACKAGES) -> set[str
     return found
 
 
-def test_only_settings_use_the_environment(repository):
-    assert environment_users(repository) == {"orchestration/settings.py", *ENVIRONMENT_EXCEPTIONS}
+def test_only_the_configuration_uses_the_environment(repository):
+    readers = {"orchestration/config/loading.py", "orchestration/config/settings.py"}
+    assert environment_users(repository) == readers | {*ENVIRONMENT_EXCEPTIONS}
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,7 @@ def test_the_command_line_starts_without_heavy_libraries(repository):
 def test_the_code_location_loads_without_what_single_stages_need(configured):
     heavy = ("great_expectations", "sklearn", "dbt.cli", "dagster")
     statements = (
-        "from orchestration.definitions import build\nfrom orchestration.settings import load\n"
+        "from orchestration.definitions import build\nfrom orchestration.config.loading import load\n"
         "assert build(load()).resolve_all_asset_specs()"
     )
     found = loaded(configured.home, statements, heavy, NORTHSTAR_HOME=str(configured.home), NORTHSTAR_CONFIG="")

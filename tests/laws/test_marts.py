@@ -15,7 +15,7 @@ import pytest
 from expectations.registry import SUITES
 from expectations.suites import retention, revenue
 from orchestration.base.pseudonyms import PUBLISHED
-from orchestration.filters import COLUMNS as FILTER_COLUMNS
+from orchestration.config.filters import COLUMNS as FILTER_COLUMNS
 from orchestration.inputs import INPUTS
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
 from orchestration.marts import read_specs

@@ -13,9 +13,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from orchestration import reference, settings, transform
+from orchestration import reference, transform
 from orchestration.adapters import ADAPTERS
 from orchestration.cli import cli
+from orchestration.config.loading import load
+from orchestration.config.project import DBT_PROJECT
+from orchestration.config.schema import Config
+from orchestration.config.tables import ChannelRule, Funnel, FunnelStep, Publish, Waiver
 from orchestration.flowchart import flowchart
 from orchestration.landing.contract import CONTRACT, CORE_EVENTS
 from orchestration.marts import Column, MartSpec
@@ -92,9 +96,9 @@ def test_write_makes_what_is_missing_or_stale_and_nothing_else(tmp_path):
 
 
 def test_every_metric_with_a_target_is_defined_and_shown(current):
-    with (settings.DBT_PROJECT / "seeds" / "targets.csv").open(encoding="utf-8") as file:
+    with (DBT_PROJECT / "seeds" / "targets.csv").open(encoding="utf-8") as file:
         targets = [row["metric"] for row in csv.DictReader(file)]
-    with (settings.DBT_PROJECT / "seeds" / "metrics.csv").open(encoding="utf-8") as file:
+    with (DBT_PROJECT / "seeds" / "metrics.csv").open(encoding="utf-8") as file:
         definitions = {row["metric"]: row for row in csv.DictReader(file)}
     assert set(targets) <= set(definitions)
     shown = re.findall(r"^\| `(\w+)` \|", current["metrics"], re.MULTILINE)
@@ -172,22 +176,22 @@ def test_the_configuration_has_every_key_and_the_variables_that_are_read(current
             return default
 
     asked: set[str] = set()
-    settings.load(Recorded(), directory=tmp_path)
+    load(Recorded(), directory=tmp_path)
     assert asked == set(reference.ENVIRONMENT)
-    assert first_column(section(current["configuration"], "Keys")) == list(settings.Config.model_fields)
+    assert first_column(section(current["configuration"], "Keys")) == list(Config.model_fields)
     assert first_column(section(current["configuration"], "Environment variables")) == list(reference.ENVIRONMENT)
     nested = first_column(section(current["configuration"], "Nested tables"))
-    models = (settings.Funnel, settings.FunnelStep, settings.ChannelRule, settings.Publish, settings.Waiver)
+    models = (Funnel, FunnelStep, ChannelRule, Publish, Waiver)
     assert nested == [key for model in models for key in model.model_fields]
-    assert all(field.description for field in settings.Config.model_fields.values())
+    assert all(field.description for field in Config.model_fields.values())
     assert '| `reporting_timezone` | `"Asia/Shanghai"` |' in current["configuration"]
 
 
 def test_the_defaults_can_be_copied_into_a_configuration_file(current, tmp_path):
     rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \|", current["configuration"], re.MULTILINE)
-    keys = [f"{key} = {default}" for key, default in rows if key in settings.Config.model_fields]
+    keys = [f"{key} = {default}" for key, default in rows if key in Config.model_fields]
     (tmp_path / "northstar.toml").write_text("\n".join(keys), encoding="utf-8")
-    assert settings.load({}, directory=tmp_path).config == settings.Config()
+    assert load({}, directory=tmp_path).config == Config()
 
 
 def test_the_commands_are_those_of_the_command_line(current):

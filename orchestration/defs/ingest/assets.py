@@ -9,13 +9,13 @@ from datetime import date
 
 import dagster as dg
 
+from orchestration.config.settings import Settings
 from orchestration.defs.owners import Owner
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
 from orchestration.landing.erasure import Erased
 from orchestration.night import AS_OF_TAG, FROM_TAG, REBUILD_TAG, TO_TAG, Ingested, Night
 from orchestration.partitions import arrival_days
 from orchestration.resources import WAREHOUSE_POOL
-from orchestration.settings import Settings
 
 ARRIVALS = dg.AssetKey(["lake", "arrivals"])
 PLAN = dg.AssetKey(["control", "plan"])

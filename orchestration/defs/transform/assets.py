@@ -10,11 +10,11 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
 from orchestration import transform
+from orchestration.config.settings import Settings
 from orchestration.defs.ingest.assets import PLAN
 from orchestration.defs.owners import Owner
 from orchestration.night import Night
 from orchestration.resources import WAREHOUSE_POOL
-from orchestration.settings import Settings
 
 _UNIQUE_ID = "dagster_dbt/unique_id"
 _Event = dg.MaterializeResult[None] | dg.AssetCheckResult

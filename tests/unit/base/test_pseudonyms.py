@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from orchestration.base.errors import NorthstarError
 from orchestration.base.pseudonyms import PUBLISHED, VARIABLE, Key, digest_sql, load_key, pseudonym_sql
-from orchestration.settings import SettingsError, load
+from orchestration.config.loading import load
+from orchestration.config.values import SettingsError
 
 SECRET = "a secret of more than sixteen"  # noqa: S105 (of these tests)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -9,7 +9,8 @@ import duckdb
 import pytest
 
 from expectations.checks import Arrived, Context
-from orchestration import settings, transform
+from orchestration import transform
+from orchestration.config.loading import load
 from orchestration.marts import read_specs
 from tests.specs import SPECS
 
@@ -37,7 +38,7 @@ _TOGETHER = ("mart_metric__daily", "mart_metric_tree__current")
 
 @pytest.fixture(scope="session", autouse=True)
 def _declared(prepared: Path) -> None:
-    configured = settings.load({"NORTHSTAR_HOME": str(prepared)}, directory=prepared)
+    configured = load({"NORTHSTAR_HOME": str(prepared)}, directory=prepared)
     SPECS.update(read_specs(transform.read_manifest(configured)))
 
 

@@ -15,11 +15,12 @@ import duckdb
 
 from orchestration import transform
 from orchestration.base.pseudonyms import load_key
+from orchestration.config.schema import Config
+from orchestration.config.settings import Settings
 from orchestration.landing.arrivals import pending
 from orchestration.landing.erasure import Ledger
 from orchestration.landing.ingest import ingest
 from orchestration.landing.lake import Lake
-from orchestration.settings import Config, Settings
 from orchestration.warehouse import FoldPlan, Warehouse
 
 # The incremental chain, in the order in which dbt builds it.

@@ -17,13 +17,16 @@ import pytest
 
 from orchestration import cli
 from orchestration.base.errors import NorthstarError
+from orchestration.cli import nights
+from orchestration.cli import releases as releases_commands
+from orchestration.config.settings import without_wildcards
+from orchestration.config.values import SettingsError
 from orchestration.marts import MartSpec, Periods
 from orchestration.model_store import CHURN, ModelStore, StoredModel
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.promotion import Verdict
 from orchestration.publishing.store import ReleaseStore
-from orchestration.settings import SettingsError, without_wildcards
 
 
 @pytest.fixture(autouse=True)
@@ -249,7 +252,7 @@ def two_releases(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     for visits in ("[0, 100, 100, 1]", "[2, 110, 100, 2]"):
         days = f"select unnest({visits})::bigint as visits, unnest(range(17, 21)) as day"
         publish(home, f"select date '2026-11-01' + day::integer as day, visits from ({days})", published_at=datetime.now(UTC))
-    monkeypatch.setattr(cli, "_specs", lambda _: {"mart_x": MOVED})
+    monkeypatch.setattr(releases_commands, "specs_of", lambda _: {"mart_x": MOVED})
     return [release.release_id for release in reversed(ReleaseStore(home).releases())]
 
 
@@ -521,21 +524,21 @@ def test_a_chain_of_failures_that_leads_back_to_its_beginning_ends():
     """Dagster's do, and the search for the cause must not go round for ever."""
     first, second = ValueError("first"), RuntimeError("second")
     first.__context__, second.__context__ = second, first
-    assert cli._cause(first) is first
+    assert nights._cause(first) is first
     described = NorthstarError("what happened")
     second.__cause__ = described
-    assert cli._cause(first) is described
+    assert nights._cause(first) is described
 
 
 def test_a_full_disk_is_said_in_words_and_not_by_a_stack_trace():
     wrapped = RuntimeError("a step failed")
     wrapped.__cause__ = OSError(errno.ENOSPC, "No space left on device", "/data/gate.json")
-    assert str(cli._cause(wrapped)) == "/data/gate.json: No space left on device; free some space"
+    assert str(nights._cause(wrapped)) == "/data/gate.json: No space left on device; free some space"
     wrapped.__cause__ = other = OSError(errno.EIO, "Input/output error")
-    assert cli._cause(wrapped) is wrapped
+    assert nights._cause(wrapped) is wrapped
     described = NorthstarError("release 7 is refused")
     described.__cause__, wrapped.__cause__ = other, described
-    assert cli._cause(wrapped) is described
+    assert nights._cause(wrapped) is described
 
 
 def test_a_night_that_fails_after_its_release_says_which_one_stands(run, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -543,8 +546,8 @@ def test_a_night_that_fails_after_its_release_says_which_one_stands(run, home: P
         publish(home, "select 2 as two", published_at=datetime.now(UTC))
         raise NorthstarError("PostgreSQL db.example:5432/bi: connection refused; what it had before stands there")
 
-    monkeypatch.setattr(cli, "_prepare", lambda _: None)
-    monkeypatch.setattr(cli, "_execute", execute)
+    monkeypatch.setattr(nights, "prepare_home", lambda _: None)
+    monkeypatch.setattr(nights, "_execute", execute)
     code, out, err = run("nightly")
     [release] = ReleaseStore(home).releases()
     assert (code, out) == (1, "")

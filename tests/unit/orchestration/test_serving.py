@@ -5,7 +5,8 @@ from pathlib import Path
 import yaml
 
 from orchestration import serving
-from orchestration.settings import Config, Settings
+from orchestration.config.schema import Config
+from orchestration.config.settings import Settings
 
 
 def settings(home: Path) -> Settings:

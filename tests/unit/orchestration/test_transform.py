@@ -10,8 +10,9 @@ import pytest
 
 from orchestration import transform
 from orchestration.base.errors import NorthstarError
+from orchestration.config.schema import Config
+from orchestration.config.settings import Settings
 from orchestration.defs.transform.assets import events
-from orchestration.settings import Config, Settings
 from orchestration.transform import NodeResult
 from tests.unit.orchestration.harness import BOT_EVENTS, FUNNELS, Home, event
 
@@ -119,7 +120,7 @@ def test_a_project_that_does_not_parse_is_told_by_dbt_s_words(project: Path, tmp
     (project / "profiles.yml").write_text("northstar: {target: d, outputs: {d: {type: duckdb, path: ':memory:'}}}\n")
     settings = Settings(home=tmp_path / "home", landing=tmp_path, config_file=None, config=Config())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("orchestration.settings.DBT_PROJECT", project)
+        patch.setattr("orchestration.config.settings.DBT_PROJECT", project)
         with pytest.raises(transform.BuildFailed, match=r"(?s)dbt parse could not run: .*nothing"):
             transform.prepare(settings)
     assert not transform.is_prepared(settings)

@@ -6,18 +6,20 @@ import duckdb
 import pytest
 
 from orchestration.base.errors import UserError
-from orchestration.publishing.changes import Periods, Shape
+from orchestration.marts import MartSpec, Periods
 from orchestration.publishing.diff import Move, ReleaseDiff, diff
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import RowChanges
 
 MRR, METRICS, NEW = "mart_mrr__month", "mart_metric__daily", "mart_new"
-SHAPES = {
-    MRR: Shape(
-        ("month", "segment"), Periods("month", "day", None, None, "true", (), ("closing_mrr",), ("subscriptions",), onward=False)
+SPECS = {
+    MRR: MartSpec(
+        MRR,
+        ("month", "segment"),
+        periods=Periods("month", "day", None, None, "true", (), ("closing_mrr",), ("subscriptions",), onward=False),
     ),
-    METRICS: Shape(("metric", "value"), None),
-    NEW: Shape(("range",), None),
+    METRICS: MartSpec(METRICS, ("metric", "value")),
+    NEW: MartSpec(NEW, ("range",)),
 }
 
 
@@ -41,7 +43,7 @@ def two(published):
 
 def test_rows_and_columns_are_compared_by_mart(two):
     store, old, new = two
-    found = {mart.mart: mart for mart in diff(store, old, new, SHAPES).marts}
+    found = {mart.mart: mart for mart in diff(store, old, new, SPECS).marts}
     assert {name: mart.rows for name, mart in found.items()} == {
         METRICS: RowChanges(0, 0, 0, 50),
         MRR: RowChanges(1, 1, 4, 45),
@@ -50,12 +52,12 @@ def test_rows_and_columns_are_compared_by_mart(two):
     assert list(found) == sorted(found)
     assert [change.name for change in found[METRICS].schema] == ["mart_metric__daily.target"]
     assert found[MRR].schema == ()
-    back = {mart.mart: mart.rows for mart in diff(store, new, old, SHAPES).marts}
+    back = {mart.mart: mart.rows for mart in diff(store, new, old, SPECS).marts}
     assert (back[MRR], back[NEW]) == (RowChanges(1, 1, 4, 45), RowChanges(0, 3, 0, 0))
 
 
 def test_moves_are_in_order_of_their_size_those_from_nothing_first(two):
-    moves = diff(*two, SHAPES).moves
+    moves = diff(*two, SPECS).moves
     assert [(str(move.period_start), move.before, move.after) for move in moves] == [
         ("2026-01-01", 0.0, 1.0),
         ("2026-01-08", 7.0, None),
@@ -74,7 +76,7 @@ def test_a_mart_that_is_not_known_any_more_cannot_be_compared(two):
 
 def test_equal_releases_differ_in_nothing(published):
     old, new = published.store.current(), published.publish(version=1)
-    found = diff(published.store, old.release_id, new.release_id, SHAPES)
+    found = diff(published.store, old.release_id, new.release_id, SPECS)
     assert {mart.rows for mart in found.marts} == {RowChanges(0, 0, 0, 50)}
     assert (found.moves, found.beyond(0)) == ((), [])
 
@@ -82,7 +84,7 @@ def test_equal_releases_differ_in_nothing(published):
 def test_a_release_is_not_compared_with_itself(published):
     current = published.store.current().release_id
     with pytest.raises(UserError, match="twice"):
-        diff(published.store, current, current, SHAPES)
+        diff(published.store, current, current, SPECS)
 
 
 def test_beyond_a_share_is_more_than_it():

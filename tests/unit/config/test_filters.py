@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestration.filters import Condition, FilterError, parse_filter
+from orchestration.config.filters import Condition, FilterError, parse_filter
 from orchestration.landing.contract import CONTRACT
 
 COLUMNS = [column.name for column in CONTRACT["events"].columns if column.name != "properties"]

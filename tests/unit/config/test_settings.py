@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from orchestration.settings import PROJECT, Config, Settings, SettingsError, adopt, differing, load
+from orchestration.config.loading import adopt, differing, load
+from orchestration.config.project import PROJECT
+from orchestration.config.schema import Config
+from orchestration.config.settings import Settings
+from orchestration.config.values import SettingsError
 
 STEPS = 'steps = [{ step = "view", event = "product_viewed" }, { step = "buy", event = "order_placed", where = "value > 0" }]'
 FUNNEL = {"name": "f", "steps": [{"step": "a", "event": "x"}, {"step": "b", "event": "y"}]}

@@ -1,0 +1,9 @@
+"""Where the project lies.
+
+Belongs here: folders of the code. Does not belong here: folders of a home (`settings`).
+"""
+
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+DBT_PROJECT = PROJECT / "dbt_project"

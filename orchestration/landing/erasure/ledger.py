@@ -1,0 +1,285 @@
+"""The ledger of erased ids, and what it does to judged rows on a connection.
+
+Belongs here: the ledger's file, which ids are one person's, and masking the table `judged`. Does not belong here: which
+partitions are rewritten (`rewriting`), or the SQL over single columns and texts (`columns`, `rows`).
+"""
+
+import json
+import logging
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.base.durable import replace_text, sync_path
+from orchestration.base.errors import NorthstarError
+from orchestration.base.pseudonyms import Key, digest_sql, pseudonym_sql
+from orchestration.base.sql import literal
+from orchestration.landing.contract import Personal, Source
+from orchestration.landing.erasure.columns import columns_of, erasures_of, other_id, owner_of
+from orchestration.landing.erasure.rows import count, erase_mentions, find_ids, naming, words_in
+
+if TYPE_CHECKING:
+    import duckdb
+
+_logger = logging.getLogger("northstar.night")
+_SCHEMA_VERSION = 1
+_ERASED_ROW = '{"erased": true}'
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One erased id.
+
+    kind: user, anonymous or contact. digest: HMAC of the id. token: what its person is called from now on. Times are ISO 8601,
+    UTC; applied_at is None while rows that landed before may still hold the id. published: pseudonyms under which releases may
+    know the person, until those releases are gone.
+    """
+
+    kind: str
+    digest: str
+    token: str
+    requested_at: str
+    applied_at: str | None = None
+    published: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was erased: persons, the partitions of lake and quarantine that were rewritten for it, and their changed rows.
+
+    A person counts when the lake holds a row of theirs. unknown: requests for an id that is no user's in any row; misnamed: those
+    of them whose id is a device's or an account's.
+    """
+
+    persons: int = 0
+    partitions: int = 0
+    rows: int = 0
+    unknown: int = 0
+    misnamed: int = 0
+
+    def __str__(self) -> str:
+        text = f"{self.persons:,} {'person' if self.persons == 1 else 'persons'}, {self.partitions:,} partitions rewritten"
+        return f"{text}, {self.unknown:,} {_requests(self.unknown)} of nobody known" if self.unknown else text
+
+    @property
+    def warning(self) -> str | None:
+        """What to tell of requests that name no known user, without their ids; None when there are none."""
+        if not self.unknown:
+            return None
+        verb = "names" if self.unknown == 1 else "name"
+        text = (
+            f"{self.unknown:,} {_requests(self.unknown)} for erasure {verb} a user_id that no row has; "
+            "each stays in force for later rows"
+        )
+        if self.misnamed:
+            text += (
+                f". The id of {self.misnamed:,} of them is that of a device or an account, whose rows are kept: "
+                "request the erasure of its user_id instead"
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class _State:
+    entries: tuple[Entry, ...] = ()
+    unpublished: Erased = field(default_factory=Erased)
+
+
+class Ledger:
+    """The ledger of one home. There is one writer.
+
+    key: gives the key of the home, when it is needed: a home in which nobody was erased needs none.
+    denied: ids, lower case, that are nobody's. max_links: users of a device above which it is no person's.
+    """
+
+    def __init__(self, home: Path, key: Callable[[], Key], *, denied: Collection[str], max_links: int) -> None:
+        self.path = home / "erasures" / "ledger.json"
+        self.denied, self.max_links = tuple(denied), max_links
+        self._get_key = key
+
+    @cached_property
+    def _key(self) -> Key:
+        return self._get_key()
+
+    @cached_property
+    def _state(self) -> _State:
+        try:
+            fields = json.loads(self.path.read_text(encoding="utf-8"))
+            if fields["schema_version"] != _SCHEMA_VERSION:
+                raise ValueError(f"schema_version {fields['schema_version']!r}")
+            fingerprint = fields["key"]
+            entries = tuple(Entry(**entry | {"published": tuple(entry["published"])}) for entry in fields["entries"])
+            state = _State(entries, Erased(**fields["unpublished"]))
+        except FileNotFoundError:
+            return _State()
+        except (ValueError, KeyError, TypeError) as error:
+            raise NorthstarError(
+                f"{self.path} is not a ledger of erasures ({error}); restore it: without it, what was erased comes back"
+            ) from None
+        if fingerprint != self._key.fingerprint:
+            raise NorthstarError(
+                f"{self.path} was written with pseudonym key {fingerprint}, and the key now is {self._key.fingerprint}: "
+                "erasures cannot stay in force under another key; restore the former one"
+            )
+        return state
+
+    def __bool__(self) -> bool:
+        return bool(self._state.entries)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every erased id, in the order in which they came."""
+        return self._state.entries
+
+    @property
+    def pending(self) -> list[Entry]:
+        """Entries for which the lake is not rewritten yet."""
+        return [entry for entry in self.entries if entry.applied_at is None]
+
+    @property
+    def unpublished(self) -> Erased:
+        """What was erased since the last release."""
+        return self._state.unpublished
+
+    @property
+    def published_pseudonyms(self) -> set[str]:
+        """Pseudonyms of erased persons that kept releases may still hold."""
+        return {pseudonym for entry in self.entries if entry.applied_at for pseudonym in entry.published}
+
+    def mark_applied(self, erased: Erased) -> None:
+        """Record that neither the lake nor the build file hold what was pending."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        entries = tuple(replace(entry, applied_at=entry.applied_at or now) for entry in self.entries)
+        before = self.unpublished
+        total = Erased(**{name: getattr(before, name) + getattr(erased, name) for name in asdict(before)})
+        self._save(_State(entries, total))
+
+    def mark_published(self) -> None:
+        """Record that a release without the erased persons stands, and that those which held them are gone."""
+        if self.published_pseudonyms or self.unpublished != Erased():
+            self._save(_State(tuple(replace(entry, published=()) if entry.applied_at else entry for entry in self.entries)))
+
+    def add(self, entries: Iterable[Entry]) -> bool:
+        """Add entries whose ids are new; returns whether there were any."""
+        known = {(entry.kind, entry.digest) for entry in self.entries}
+        if new := [entry for entry in entries if (entry.kind, entry.digest) not in known]:
+            self._save(replace(self._state, entries=(*self.entries, *new)))
+        return bool(new)
+
+    def _save(self, state: _State) -> None:
+        fields = {"schema_version": _SCHEMA_VERSION, "key": self._key.fingerprint, **asdict(state)}
+        if not self.path.parent.exists():
+            self.path.parent.mkdir(parents=True)
+            sync_path(self.path.parent.parent)
+        replace_text(self.path, json.dumps(fields, indent=1) + "\n")
+        self._state = state
+
+    # On a connection
+
+    def bind(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        """Give a connection the key and the table `erased` (kind, digest, token, requested_at)."""
+        self._key.bind(connection)
+        connection.execute("CREATE OR REPLACE TABLE erased (kind VARCHAR, digest VARCHAR, token VARCHAR, requested_at VARCHAR)")
+        columns = [[getattr(entry, name) for entry in self.entries] for name in ("kind", "digest", "token", "requested_at")]
+        connection.execute("INSERT INTO erased SELECT unnest(?), unnest(?), unnest(?), unnest(?)", columns)
+
+    def is_named(self, connection: "duckdb.DuckDBPyConnection", texts: str) -> bool:
+        """Whether an erased id that kept releases may still hold stands in a relation's column `text`. The relation is SQL."""
+        digests = [entry.digest for entry in self.entries if entry.applied_at and entry.published]
+        if not digests:
+            return False
+        self._key.bind(connection)
+        found = connection.execute(
+            f"""
+            WITH texts AS MATERIALIZED (SELECT DISTINCT text FROM ({texts}) WHERE text IS NOT NULL),
+            words AS MATERIALIZED (SELECT DISTINCT word FROM ({words_in("texts", "text")}) WHERE word <> '')
+            SELECT 1 FROM words WHERE {digest_sql("ledger", "word")} IN (SELECT unnest(?::VARCHAR[])) LIMIT 1
+            """,
+            [digests],
+        )
+        return found.fetchone() is not None
+
+    def take_requests(self, connection: "duckdb.DuckDBPyConnection") -> None:
+        """Enter the users of the accepted requests in `judged`, but for placeholder ids, which are warned of."""
+        self._key.bind(connection)
+        denied = f"lower(trim(user_id)) IN ({', '.join(map(literal, ('', *self.denied)))})"
+        if ignored := count(connection, f"SELECT count(*) FROM judged WHERE reasons IS NULL AND {denied}"):
+            _logger.warning(
+                "erasures: %s requests name an id of identity_deny_list, which stands for nobody; they erase nothing", ignored
+            )
+        found = connection.execute(f"""
+            SELECT {digest_sql("ledger", "user_id")}, 'erased_' || left({digest_sql("erased", "user_id")}, 32),
+              min(strftime(requested_at, '%Y-%m-%dT%H:%M:%S+00:00')), {pseudonym_sql("person", "'u:' || user_id")},
+              {pseudonym_sql("user", "user_id")}
+            FROM judged WHERE reasons IS NULL AND NOT {denied} GROUP BY user_id ORDER BY ALL
+        """).fetchall()
+        self.add(Entry("user", digest, token, at, published=(person, user)) for digest, token, at, person, user in found)
+
+    def take_links(self, connection: "duckdb.DuckDBPyConnection", source: Source, rows: str, everything: str) -> None:
+        """Enter the devices and contacts that a relation's `rows` show together with an erased user.
+
+        everything: the relation, rows included, by which it is known whose else they are. Both are SQL.
+        """
+        other = other_id(source)
+        if other is None:
+            return
+        kind, column = other
+        denied = ", ".join(map(literal, self.denied)) or "''"
+        connection.execute(f"""
+            CREATE OR REPLACE TABLE linked AS
+            WITH users AS MATERIALIZED (SELECT DISTINCT user_id FROM ({rows}) WHERE {column} IS NOT NULL),
+            persons AS MATERIALIZED (
+              SELECT user_id, token, requested_at FROM users
+              INNER JOIN erased ON erased.kind = 'user' AND erased.digest = {digest_sql("ledger", "users.user_id")}
+            ),
+            others AS (
+              SELECT {column} AS id, min(token) AS token, min(requested_at) AS requested_at
+              FROM ({rows}) INNER JOIN persons USING (user_id)
+              WHERE lower(trim({column})) NOT IN ({denied})
+              GROUP BY ALL
+            ),
+            hashed AS MATERIALIZED (SELECT *, {digest_sql("ledger", "id")} AS digest FROM others)
+            SELECT * FROM hashed WHERE digest NOT IN (SELECT digest FROM erased WHERE kind = '{kind}')
+        """)
+        if not count(connection, "SELECT count(*) FROM linked"):
+            return
+        found = connection.execute(f"""
+            WITH common AS (
+              SELECT {column} AS id FROM ({everything}) WHERE {column} IN (SELECT id FROM linked)
+              GROUP BY ALL HAVING count(DISTINCT user_id) > {self.max_links}
+            )
+            SELECT digest, token, requested_at, {pseudonym_sql("person", "'a:' || id")}
+            FROM linked WHERE id NOT IN (FROM common) ORDER BY ALL
+        """).fetchall()
+        # No person is called after a contact.
+        published = kind == "anonymous"
+        if self.add(Entry(kind, digest, token, at, published=(name,) if published else ()) for digest, token, at, name in found):
+            self.bind(connection)
+
+    def mask(self, connection: "duckdb.DuckDBPyConnection", source: Source) -> int:
+        """Take erased persons out of the table `judged`; returns how many rows changed. Doing it twice changes nothing more."""
+        changed = 0
+        if find_ids(connection, source, "judged"):
+            if owner := owner_of(source):
+                changed += count(
+                    connection,
+                    f"UPDATE judged SET {', '.join(erasures_of(source))} "
+                    f"FROM (SELECT judged.rowid AS place, {owner[0]} AS token FROM judged {owner[1]}) AS owned "
+                    "WHERE owned.place = judged.rowid AND owned.token IS NOT NULL",
+                )
+            for column in columns_of(source, Personal.MENTION):
+                changed += count(
+                    connection,
+                    f"UPDATE judged SET {column} = token FROM found WHERE found.kind = 'user' AND found.id = judged.{column}",
+                )
+        changed += erase_mentions(connection, source)
+        refused = naming("SELECT rowid AS place, raw::JSON AS refused FROM judged WHERE raw IS NOT NULL")
+        changed += count(connection, f"UPDATE judged SET raw = {literal(_ERASED_ROW)} WHERE rowid IN ({refused})")
+        return changed
+
+
+def _requests(count: int) -> str:
+    return "request" if count == 1 else "requests"

@@ -1,0 +1,110 @@
+"""Erased ids in rows: the SQL that finds them in columns, texts and refused rows, and takes them out of texts.
+
+Belongs here: how an id is told from other words of a text. Does not belong here: which columns are looked at (`columns`), or who
+is erased (`ledger`).
+"""
+
+from typing import TYPE_CHECKING
+
+from orchestration.base.pseudonyms import digest_sql
+from orchestration.base.sql import literal
+from orchestration.landing.contract import Source
+from orchestration.landing.erasure.columns import ids_of, texts_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+# What stands between the cells of a refused row, and what else may stand around an id within a cell.
+_AROUND_CELLS = r"""[\s"',;|{}\[\]]+"""
+_AROUND_WORDS = r"[^\p{L}\p{N}_-]+"
+# What stands around a segment of a path, or a name or value of a query or JSON document.
+_AROUND_SEGMENTS = r"""[/?&=#;,\s"'{}\[\]]+"""
+# Shorter ids count as named only where they stand alone as a segment, name or value, for many words of a text are as short.
+_SHORTEST_WORD = 5
+
+
+def find_ids(connection: "duckdb.DuckDBPyConnection", source: Source, relation: str) -> int:
+    """Fill `found` with the erased ids that a relation holds (kind, id, token); returns how many.
+
+    Ids are told apart before they are hashed: an HMAC costs microseconds, and there are far fewer ids than rows.
+    """
+    ids = [f"SELECT '{kind}' AS kind, {column} AS id FROM {relation}" for kind, column in ids_of(source)]
+    connection.execute("CREATE OR REPLACE TABLE found (kind VARCHAR, id VARCHAR, token VARCHAR)")
+    if ids:
+        connection.execute(f"""
+            INSERT INTO found
+            WITH ids AS MATERIALIZED (SELECT DISTINCT kind, id FROM ({" UNION ALL ".join(ids)}) WHERE id IS NOT NULL),
+            hashed AS MATERIALIZED (SELECT kind, id, {digest_sql("ledger", "id")} AS digest FROM ids)
+            SELECT kind, id, token FROM hashed INNER JOIN erased USING (kind, digest)
+        """)
+    return count(connection, "SELECT count(*) FROM found")
+
+
+def words_in(relation: str, keys: str) -> str:
+    """SQL for the words (keys, word) of a relation's `text` that may be an id."""
+    return f"""
+        SELECT {keys}, trim(coalesce(try(url_decode(part)), part)) AS word
+        FROM (SELECT {keys}, unnest(regexp_split_to_array(text, {literal(_AROUND_SEGMENTS)})) AS part FROM {relation})
+        UNION
+        SELECT {keys}, part AS word
+        FROM (SELECT {keys}, unnest(regexp_split_to_array(text, {literal(_AROUND_WORDS)})) AS part FROM {relation})
+        WHERE length(part) >= {_SHORTEST_WORD}
+    """
+
+
+def find_mentions(connection: "duckdb.DuckDBPyConnection", source: Source, relation: str) -> bool:
+    """Fill `mentions` (name, text) with the texts of a relation in which an erased id stands; returns whether there are any.
+
+    An id stands in a text as a segment of a path, as a name or value of a query or document, or as a word; not as a part of one.
+    """
+    texts = [f"SELECT {literal(name)} AS name, {name}::VARCHAR AS text FROM {relation}" for name, _ in texts_of(source)]
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE mentions AS
+        WITH texts AS MATERIALIZED (SELECT DISTINCT name, text FROM ({" UNION ALL ".join(texts)}) WHERE text IS NOT NULL),
+        words AS MATERIALIZED ({words_in("texts", "name, text")}),
+        ids AS MATERIALIZED (SELECT DISTINCT word FROM words WHERE word <> ''),
+        hashed AS MATERIALIZED (SELECT word, {digest_sql("ledger", "word")} AS digest FROM ids)
+        SELECT DISTINCT name, text FROM words INNER JOIN (FROM hashed SEMI JOIN erased USING (digest)) USING (word)
+    """)
+    return bool(count(connection, "SELECT count(*) FROM mentions"))
+
+
+def erase_mentions(connection: "duckdb.DuckDBPyConnection", source: Source) -> int:
+    """Take erased ids out of the texts of anybody's rows in `judged`; returns how many texts changed."""
+    if not find_mentions(connection, source, "judged"):
+        return 0
+    return sum(
+        count(
+            connection,
+            f"UPDATE judged SET {name} = {left} FROM mentions WHERE mentions.name = {literal(name)} "
+            f"AND mentions.text = judged.{name}::VARCHAR AND judged.{name}::VARCHAR IS DISTINCT FROM ({left})::VARCHAR",
+        )
+        for name, left in texts_of(source)
+    )
+
+
+def naming(rows: str, selected: str = "place") -> str:
+    """SQL for place and digest, as selected, of refused rows (place, refused: JSON) with erased ids, as cells or words."""
+    return f"""
+        WITH cells AS (
+          SELECT place, atom ->> '$' AS cell FROM ({rows}), json_tree(refused) WHERE atom IS NOT NULL
+          UNION ALL
+          SELECT place, key FROM ({rows}), json_tree(refused) WHERE key IS NOT NULL
+        ),
+        words AS (
+          SELECT place, trim(cell) AS word FROM cells
+          UNION
+          SELECT place, unnest(regexp_split_to_array(cell, {literal(_AROUND_CELLS)})) FROM cells
+          UNION
+          SELECT place, unnest(regexp_split_to_array(cell, {literal(_AROUND_WORDS)})) FROM cells
+        ),
+        ids AS MATERIALIZED (SELECT DISTINCT word FROM words WHERE word <> ''),
+        hashed AS MATERIALIZED (SELECT word, {digest_sql("ledger", "word")} AS digest FROM ids)
+        SELECT DISTINCT {selected} FROM words INNER JOIN (FROM hashed SEMI JOIN erased USING (digest)) USING (word)
+    """
+
+
+def count(connection: "duckdb.DuckDBPyConnection", sql: str) -> int:
+    """Whole number that a statement gives: a count, or the rows that it changed."""
+    row = connection.execute(sql).fetchone()
+    return 0 if row is None else int(row[0])
