@@ -346,7 +346,9 @@ def _toml(value: Any) -> str:
     if isinstance(value, Decimal | date):
         return str(value)
     if isinstance(value, BaseModel):
-        value = value.model_dump(exclude_none=True)
+        table = tomlkit.inline_table()
+        table.update(value.model_dump(mode="json", exclude_none=True))
+        return str(table.as_string())
     if value == {}:
         return "{}"
     return str(tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string())

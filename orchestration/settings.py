@@ -21,7 +21,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -47,6 +47,9 @@ _TELEMETRY_OFF = {
 _QUIET = {"PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker"}
 
 _POSTGRES_VARIABLE = "NORTHSTAR_POSTGRES_URL"
+
+# What ends a segment of a path, and what no landed text holds.
+_NOT_IN_SEGMENTS = "/?#;\0"
 
 # What Python's patterns can and DuckDB's (RE2) cannot.
 _NOT_IN_RE2 = re.compile(r"\(\?(?:<?[=!]|P=)|\\[1-9]")
@@ -186,6 +189,30 @@ class ChannelRule(_Frozen):
         return self
 
 
+class Pages(_Frozen):
+    """Which segments of a page's path are published: `[pages]`, beside what is known to be an id.
+
+    id_segments_after: segments behind which an id stands, whatever its form. keep: segments that are no ids, whatever they look
+    like. Both are compared in lower case, with percent-escapes resolved.
+    """
+
+    id_segments_after: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+
+    @field_validator("id_segments_after", "keep", mode="before")
+    @classmethod
+    def _are_segments(cls, value: object) -> object:
+        if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+            raise ValueError('expected a list of segments of a path, such as ["users", "orders"]')
+        segments = [unquote(text).strip().lower() for text in value]
+        for text, segment in zip(value, segments, strict=True):
+            if not segment or any(mark in segment for mark in _NOT_IN_SEGMENTS):
+                meant = next((part for part in re.split(r"[/?#;]", segment) if part.strip()), "")
+                hint = f"; did you mean {meant.strip()!r}?" if meant else ""
+                raise ValueError(f"{text!r} is not one segment of a path, which is what stands between two slashes{hint}")
+        return sorted(set(segments))
+
+
 class Publish(_Frozen):
     """Where releases go besides the files of the home."""
 
@@ -296,6 +323,13 @@ class Config(_Frozen):
     )
     channel_rules: tuple[ChannelRule, ...] = Field(
         (), description="rules that name a visit's channel before the shipped ones (GA4's default grouping) do, in this order"
+    )
+    pages: Pages = Field(
+        Pages(),
+        description=(
+            "what of a page's path is published: the segment after one of `id_segments_after` is an id and becomes `:id`, one of"
+            " `keep` never does"
+        ),
     )
     plans: Mapping[Annotated[str, Field(min_length=1, max_length=200)], str] = Field(
         {}, description="a customer's own plans, whatever their case → free, professional, enterprise or custom"
@@ -707,6 +741,7 @@ def _known_keys(parents: list[Any], model: type[BaseModel]) -> list[str]:
         ("funnels",): Funnel,
         ("funnels", "steps"): FunnelStep,
         ("publish",): Publish,
+        ("pages",): Pages,
         ("channel_rules",): ChannelRule,
         ("waivers",): Waiver,
     }

@@ -61,6 +61,7 @@ create or replace table control.site_channel_rules (
   rule_number integer, channel varchar, source_pattern varchar, medium_pattern varchar, host_pattern varchar,
   click_pattern varchar
 );
+create or replace table control.page_segments (segment varchar, is_kept boolean, precedes_id boolean);
 create or replace table control.funnel_steps (
   funnel varchar, step_number integer, step varchar, event varchar, window_seconds bigint
 );
@@ -291,6 +292,12 @@ class Warehouse:
         _insert(connection, "control.plans", list(config.plans.items()))
         _insert(connection, "control.denied_ids", [(denied,) for denied in config.identity_deny_list])
         _insert(connection, "control.ignored_referrers", [(host,) for host in config.ignored_referrers])
+        kept, before_ids = config.pages.keep, config.pages.id_segments_after
+        _insert(
+            connection,
+            "control.page_segments",
+            [(segment, segment in kept, segment in before_ids) for segment in sorted({*kept, *before_ids})],
+        )
         # As text: DuckDB takes a bound Decimal with a positive exponent (1E+3) for another number.
         _insert(connection, "control.metric_targets", [(name, format(target, "f")) for name, target in config.targets.items()])
         _insert(

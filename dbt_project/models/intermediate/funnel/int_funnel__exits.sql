@@ -1,5 +1,3 @@
-{%- set is_id = "named.decoded is not null or " ~ is_id_by_form("segments.decoded") %}
-
 with entries as (
   select
     *,
@@ -48,6 +46,13 @@ segments as (
   {{ path_segments("paths") }}
 ),
 
+placed as (
+  select
+    *,
+    lag(decoded) over (partition by path order by place) as preceding
+  from segments
+),
+
 ids as (
   select lower(user_id) as id from {{ ref("int_identity__users") }}
   union distinct
@@ -63,13 +68,27 @@ named as (
 ),
 
 -- Pages of one kind are one page, and no id of a person is published in a path.
+judged as (
+  select
+    placed.path,
+    placed.place,
+    placed.segment,
+    case
+      when placed.decoded in ('', '#', '#!') or own.is_kept then false
+      else coalesce(parent.precedes_id, false) or named.decoded is not null or {{ is_id_by_form("placed.decoded") }}
+    end as is_id
+  from placed
+  left join named on placed.decoded = named.decoded
+  left join {{ source("control", "page_segments") }} as own on placed.decoded = own.segment
+  left join {{ source("control", "page_segments") }} as parent on placed.preceding = parent.segment
+),
+
 pages as (
   select
-    segments.path,
-    {{ path_of("case when " ~ is_id ~ " then ':id' else segments.segment end", "segments.place") }} as page
-  from segments
-  left join named on segments.decoded = named.decoded
-  group by segments.path
+    path,
+    {{ path_of("case when is_id then ':id' else segment end", "place") }} as page
+  from judged
+  group by path
 )
 
 select
