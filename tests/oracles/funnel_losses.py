@@ -21,6 +21,7 @@ from tests.oracles.sessions import sessions
 PAGES = 5
 DAYS = 28
 HIGH_IMPACT_FROM = 1_001
+SHORTEST_WORD = 5
 
 
 def funnel_exits(
@@ -133,7 +134,7 @@ def page_group(page: str, ids: Collection[str], id_segments_after: Collection[st
     segments = [part for number, part in enumerate(parts) if part or number == 0]
     if len(segments) == 1 and path.startswith("/"):
         return "/"
-    decoded = [unquote(segment).strip() for segment in segments]
+    decoded = [unquote(unquote(segment)).strip().lower() for segment in segments]
     hidden = [
         text not in {"", "#", "#!", *keep} and (before in id_segments_after or _is_id(text, ids))
         for before, text in zip([None, *decoded], decoded, strict=False)
@@ -144,7 +145,9 @@ def page_group(page: str, ids: Collection[str], id_segments_after: Collection[st
 
 def _is_id(text: str, ids: Collection[str]) -> bool:
     digits = [len(run) for run in re.findall(r"\d+", text, re.ASCII)]
-    if text in ids or "@" in text or max(digits, default=0) >= 5:
+    if text in ids or any(len(word) >= SHORTEST_WORD and word in ids for word in re.split(r"[^\w-]+", text)):
+        return True
+    if "@" in text or max(digits, default=0) >= 5:
         return True
     if any(len(run) >= 16 for run in re.findall("[0-9a-f]+", text)):
         return True

@@ -61,10 +61,18 @@ ids as (
   select lower(account_id) as id from {{ ref("dim_accounts") }}
 ),
 
+words as (
+  select decoded, decoded as word from segments
+  union distinct
+  select decoded, {{ words_of("decoded") }} as word from segments
+),
+
+-- A short id is named only by a whole segment, for many words are as short.
 named as (
-  select distinct segments.decoded
-  from segments
-  inner join ids on segments.decoded = ids.id
+  select distinct words.decoded
+  from words
+  inner join ids on words.word = ids.id
+  where words.word = words.decoded or length(words.word) >= 5
 ),
 
 -- Pages of one kind are one page, and no id of a person is published in a path.
