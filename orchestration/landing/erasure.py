@@ -11,7 +11,7 @@ the bytes that the lake holds. A person's rows stay, under one token that nobody
 they are part of. A row is a person's when its user is, or when it has no user and its device or contact is one of the person's: a
 device that was seen with the person, unless it is denied (`null`, …) or belongs to too many users to be anybody's. A device that
 two users share stays in the rows of the other one. A text of anybody's row (a page, a comment, `properties`, `utm_*`) in which an
-erased id stands as a segment, value or word goes too.
+erased id stands as a segment, value, address or word goes too, in any case of its letters and with escapes resolved.
 
 An entry is pending until everything that lay in the lake before it is rewritten. New ids are in the ledger, on the disk, before
 any row loses them: a run that is killed in between is finished by the next one, by their digests.
@@ -47,6 +47,8 @@ _BATCH_BYTES = 32 * 2**20
 # What stands between the cells of a refused row, and what else may stand around an id within a cell.
 _AROUND_CELLS = r"""[\s"',;|{}\[\]]+"""
 _AROUND_WORDS = r"[^\p{L}\p{N}_-]+"
+_NO_WORD_AT_ENDS = r"^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$"
+_ADDRESS = r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}.-]*[\p{L}\p{N}]"
 # What stands around a segment of a path, or a name or value of a query or JSON document.
 _AROUND_SEGMENTS = r"""[/?&=#;,\s"'{}\[\]]+"""
 # Shorter ids count as named only where they stand alone as a segment, name or value, for many words of a text are as short.
@@ -60,7 +62,8 @@ class Entry:
 
     kind: user, anonymous or contact. digest: HMAC of the id. token: what its person is called from now on. Times are ISO 8601,
     UTC; applied_at is None while rows that landed before may still hold the id. published: pseudonyms under which releases may
-    know the person, until those releases are gone.
+    know the person, until those releases are gone. folded: HMAC of the id in lower case, by which texts are searched; None in a
+    ledger of before.
     """
 
     kind: str
@@ -69,6 +72,12 @@ class Entry:
     requested_at: str
     applied_at: str | None = None
     published: tuple[str, ...] = ()
+    folded: str | None = None
+
+    @property
+    def in_texts(self) -> set[str]:
+        """Digests by which the id is found in a text."""
+        return {self.digest, self.folded or self.digest}
 
 
 @dataclass(frozen=True)
@@ -205,15 +214,17 @@ class Ledger:
     # On a connection
 
     def bind(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Give a connection the key and the table `erased` (kind, digest, token, requested_at)."""
+        """Give a connection the key, the table `erased` (kind, digest, token, requested_at) and `erased_in_texts` (digest)."""
         self._key.bind(connection)
         connection.execute("CREATE OR REPLACE TABLE erased (kind VARCHAR, digest VARCHAR, token VARCHAR, requested_at VARCHAR)")
         columns = [[getattr(entry, name) for entry in self.entries] for name in ("kind", "digest", "token", "requested_at")]
         connection.execute("INSERT INTO erased SELECT unnest(?), unnest(?), unnest(?), unnest(?)", columns)
+        digests = sorted(digest for entry in self.entries for digest in entry.in_texts)
+        connection.execute("CREATE OR REPLACE TABLE erased_in_texts AS SELECT DISTINCT unnest(?::VARCHAR[]) AS digest", [digests])
 
     def is_named(self, connection: "duckdb.DuckDBPyConnection", texts: str) -> bool:
         """Whether an erased id that kept releases may still hold stands in a relation's column `text`. The relation is SQL."""
-        digests = [entry.digest for entry in self.entries if entry.applied_at and entry.published]
+        digests = [digest for entry in self.entries if entry.applied_at and entry.published for digest in sorted(entry.in_texts)]
         if not digests:
             return False
         self._key.bind(connection)
@@ -238,10 +249,13 @@ class Ledger:
         found = connection.execute(f"""
             SELECT {digest_sql("ledger", "user_id")}, 'erased_' || left({digest_sql("erased", "user_id")}, 32),
               min(strftime(requested_at, '%Y-%m-%dT%H:%M:%S+00:00')), {pseudonym_sql("person", "'u:' || user_id")},
-              {pseudonym_sql("user", "user_id")}
+              {pseudonym_sql("user", "user_id")}, {digest_sql("ledger", "lower(user_id)")}
             FROM judged WHERE reasons IS NULL AND NOT {denied} GROUP BY user_id ORDER BY ALL
         """).fetchall()
-        self.add(Entry("user", digest, token, at, published=(person, user)) for digest, token, at, person, user in found)
+        self.add(
+            Entry("user", digest, token, at, published=(person, user), folded=folded)
+            for digest, token, at, person, user, folded in found
+        )
 
     def take_links(self, connection: "duckdb.DuckDBPyConnection", source: Source, rows: str, everything: str) -> None:
         """Enter the devices and contacts that a relation's `rows` show together with an erased user.
@@ -276,12 +290,15 @@ class Ledger:
               SELECT {column} AS id FROM ({everything}) WHERE {column} IN (SELECT id FROM linked)
               GROUP BY ALL HAVING count(DISTINCT user_id) > {self.max_links}
             )
-            SELECT digest, token, requested_at, {pseudonym_sql("person", "'a:' || id")}
+            SELECT digest, token, requested_at, {pseudonym_sql("person", "'a:' || id")}, {digest_sql("ledger", "lower(id)")}
             FROM linked WHERE id NOT IN (FROM common) ORDER BY ALL
         """).fetchall()
         # No person is called after a contact.
         published = kind == "anonymous"
-        if self.add(Entry(kind, digest, token, at, published=(name,) if published else ()) for digest, token, at, name in found):
+        if self.add(
+            Entry(kind, digest, token, at, published=(name,) if published else (), folded=folded)
+            for digest, token, at, name, folded in found
+        ):
             self.bind(connection)
 
     def mask(self, connection: "duckdb.DuckDBPyConnection", source: Source) -> int:
@@ -345,7 +362,7 @@ def rewrite(lake: Lake, ledger: Ledger, *, memory_limit: str | None = None) -> E
                 lake.write(connection, batch)
                 partitions += len(batch)
         known = _known(connection, lake, {entry.token for entry in ledger.pending})
-        known |= {entry.token for entry in ledger.pending if entry.digest in refused}
+        known |= {entry.token for entry in ledger.pending if entry.in_texts & refused}
         unknown = [entry.digest for entry in ledger.pending if entry.kind == "user" and entry.token not in known]
         misnamed = _misnamed(connection, lake, unknown)
     lake.sweep()
@@ -434,7 +451,8 @@ def _erased(column: Column, source: Source) -> str:
             return "token"
         case Personal.PAGE:
             ids = _named(source, Personal.USER, Personal.ANONYMOUS)
-            naming = " OR ".join(f"contains({name}, judged.{id_})" for id_ in ids)
+            texts = (f"lower({name})", f"lower(try(url_decode({name})))")
+            naming = " OR ".join(f"coalesce(contains({text}, lower(judged.{id_})), false)" for text in texts for id_ in ids)
             return f"CASE WHEN {naming} THEN NULL ELSE nullif(regexp_extract({name}, '^[^?#]*'), '') END"
         case Personal.REFERRER:
             return f"nullif(regexp_extract({name}, '{_HOST}', 1) || regexp_extract({name}, '{_HOST}', 2), '')"
@@ -472,15 +490,36 @@ def _find(connection: "duckdb.DuckDBPyConnection", source: Source, relation: str
     return _count(connection, "SELECT count(*) FROM found")
 
 
-def _words(relation: str, keys: str) -> str:
-    """SQL for the words (keys, word) of a relation's `text` that may be an id."""
+def _words(relation: str, keys: str, text: str = "text") -> str:
+    """SQL for the words (keys, word) of a relation's text that may be an id: as they are spelled, and in lower case.
+
+    Parts are read as they stand and with percent-escapes resolved, up to twice, which may bring up parts of their own.
+    """
+    around = literal(_AROUND_SEGMENTS)
     return f"""
-        SELECT {keys}, trim(coalesce(try(url_decode(part)), part)) AS word
-        FROM (SELECT {keys}, unnest(regexp_split_to_array(text, {literal(_AROUND_SEGMENTS)})) AS part FROM {relation})
-        UNION
-        SELECT {keys}, part AS word
-        FROM (SELECT {keys}, unnest(regexp_split_to_array(text, {literal(_AROUND_WORDS)})) AS part FROM {relation})
-        WHERE length(part) >= {_SHORTEST_WORD}
+        SELECT {keys}, unnest([word, lower(word)]) AS word FROM (
+          WITH parts AS (
+            SELECT DISTINCT {keys}, unnest(regexp_split_to_array({text}, {around})) AS part FROM {relation}
+          ),
+          escaped AS (
+            SELECT {keys}, unnest([try(url_decode(part)), try(url_decode(url_decode(part)))]) AS part
+            FROM parts WHERE contains(part, '%')
+          ),
+          pieces AS (
+            SELECT {keys}, part FROM parts
+            UNION SELECT {keys}, part FROM escaped
+            UNION SELECT {keys}, unnest(regexp_split_to_array(part, {around})) FROM escaped
+          )
+          SELECT {keys}, trim(part) AS word FROM pieces
+          UNION
+          SELECT {keys}, word FROM (
+            SELECT {keys}, unnest(
+              regexp_split_to_array(part, {literal(_AROUND_WORDS)})
+              || regexp_extract_all(part, {literal(_ADDRESS)})
+              || [regexp_replace(part, {literal(_NO_WORD_AT_ENDS)}, '', 'g')]
+            ) AS word FROM pieces
+          ) WHERE length(word) >= {_SHORTEST_WORD}
+        )
     """
 
 
@@ -493,10 +532,16 @@ def _find_mentions(connection: "duckdb.DuckDBPyConnection", source: Source, rela
     connection.execute(f"""
         CREATE OR REPLACE TABLE mentions AS
         WITH texts AS MATERIALIZED (SELECT DISTINCT name, text FROM ({" UNION ALL ".join(texts)}) WHERE text IS NOT NULL),
-        words AS MATERIALIZED ({_words("texts", "name, text")}),
+        documents AS (SELECT name, text FROM texts WHERE contains(text, '\\') AND json_valid(text)),
+        values AS (
+          SELECT name, text, atom ->> '$' AS value FROM documents, json_tree(text::JSON) WHERE atom IS NOT NULL
+          UNION
+          SELECT name, text, key AS value FROM documents, json_tree(text::JSON) WHERE key IS NOT NULL
+        ),
+        words AS MATERIALIZED ({_words("texts", "name, text")} UNION {_words("values", "name, text", "value")}),
         ids AS MATERIALIZED (SELECT DISTINCT word FROM words WHERE word <> ''),
         hashed AS MATERIALIZED (SELECT word, {digest_sql("ledger", "word")} AS digest FROM ids)
-        SELECT DISTINCT name, text FROM words INNER JOIN (FROM hashed SEMI JOIN erased USING (digest)) USING (word)
+        SELECT DISTINCT name, text FROM words INNER JOIN (FROM hashed SEMI JOIN erased_in_texts USING (digest)) USING (word)
     """)
     return bool(_count(connection, "SELECT count(*) FROM mentions"))
 
@@ -523,16 +568,19 @@ def _naming(rows: str, selected: str = "place") -> str:
           UNION ALL
           SELECT place, key FROM ({rows}), json_tree(refused) WHERE key IS NOT NULL
         ),
-        words AS (
+        spelled AS (
           SELECT place, trim(cell) AS word FROM cells
           UNION
           SELECT place, unnest(regexp_split_to_array(cell, {literal(_AROUND_CELLS)})) FROM cells
           UNION
           SELECT place, unnest(regexp_split_to_array(cell, {literal(_AROUND_WORDS)})) FROM cells
+          UNION
+          {_words("cells", "place", "cell")}
         ),
+        words AS (SELECT place, unnest([word, lower(word)]) AS word FROM spelled),
         ids AS MATERIALIZED (SELECT DISTINCT word FROM words WHERE word <> ''),
         hashed AS MATERIALIZED (SELECT word, {digest_sql("ledger", "word")} AS digest FROM ids)
-        SELECT DISTINCT {selected} FROM words INNER JOIN (FROM hashed SEMI JOIN erased USING (digest)) USING (word)
+        SELECT DISTINCT {selected} FROM words INNER JOIN (FROM hashed SEMI JOIN erased_in_texts USING (digest)) USING (word)
     """
 
 
