@@ -191,6 +191,10 @@ class Warehouse:
         data_through = self._data_through(partitions)
         self._lake.require_whole(partition for days in partitions.values() for partition in days.values())
         self._settings.home.mkdir(parents=True, exist_ok=True)
+        if self.path.is_dir():
+            raise NorthstarError(
+                f"{self.path} is a folder, where the build file belongs; move it away and run `northstar nightly`"
+            )
         if anew or self._is_damaged():
             for path in (self.path, self.path.with_suffix(".duckdb.wal")):
                 path.unlink(missing_ok=True)

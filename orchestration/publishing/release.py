@@ -504,6 +504,7 @@ class ReleaseStore:
             raise UserError(f"at least 1 release must be kept, not {keep}")
         self._check_lock(lock)
         self._settle(lock)
+        self.current()  # raises where it is damaged, and what it replaced is not known
         releases = self.releases()
         published = {release.release_id: release.manifest.published_at for release in releases}
         staying = kept(published, newest=keep, months=months, timezone=timezone)
@@ -658,14 +659,21 @@ class ReleaseStore:
         if release_id is None:
             return None
         if not (self._folder / release_id).is_dir():
-            others = ", ".join(release.release_id for release in self.releases()[:5]) or "none"
-            raise NorthstarError(
-                f"the current release {release_id} is gone; `northstar rollback` to another one (there is {others})"
-            )
-        return self._load(release_id, release_id)
+            raise NorthstarError(f"the current release {release_id} is gone; {self._remedy(release_id)}")
+        try:
+            return self._load(release_id, release_id)
+        except NorthstarError as error:
+            raise NorthstarError(f"{error}; {self._remedy(release_id)}") from None
+
+    def _remedy(self, damaged: str) -> str:
+        """What brings readers a release again when the current one is damaged."""
+        others = [release.release_id for release in self.releases() if release.release_id != damaged]
+        if others:
+            return f"`northstar rollback` to another one (there is {', '.join(others[:5])})"
+        return f"there is no other one: move {self._folder / damaged} and {self._link} away, and run `northstar nightly`"
 
     def releases(self) -> list[Release]:
-        """All releases, newest first by the time they were made; damaged ones but the current are left out with a warning."""
+        """All releases, newest first by the time they were made; damaged ones are left out with a warning."""
         current = self._linked_id()
         ids = [path.name for path in self._folder.iterdir() if _ID.fullmatch(path.name)] if self._folder.is_dir() else []
         found = []
@@ -673,9 +681,8 @@ class ReleaseStore:
             try:
                 found.append(self._load(release_id, current))
             except NorthstarError as error:
-                if release_id == current:
-                    raise
-                if release_id not in self._damaged:
+                # What to do about the current one is said where it is needed.
+                if release_id not in self._damaged and release_id != current:
                     _logger.warning("%s; move %s away", error, self._folder / release_id)
                 self._damaged.add(release_id)
         return sorted(found, key=lambda release: (release.manifest.published_at, release.release_id), reverse=True)
@@ -710,6 +717,11 @@ class ReleaseStore:
                 f"release {release.release_id} cannot be read, {release.database}: {fault}. `northstar rollback` to another"
                 " release (`northstar releases` lists them), or build it again with `northstar rebuild`"
             )
+        if release.is_current and self._told_id() != release.release_id:
+            raise NorthstarError(
+                f"{self._pointer} does not name the current release {release.release_id}, so that readers of Parquet files do not"
+                " find it; `northstar nightly` mends it"
+            )
 
     def query(self, sql: str) -> duckdb.DuckDBPyConnection:
         """Run one SELECT against the current release; the caller fetches from the connection returned and closes it.
@@ -732,6 +744,7 @@ class ReleaseStore:
             return connection.execute(statements[0])
         except duckdb.Error as error:
             connection.close()
+            self.check_readable(release)
             raise UserError(f"the query failed: {str(error).strip()}") from None
         except BaseException:
             connection.close()
@@ -740,6 +753,11 @@ class ReleaseStore:
     def _require_current(self) -> Release:
         release = self.current()
         if release is None:
+            if known := self.releases():
+                raise NorthstarError(
+                    f"{self._link} is missing, so that readers find no release; `northstar nightly` mends it, or"
+                    f" `northstar rollback` to one that there is ({', '.join(each.release_id for each in known[:5])})"
+                )
             raise UserError("there is no release yet; run `northstar nightly`")
         return release
 
