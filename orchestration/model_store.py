@@ -144,6 +144,8 @@ class ModelStore:
             return {**pointer, "model_id": pointer["model_id"]}
         except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            raise NorthstarError(f"{self.folder} is a file, where the models' folder belongs; move it away") from None
         except (ValueError, KeyError, TypeError) as error:
             raise NorthstarError(f"{self._champion} does not name a model; remove it to train anew") from error
 

@@ -27,7 +27,7 @@ from orchestration.config.loading import load
 from orchestration.config.project import DBT_PROJECT, PROJECT
 from orchestration.config.schema import Config
 from orchestration.config.settings import Settings
-from orchestration.config.tables import ChannelRule, Funnel, FunnelStep, Publish, Waiver
+from orchestration.config.tables import ChannelRule, Funnel, FunnelStep, Pages, Publish, Waiver
 from orchestration.flowchart import flowchart
 from orchestration.landing.arrivals import FORMATS
 from orchestration.landing.contract import CONTRACT, CORE_EVENTS, Column, Keep, Source
@@ -65,6 +65,7 @@ _NESTED: Mapping[str, type[BaseModel]] = {
     "[[funnels]]": Funnel,
     "[[funnels]].steps": FunnelStep,
     "[[channel_rules]]": ChannelRule,
+    "[pages]": Pages,
     "[publish]": Publish,
     "[[waivers]] in waivers.toml": Waiver,
 }
@@ -388,7 +389,9 @@ def _toml(value: Any) -> str:
     if isinstance(value, Decimal | date):
         return str(value)
     if isinstance(value, BaseModel):
-        value = value.model_dump(exclude_none=True)
+        table = tomlkit.inline_table()
+        table.update(value.model_dump(mode="json", exclude_none=True))
+        return str(table.as_string())
     if value == {}:
         return "{}"
     return str(tomlkit.item(list(value) if isinstance(value, tuple) else value).as_string())

@@ -10,6 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
+
+from orchestration.base.errors import UserError
 from orchestration.config.project import PROJECT
 from orchestration.config.settings import Settings
 
@@ -17,11 +20,21 @@ _TEMPLATE = Path(__file__).with_name("dagster.yaml")
 
 
 def install(settings: Settings) -> None:
-    """Give DAGSTER_HOME its instance file; one that is there already is the site's own and stays."""
+    """Give DAGSTER_HOME its instance file; one that is there already is the site's own and stays.
+
+    Raises UserError when Dagster could not read it.
+    """
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     target = settings.dagster_home / "dagster.yaml"
     if not target.exists():
         shutil.copy(_TEMPLATE, target)
+    try:
+        settled = yaml.safe_load(target.read_bytes())
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise UserError(f"{target}: not valid YAML: {problem}; correct it, or remove it to get the shipped one") from None
+    if not isinstance(settled, dict | None):
+        raise UserError(f"{target}: expected a table of settings of Dagster; correct it, or remove it to get the shipped one")
 
 
 def serve(port: int) -> int:

@@ -62,7 +62,13 @@ def is_prepared(settings: Settings) -> bool:
     """Whether the manifest is there and was made from the project's files and variables as they are now."""
     stamp = _stamp(settings)
     made = manifest_path(settings).is_file() and _parsed_path(settings).is_file() and stamp.is_file()
-    return made and stamp.read_text(errors="replace") == _made(settings)
+    return made and stamp.read_text(errors="replace") == _made(settings) and _is_written(settings)
+
+
+def _is_written(settings: Settings) -> bool:
+    """Whether the files hold what their sizes promise: after a power failure they may be zeros."""
+    with manifest_path(settings).open("rb") as manifest, _parsed_path(settings).open("rb") as parsed:
+        return manifest.read(1) == b"{" and parsed.read(1) not in {b"", b"\0"}
 
 
 def prepare(settings: Settings) -> "Manifest | None":
@@ -82,7 +88,13 @@ def read_manifest(settings: Settings) -> Mapping[str, Any]:
     """Read the prepared manifest; NorthstarError when there is none for the project as it is."""
     if not is_prepared(settings):
         raise NorthstarError(f"{manifest_path(settings)} is missing or older than {DBT_PROJECT.name}; run `northstar prepare`")
-    return _read(manifest_path(settings), manifest_path(settings).stat().st_mtime_ns)
+    path = manifest_path(settings)
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except ValueError as error:
+        # Else it would go on looking current.
+        _stamp(settings).unlink(missing_ok=True)
+        raise NorthstarError(f"{path} is damaged ({error}); `northstar prepare` makes it anew") from None
 
 
 def read_parsed(settings: Settings) -> "Manifest | None":

@@ -62,6 +62,7 @@ create or replace table control.site_channel_rules (
   rule_number integer, channel varchar, source_pattern varchar, medium_pattern varchar, host_pattern varchar,
   click_pattern varchar
 );
+create or replace table control.page_segments (segment varchar, is_kept boolean, precedes_id boolean);
 create or replace table control.funnel_steps (
   funnel varchar, step_number integer, step varchar, event varchar, window_seconds bigint
 );
@@ -193,6 +194,10 @@ class Warehouse:
         data_through = self._data_through(partitions)
         self._lake.require_whole(partition for days in partitions.values() for partition in days.values())
         self._settings.home.mkdir(parents=True, exist_ok=True)
+        if self.path.is_dir():
+            raise NorthstarError(
+                f"{self.path} is a folder, where the build file belongs; move it away and run `northstar nightly`"
+            )
         if anew or self._is_damaged():
             for path in (self.path, self.path.with_suffix(".duckdb.wal")):
                 path.unlink(missing_ok=True)
@@ -294,6 +299,12 @@ class Warehouse:
         _insert(connection, "control.plans", list(config.plans.items()))
         _insert(connection, "control.denied_ids", [(denied,) for denied in config.identity_deny_list])
         _insert(connection, "control.ignored_referrers", [(host,) for host in config.ignored_referrers])
+        kept, before_ids = config.pages.keep, config.pages.id_segments_after
+        _insert(
+            connection,
+            "control.page_segments",
+            [(segment, segment in kept, segment in before_ids) for segment in sorted({*kept, *before_ids})],
+        )
         # As text: DuckDB takes a bound Decimal with a positive exponent (1E+3) for another number.
         _insert(connection, "control.metric_targets", [(name, format(target, "f")) for name, target in config.targets.items()])
         _insert(

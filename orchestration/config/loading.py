@@ -17,7 +17,7 @@ from orchestration.base.suggestion import did_you_mean
 from orchestration.config.project import PROJECT
 from orchestration.config.schema import Config
 from orchestration.config.settings import POSTGRES_VARIABLE, Settings
-from orchestration.config.tables import ChannelRule, Funnel, FunnelStep, Publish, Waiver, Waivers
+from orchestration.config.tables import ChannelRule, Funnel, FunnelStep, Pages, Publish, Waiver, Waivers
 from orchestration.config.values import Frozen, SettingsError, check_postgres_url
 
 _File = TypeVar("_File", bound=Frozen)
@@ -176,6 +176,7 @@ def _known_keys(parents: list[Any], model: type[BaseModel]) -> list[str]:
         ("funnels",): Funnel,
         ("funnels", "steps"): FunnelStep,
         ("publish",): Publish,
+        ("pages",): Pages,
         ("channel_rules",): ChannelRule,
         ("waivers",): Waiver,
     }

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from orchestration.base.suggestion import did_you_mean
 from orchestration.config.project import DBT_PROJECT
-from orchestration.config.tables import ChannelRule, Funnel, Publish
+from orchestration.config.tables import ChannelRule, Funnel, Pages, Publish
 from orchestration.config.values import Count, Frozen, Name, Probability, duration
 from orchestration.landing.contract import CONTRACT, CORE_EVENTS, CURRENCIES, MISTAKEN_CURRENCIES, PLANS
 
@@ -102,6 +102,13 @@ class Config(Frozen):
     )
     channel_rules: tuple[ChannelRule, ...] = Field(
         (), description="rules that name a visit's channel before the shipped ones (GA4's default grouping) do, in this order"
+    )
+    pages: Pages = Field(
+        Pages(),
+        description=(
+            "what of a page's path is published: the segment after one of `id_segments_after` is an id and becomes `:id`, one of"
+            " `keep` never does"
+        ),
     )
     plans: Mapping[Annotated[str, Field(min_length=1, max_length=200)], str] = Field(
         {}, description="a customer's own plans, whatever their case → free, professional, enterprise or custom"

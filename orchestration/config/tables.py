@@ -1,4 +1,4 @@
-"""The tables of northstar.toml and waivers.toml below the top: funnels, channel rules, publication and waivers.
+"""The tables of northstar.toml and waivers.toml below the top: funnels, channel rules, pages, publication and waivers.
 
 Belongs here: one model per table, with its checks. Does not belong here: keys of the top level and their defaults (`schema`).
 """
@@ -7,6 +7,7 @@ import csv
 import re
 from datetime import date, datetime
 from typing import Annotated
+from urllib.parse import unquote
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -14,6 +15,9 @@ from orchestration.base.suggestion import did_you_mean
 from orchestration.config.filters import Condition, FilterError, parse_filter
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.values import Frozen, Name, check_postgres_url, duration
+
+# What ends a segment of a path, and what no landed text holds.
+_NOT_IN_SEGMENTS = "/?#;\0"
 
 # What Python's patterns can and DuckDB's (RE2) cannot.
 _NOT_IN_RE2 = re.compile(r"\(\?(?:<?[=!]|P=)|\\[1-9]")
@@ -107,6 +111,30 @@ class ChannelRule(Frozen):
         if self.source is self.medium is self.host is self.click is None:
             raise ValueError("a rule needs a pattern for source, medium, host or click")
         return self
+
+
+class Pages(Frozen):
+    """Which segments of a page's path are published: `[pages]`, beside what is known to be an id.
+
+    id_segments_after: segments behind which an id stands, whatever its form. keep: segments that are no ids, whatever they look
+    like. Both are compared in lower case, with percent-escapes resolved.
+    """
+
+    id_segments_after: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
+
+    @field_validator("id_segments_after", "keep", mode="before")
+    @classmethod
+    def _are_segments(cls, value: object) -> object:
+        if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+            raise ValueError('expected a list of segments of a path, such as ["users", "orders"]')
+        segments = [unquote(text).strip().lower() for text in value]
+        for text, segment in zip(value, segments, strict=True):
+            if not segment or any(mark in segment for mark in _NOT_IN_SEGMENTS):
+                meant = next((part for part in re.split(r"[/?#;]", segment) if part.strip()), "")
+                hint = f"; did you mean {meant.strip()!r}?" if meant else ""
+                raise ValueError(f"{text!r} is not one segment of a path, which is what stands between two slashes{hint}")
+        return sorted(set(segments))
 
 
 class Publish(Frozen):

@@ -250,8 +250,9 @@ class Lake:
         if broken:
             days = [part.arrived_date for part, _ in broken]
             places = "".join(f"\n  {path}" for _, path in broken[:5]) + ("\n  …" if len(broken) > 5 else "")
+            files = "1 file of the lake is" if len(broken) == 1 else f"{len(broken)} files of the lake are"
             raise NorthstarError(
-                f"{len(broken)} files of the lake are gone or cut off; `northstar backfill --from {min(days)} --to {max(days)}`"
+                f"{files} gone or cut off; `northstar backfill --from {min(days)} --to {max(days)}`"
                 f" brings them back from the landing zone:{places}"
             )
 

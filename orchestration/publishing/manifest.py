@@ -232,7 +232,7 @@ class Manifest:
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise NorthstarError(f"{path} is missing: the release is damaged; move its folder away") from None
+            raise NorthstarError(f"{path} is missing: the release is damaged") from None
         except ValueError as error:
             raise NorthstarError(f"{path} is not JSON: {error}") from None
         version = fields.pop("schema_version", None) if isinstance(fields, dict) else None

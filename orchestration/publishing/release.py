@@ -57,14 +57,22 @@ class Releases:
         if release_id is None:
             return None
         if not (self.layout.releases / release_id).is_dir():
-            others = ", ".join(release.release_id for release in self.releases()[:5]) or "none"
-            raise NorthstarError(
-                f"the current release {release_id} is gone; `northstar rollback` to another one (there is {others})"
-            )
-        return self.load(release_id, release_id)
+            raise NorthstarError(f"the current release {release_id} is gone; {self._remedy(release_id)}")
+        try:
+            return self.load(release_id, release_id)
+        except NorthstarError as error:
+            raise NorthstarError(f"{error}; {self._remedy(release_id)}") from None
+
+    def _remedy(self, damaged: str) -> str:
+        """What brings readers a release again when the current one is damaged."""
+        others = [release.release_id for release in self.releases() if release.release_id != damaged]
+        if others:
+            return f"`northstar rollback` to another one (there is {', '.join(others[:5])})"
+        folder = self.layout.releases / damaged
+        return f"there is no other one: move {folder} and {self.layout.link} away, and run `northstar nightly`"
 
     def releases(self) -> list[Release]:
-        """All releases, newest first by the time they were made; damaged ones but the current are left out with a warning."""
+        """All releases, newest first by the time they were made; damaged ones are left out with a warning."""
         current = self.layout.linked_id()
         ids = (
             [path.name for path in self.layout.releases.iterdir() if RELEASE_ID.fullmatch(path.name)]
@@ -76,9 +84,8 @@ class Releases:
             try:
                 found.append(self.load(release_id, current))
             except NorthstarError as error:
-                if release_id == current:
-                    raise
-                if release_id not in self._damaged:
+                # What to do about the current one is said where it is needed.
+                if release_id not in self._damaged and release_id != current:
                     _logger.warning("%s; move %s away", error, self.layout.releases / release_id)
                 self._damaged.add(release_id)
         return sorted(found, key=lambda release: (release.manifest.published_at, release.release_id), reverse=True)
@@ -112,6 +119,11 @@ class Releases:
             raise NorthstarError(
                 f"release {release.release_id} cannot be read, {release.database}: {fault}. `northstar rollback` to another"
                 " release (`northstar releases` lists them), or build it again with `northstar rebuild`"
+            )
+        if release.is_current and self.layout.told_id() != release.release_id:
+            raise NorthstarError(
+                f"{self.layout.pointer} does not name the current release {release.release_id}, so that readers of Parquet files"
+                " do not find it; `northstar nightly` mends it"
             )
 
     def columns(self, release: Release) -> dict[str, dict[str, tuple[int, Decimal | None]]]:
@@ -149,6 +161,7 @@ class Releases:
             return connection.execute(statements[0])
         except duckdb.Error as error:
             connection.close()
+            self.check_readable(release)
             raise UserError(f"the query failed: {str(error).strip()}") from None
         except BaseException:
             connection.close()
@@ -168,6 +181,11 @@ class Releases:
     def _require_current(self) -> Release:
         release = self.current()
         if release is None:
+            if known := self.releases():
+                raise NorthstarError(
+                    f"{self.layout.link} is missing, so that readers find no release; `northstar nightly` mends it, or"
+                    f" `northstar rollback` to one that there is ({', '.join(each.release_id for each in known[:5])})"
+                )
             raise UserError("there is no release yet; run `northstar nightly`")
         return release
 

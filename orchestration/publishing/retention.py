@@ -48,6 +48,7 @@ class Retention(Promotion):
             raise UserError(f"at least 1 release must be kept, not {keep}")
         self._check_lock(lock)
         self._settle(lock)
+        self.current()  # raises where it is damaged, and what it replaced is not known
         releases = self.releases()
         published = {release.release_id: release.manifest.published_at for release in releases}
         staying = kept(published, newest=keep, months=months, timezone=timezone)

@@ -24,7 +24,7 @@ import pyarrow as pa
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.schema import Config
 from orchestration.config.settings import Settings
-from orchestration.config.tables import Funnel
+from orchestration.config.tables import Funnel, Pages
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Type
 from orchestration.warehouse import _CONTROL_TABLES, Warehouse
 from tests.oracles.reporting import Arrival, Facts, Reporting, arrivals_of
@@ -100,6 +100,7 @@ class DbtProject:
         event_names: Mapping[str, str] | None = None,
         plans: Mapping[str, str] | None = None,
         targets: Mapping[str, Decimal] | None = None,
+        pages: Pages | None = None,
         arrivals: Mapping[tuple[str, date], Arrival] | None = None,
         replaced_days: Collection[date] | None = None,
         predictions: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
@@ -119,6 +120,7 @@ class DbtProject:
             "event_names": dict(event_names or {}),
             "plans": dict(plans or {}),
             "targets": dict(targets or {}),
+            "pages": pages or Pages(),
         }
         config = self.config.model_copy(update=brought)
         Warehouse(self._settings(config), None)._write_configuration(connection)  # type: ignore[arg-type]

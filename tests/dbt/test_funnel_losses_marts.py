@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.config.tables import Funnel
+from orchestration.config.tables import Funnel, Pages
 from tests.dbt.comparison import assert_same
 from tests.dbt.facts import RANDOM, Rows, event, events, journeys, landed, last_day, users, utc
 from tests.dbt.funnels import EVENT_NAMES, NAMES, funnel, funnels, shipped
@@ -42,11 +42,17 @@ MONDAY = date(2024, 2, 26)
 
 
 def check(
-    project: DbtProject, mart: str, facts: Facts, data_through: date, defined: Defined, event_names: dict[str, str] = EVENT_NAMES
+    project: DbtProject,
+    mart: str,
+    facts: Facts,
+    data_through: date,
+    defined: Defined,
+    event_names: dict[str, str] = EVENT_NAMES,
+    pages: Pages | None = None,
 ) -> dict:
     """Compare, and return the expected rows; somebody who enters no funnel has sent every event after the first steps."""
     return compare(
-        project, mart, facts | {"events": [*facts["events"], *sent(project, defined)]}, data_through, defined, event_names
+        project, mart, facts | {"events": [*facts["events"], *sent(project, defined)]}, data_through, defined, event_names, pages
     )
 
 
@@ -56,14 +62,23 @@ def sent(project: DbtProject, defined: Defined) -> Rows:
 
 
 def compare(
-    project: DbtProject, mart: str, facts: Facts, data_through: date, defined: Defined, event_names: dict[str, str] = EVENT_NAMES
+    project: DbtProject,
+    mart: str,
+    facts: Facts,
+    data_through: date,
+    defined: Defined,
+    event_names: dict[str, str] = EVENT_NAMES,
+    pages: Pages | None = None,
 ) -> dict:
     reporting = project.reporting(data_through)
     specs = [spec for _, spec in defined]
     specs += [spec for spec in shipped() if spec.name not in {own.name for own in specs}]
-    expected = ORACLES[mart](facts, reporting, specs, event_names)
+    rules = pages.model_dump() if pages and mart == EXITS else {}
+    expected = ORACLES[mart](facts, reporting, specs, event_names, **rules)
     configured = [configured for configured, _ in defined]
-    assert_same(project.run(mart, facts, reporting, funnels=configured, event_names=event_names), KEYS[mart], expected)
+    assert_same(
+        project.run(mart, facts, reporting, funnels=configured, event_names=event_names, pages=pages), KEYS[mart], expected
+    )
     return expected
 
 
@@ -161,6 +176,13 @@ def test_five_pages_are_kept_and_shares_are_of_everybody(shanghai: DbtProject) -
         ("/m/jo%40shop.example;jsessionid=1/edit#top", "/m/:id/edit"),
         ("/o/3f2b8c1a-9d7e-4f60-8a1b-0c2d3e4f5a6b", "/o/:id"),
         ("/t/eyJhbGciOiJIUzI1NiJ9abc", "/t/:id"),
+        ("/m/jo%2540shop.example", "/m/:id"),
+        ("/%4E%43user42", "/:id"),
+        ("/~NCUser42/", "/:id"),
+        ("/exports/ncuser42.csv", "/exports/:id"),
+        ("/go%2Fncuser42%2Fx", "/:id"),
+        ("/ncuser42-blog", "/ncuser42-blog"),
+        ("/~p1", "/~p1"),
         ("/p/123", "/p/123"),
         ("/pricing-for-large-companies", "/pricing-for-large-companies"),
         ("/100%", "/100%"),
@@ -173,6 +195,41 @@ def test_no_id_is_published_in_a_page(shanghai: DbtProject, page: str, published
     rows += [event(9, "x", at(shanghai), event_id="other", anonymous_id="p2", user_id="NCUser42")]
     expected = check(shanghai, EXITS, {"events": rows}, LEAP_DAY, [funnel("f", "1d", AB)])
     assert [key[3] for key in expected] == [published]
+
+
+@pytest.mark.parametrize(
+    ("page", "published"),
+    [
+        ("/u/ann", "/u/:id"),
+        ("/U/Ann/orders/A-7?x=1", "/u/:id/orders/:id"),
+        ("/%75/ann", "/%75/:id"),
+        ("/u/u/ann", "/u/:id/:id"),
+        ("/u/new", "/u/new"),
+        ("/u/", "/u"),
+        ("/u/#/cart", "/u/#/cart"),
+        ("/ann/u", "/ann/u"),
+        ("/reports/12345", "/reports/12345"),
+        ("/reports/12346", "/reports/:id"),
+        ("/about/Ncuser42", "/about/ncuser42"),
+    ],
+)
+def test_what_of_a_page_is_an_id_can_be_configured(shanghai: DbtProject, page: str, published: str) -> None:
+    """What is kept goes before everything else, also before an id that somebody has."""
+    pages = Pages(id_segments_after=["u", "Orders"], keep=["new", "12345", "NCUser42"])
+    rows = visits(shanghai, "p1", ("a", 0, page))
+    rows += [event(9, "x", at(shanghai), event_id="other", anonymous_id="p2", user_id="NCUser42")]
+    expected = check(shanghai, EXITS, {"events": rows}, LEAP_DAY, [funnel("f", "1d", AB)], pages=pages)
+    assert [key[3] for key in expected] == [published]
+
+
+def test_what_is_configured_makes_a_difference(shanghai: DbtProject) -> None:
+    facts = {"events": visits(shanghai, "p1", ("a", 0, "/u/ann/12345"))}
+    found = [
+        key[3]
+        for pages in (None, Pages(id_segments_after=["u"]), Pages(keep=["12345"]))
+        for key in check(shanghai, EXITS, facts, LEAP_DAY, [funnel("f", "1d", AB)], pages=pages)
+    ]
+    assert found == ["/u/ann/:id", "/u/:id/:id", "/u/ann/12345"]
 
 
 @pytest.mark.parametrize(("through", "is_mature"), [(date(2024, 3, 3), False), (date(2024, 3, 4), True)])

@@ -19,7 +19,7 @@ from orchestration.cli import cli
 from orchestration.config.loading import load
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.schema import Config
-from orchestration.config.tables import ChannelRule, Funnel, FunnelStep, Publish, Waiver
+from orchestration.config.tables import ChannelRule, Funnel, FunnelStep, Pages, Publish, Waiver
 from orchestration.flowchart import flowchart
 from orchestration.landing.contract import CONTRACT, CORE_EVENTS
 from orchestration.marts import Column, MartSpec
@@ -181,7 +181,7 @@ def test_the_configuration_has_every_key_and_the_variables_that_are_read(current
     assert first_column(section(current["configuration"], "Keys")) == list(Config.model_fields)
     assert first_column(section(current["configuration"], "Environment variables")) == list(reference.ENVIRONMENT)
     nested = first_column(section(current["configuration"], "Nested tables"))
-    models = (Funnel, FunnelStep, ChannelRule, Publish, Waiver)
+    models = (Funnel, FunnelStep, ChannelRule, Pages, Publish, Waiver)
     assert nested == [key for model in models for key in model.model_fields]
     assert all(field.description for field in Config.model_fields.values())
     assert '| `reporting_timezone` | `"Asia/Shanghai"` |' in current["configuration"]

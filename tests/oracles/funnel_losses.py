@@ -21,12 +21,19 @@ from tests.oracles.sessions import sessions
 PAGES = 5
 DAYS = 28
 HIGH_IMPACT_FROM = 1_001
+SHORTEST_WORD = 5
 
 
 def funnel_exits(
-    facts: Facts, reporting: Reporting, funnels: Iterable[FunnelSpec], event_names: Mapping[str, str] | None = None
+    facts: Facts,
+    reporting: Reporting,
+    funnels: Iterable[FunnelSpec],
+    event_names: Mapping[str, str] | None = None,
+    *,
+    id_segments_after: Collection[str] = (),
+    keep: Collection[str] = (),
 ) -> dict[tuple[str, int, date, str], dict[str, Any]]:
-    """Rows by (funnel, step_number, week, exit_page)."""
+    """Rows by (funnel, step_number, week, exit_page); segments after which an id stands, and such as are none, in lower case."""
     visits: dict[str, list[tuple[datetime, str | None]]] = defaultdict(list)
     for (person_id, _), session in sorted(sessions(facts, reporting, event_names).items()):
         visits[person_id].append((session["started_at"], session["exit_page"]))
@@ -49,7 +56,7 @@ def funnel_exits(
             for entry in deepest(entered):
                 if len(entry.chain) < known:
                     page = _last_page(visits[entry.person.person_id], entry.chain[-1])
-                    pages[len(entry.chain)][page_group(page, ids)] += 1
+                    pages[len(entry.chain)][page_group(page, ids, id_segments_after, keep)] += 1
             for step, counts in pages.items():
                 most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:PAGES]
                 for rank, (page, count) in enumerate(most, start=1):
@@ -115,8 +122,8 @@ def _last_page(visits: Iterable[tuple[datetime, str | None]], at: datetime) -> s
     return max((visit for visit in visits if visit[0] <= at), key=lambda visit: visit[0], default=(at, None))[1] or ""
 
 
-def page_group(page: str, ids: Collection[str]) -> str:
-    """Path of a page with `:id` for every segment that is one of these lower-case ids or has the form of an id."""
+def page_group(page: str, ids: Collection[str], id_segments_after: Collection[str] = (), keep: Collection[str] = ()) -> str:
+    """Path of a page with `:id` for every segment that is one of these lower-case ids, has the form of one or follows a word."""
     page = page.strip().lower()
     scheme, slashes, rest = page.partition("//")
     if slashes and (not scheme or (scheme.endswith(":") and "/" not in scheme)):
@@ -130,13 +137,20 @@ def page_group(page: str, ids: Collection[str]) -> str:
     segments = [part for number, part in enumerate(parts) if part or number == 0]
     if len(segments) == 1 and path.startswith("/"):
         return "/"
-    joined = "/".join(":id" if _is_id(unquote(segment).strip(), ids) else segment for segment in segments)
+    decoded = [unquote(unquote(segment)).strip().lower() for segment in segments]
+    hidden = [
+        text not in {"", "#", "#!", *keep} and (before in id_segments_after or _is_id(text, ids))
+        for before, text in zip([None, *decoded], decoded, strict=False)
+    ]
+    joined = "/".join(":id" if is_id else segment for is_id, segment in zip(hidden, segments, strict=True))
     return "/#/" if joined == "/#" and path.endswith("/") else joined or "(none)"
 
 
 def _is_id(text: str, ids: Collection[str]) -> bool:
     digits = [len(run) for run in re.findall(r"\d+", text, re.ASCII)]
-    if text in ids or "@" in text or max(digits, default=0) >= 5:
+    if text in ids or any(len(word) >= SHORTEST_WORD and word in ids for word in re.split(r"[^\w-]+", text)):
+        return True
+    if "@" in text or max(digits, default=0) >= 5:
         return True
     if any(len(run) >= 16 for run in re.findall("[0-9a-f]+", text)):
         return True

@@ -12,7 +12,7 @@ the bytes that the lake holds. A person's rows stay, under one token that nobody
 they are part of. A row is a person's when its user is, or when it has no user and its device or contact is one of the person's: a
 device that was seen with the person, unless it is denied (`null`, …) or belongs to too many users to be anybody's. A device that
 two users share stays in the rows of the other one. A text of anybody's row (a page, a comment, `properties`, `utm_*`) in which an
-erased id stands as a segment, value or word goes too.
+erased id stands as a segment, value, address or word goes too, in any case of its letters and with escapes resolved.
 
 An entry is pending until everything that lay in the lake before it is rewritten. New ids are in the ledger, on the disk, before
 any row loses them: a run that is killed in between is finished by the next one, by their digests.

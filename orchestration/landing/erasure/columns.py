@@ -65,7 +65,8 @@ def _erased(column: Column, source: Source) -> str:
             return "token"
         case Personal.PAGE:
             ids = columns_of(source, Personal.USER, Personal.ANONYMOUS)
-            naming = " OR ".join(f"contains({name}, judged.{id_})" for id_ in ids)
+            texts = (f"lower({name})", f"lower(try(url_decode({name})))")
+            naming = " OR ".join(f"coalesce(contains({text}, lower(judged.{id_})), false)" for text in texts for id_ in ids)
             return f"CASE WHEN {naming} THEN NULL ELSE nullif(regexp_extract({name}, '^[^?#]*'), '') END"
         case Personal.REFERRER:
             return f"nullif(regexp_extract({name}, '{_HOST}', 1) || regexp_extract({name}, '{_HOST}', 2), '')"

@@ -35,7 +35,8 @@ class Entry:
 
     kind: user, anonymous or contact. digest: HMAC of the id. token: what its person is called from now on. Times are ISO 8601,
     UTC; applied_at is None while rows that landed before may still hold the id. published: pseudonyms under which releases may
-    know the person, until those releases are gone.
+    know the person, until those releases are gone. folded: HMAC of the id in lower case, by which texts are searched; None in a
+    ledger of before.
     """
 
     kind: str
@@ -44,6 +45,12 @@ class Entry:
     requested_at: str
     applied_at: str | None = None
     published: tuple[str, ...] = ()
+    folded: str | None = None
+
+    @property
+    def in_texts(self) -> set[str]:
+        """Digests by which the id is found in a text."""
+        return {self.digest, self.folded or self.digest}
 
 
 @dataclass(frozen=True)
@@ -180,15 +187,17 @@ class Ledger:
     # On a connection
 
     def bind(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Give a connection the key and the table `erased` (kind, digest, token, requested_at)."""
+        """Give a connection the key, the table `erased` (kind, digest, token, requested_at) and `erased_in_texts` (digest)."""
         self._key.bind(connection)
         connection.execute("CREATE OR REPLACE TABLE erased (kind VARCHAR, digest VARCHAR, token VARCHAR, requested_at VARCHAR)")
         columns = [[getattr(entry, name) for entry in self.entries] for name in ("kind", "digest", "token", "requested_at")]
         connection.execute("INSERT INTO erased SELECT unnest(?), unnest(?), unnest(?), unnest(?)", columns)
+        digests = sorted(digest for entry in self.entries for digest in entry.in_texts)
+        connection.execute("CREATE OR REPLACE TABLE erased_in_texts AS SELECT DISTINCT unnest(?::VARCHAR[]) AS digest", [digests])
 
     def is_named(self, connection: "duckdb.DuckDBPyConnection", texts: str) -> bool:
         """Whether an erased id that kept releases may still hold stands in a relation's column `text`. The relation is SQL."""
-        digests = [entry.digest for entry in self.entries if entry.applied_at and entry.published]
+        digests = [digest for entry in self.entries if entry.applied_at and entry.published for digest in sorted(entry.in_texts)]
         if not digests:
             return False
         self._key.bind(connection)
@@ -213,10 +222,13 @@ class Ledger:
         found = connection.execute(f"""
             SELECT {digest_sql("ledger", "user_id")}, 'erased_' || left({digest_sql("erased", "user_id")}, 32),
               min(strftime(requested_at, '%Y-%m-%dT%H:%M:%S+00:00')), {pseudonym_sql("person", "'u:' || user_id")},
-              {pseudonym_sql("user", "user_id")}
+              {pseudonym_sql("user", "user_id")}, {digest_sql("ledger", "lower(user_id)")}
             FROM judged WHERE reasons IS NULL AND NOT {denied} GROUP BY user_id ORDER BY ALL
         """).fetchall()
-        self.add(Entry("user", digest, token, at, published=(person, user)) for digest, token, at, person, user in found)
+        self.add(
+            Entry("user", digest, token, at, published=(person, user), folded=folded)
+            for digest, token, at, person, user, folded in found
+        )
 
     def take_links(self, connection: "duckdb.DuckDBPyConnection", source: Source, rows: str, everything: str) -> None:
         """Enter the devices and contacts that a relation's `rows` show together with an erased user.
@@ -251,12 +263,15 @@ class Ledger:
               SELECT {column} AS id FROM ({everything}) WHERE {column} IN (SELECT id FROM linked)
               GROUP BY ALL HAVING count(DISTINCT user_id) > {self.max_links}
             )
-            SELECT digest, token, requested_at, {pseudonym_sql("person", "'a:' || id")}
+            SELECT digest, token, requested_at, {pseudonym_sql("person", "'a:' || id")}, {digest_sql("ledger", "lower(id)")}
             FROM linked WHERE id NOT IN (FROM common) ORDER BY ALL
         """).fetchall()
         # No person is called after a contact.
         published = kind == "anonymous"
-        if self.add(Entry(kind, digest, token, at, published=(name,) if published else ()) for digest, token, at, name in found):
+        if self.add(
+            Entry(kind, digest, token, at, published=(name,) if published else (), folded=folded)
+            for digest, token, at, name, folded in found
+        ):
             self.bind(connection)
 
     def mask(self, connection: "duckdb.DuckDBPyConnection", source: Source) -> int:

@@ -64,7 +64,7 @@ def rewrite(lake: Lake, ledger: Ledger, *, memory_limit: str | None = None) -> E
                 lake.write(connection, batch)
                 partitions += len(batch)
         known = _known(connection, lake, {entry.token for entry in ledger.pending})
-        known |= {entry.token for entry in ledger.pending if entry.digest in refused}
+        known |= {entry.token for entry in ledger.pending if entry.in_texts & refused}
         unknown = [entry.digest for entry in ledger.pending if entry.kind == "user" and entry.token not in known]
         misnamed = _misnamed(connection, lake, unknown)
     lake.sweep()

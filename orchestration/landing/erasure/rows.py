@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # What stands between the cells of a refused row, and what else may stand around an id within a cell.
 _AROUND_CELLS = r"""[\s"',;|{}\[\]]+"""
 _AROUND_WORDS = r"[^\p{L}\p{N}_-]+"
+_NO_WORD_AT_ENDS = r"^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$"
+_ADDRESS = r"[\p{L}\p{N}._%+-]+@[\p{L}\p{N}.-]*[\p{L}\p{N}]"
 # What stands around a segment of a path, or a name or value of a query or JSON document.
 _AROUND_SEGMENTS = r"""[/?&=#;,\s"'{}\[\]]+"""
 # Shorter ids count as named only where they stand alone as a segment, name or value, for many words of a text are as short.
@@ -40,15 +42,36 @@ def find_ids(connection: "duckdb.DuckDBPyConnection", source: Source, relation: 
     return count(connection, "SELECT count(*) FROM found")
 
 
-def words_in(relation: str, keys: str) -> str:
-    """SQL for the words (keys, word) of a relation's `text` that may be an id."""
+def words_in(relation: str, keys: str, text: str = "text") -> str:
+    """SQL for the words (keys, word) of a relation's text that may be an id: as they are spelled, and in lower case.
+
+    Parts are read as they stand and with percent-escapes resolved, up to twice, which may bring up parts of their own.
+    """
+    around = literal(_AROUND_SEGMENTS)
     return f"""
-        SELECT {keys}, trim(coalesce(try(url_decode(part)), part)) AS word
-        FROM (SELECT {keys}, unnest(regexp_split_to_array(text, {literal(_AROUND_SEGMENTS)})) AS part FROM {relation})
-        UNION
-        SELECT {keys}, part AS word
-        FROM (SELECT {keys}, unnest(regexp_split_to_array(text, {literal(_AROUND_WORDS)})) AS part FROM {relation})
-        WHERE length(part) >= {_SHORTEST_WORD}
+        SELECT {keys}, unnest([word, lower(word)]) AS word FROM (
+          WITH parts AS (
+            SELECT DISTINCT {keys}, unnest(regexp_split_to_array({text}, {around})) AS part FROM {relation}
+          ),
+          escaped AS (
+            SELECT {keys}, unnest([try(url_decode(part)), try(url_decode(url_decode(part)))]) AS part
+            FROM parts WHERE contains(part, '%')
+          ),
+          pieces AS (
+            SELECT {keys}, part FROM parts
+            UNION SELECT {keys}, part FROM escaped
+            UNION SELECT {keys}, unnest(regexp_split_to_array(part, {around})) FROM escaped
+          )
+          SELECT {keys}, trim(part) AS word FROM pieces
+          UNION
+          SELECT {keys}, word FROM (
+            SELECT {keys}, unnest(
+              regexp_split_to_array(part, {literal(_AROUND_WORDS)})
+              || regexp_extract_all(part, {literal(_ADDRESS)})
+              || [regexp_replace(part, {literal(_NO_WORD_AT_ENDS)}, '', 'g')]
+            ) AS word FROM pieces
+          ) WHERE length(word) >= {_SHORTEST_WORD}
+        )
     """
 
 
@@ -61,10 +84,16 @@ def find_mentions(connection: "duckdb.DuckDBPyConnection", source: Source, relat
     connection.execute(f"""
         CREATE OR REPLACE TABLE mentions AS
         WITH texts AS MATERIALIZED (SELECT DISTINCT name, text FROM ({" UNION ALL ".join(texts)}) WHERE text IS NOT NULL),
-        words AS MATERIALIZED ({words_in("texts", "name, text")}),
+        documents AS (SELECT name, text FROM texts WHERE contains(text, '\\') AND json_valid(text)),
+        values AS (
+          SELECT name, text, atom ->> '$' AS value FROM documents, json_tree(text::JSON) WHERE atom IS NOT NULL
+          UNION
+          SELECT name, text, key AS value FROM documents, json_tree(text::JSON) WHERE key IS NOT NULL
+        ),
+        words AS MATERIALIZED ({words_in("texts", "name, text")} UNION {words_in("values", "name, text", "value")}),
         ids AS MATERIALIZED (SELECT DISTINCT word FROM words WHERE word <> ''),
         hashed AS MATERIALIZED (SELECT word, {digest_sql("ledger", "word")} AS digest FROM ids)
-        SELECT DISTINCT name, text FROM words INNER JOIN (FROM hashed SEMI JOIN erased USING (digest)) USING (word)
+        SELECT DISTINCT name, text FROM words INNER JOIN (FROM hashed SEMI JOIN erased_in_texts USING (digest)) USING (word)
     """)
     return bool(count(connection, "SELECT count(*) FROM mentions"))
 
@@ -91,16 +120,19 @@ def naming(rows: str, selected: str = "place") -> str:
           UNION ALL
           SELECT place, key FROM ({rows}), json_tree(refused) WHERE key IS NOT NULL
         ),
-        words AS (
+        spelled AS (
           SELECT place, trim(cell) AS word FROM cells
           UNION
           SELECT place, unnest(regexp_split_to_array(cell, {literal(_AROUND_CELLS)})) FROM cells
           UNION
           SELECT place, unnest(regexp_split_to_array(cell, {literal(_AROUND_WORDS)})) FROM cells
+          UNION
+          {words_in("cells", "place", "cell")}
         ),
+        words AS (SELECT place, unnest([word, lower(word)]) AS word FROM spelled),
         ids AS MATERIALIZED (SELECT DISTINCT word FROM words WHERE word <> ''),
         hashed AS MATERIALIZED (SELECT word, {digest_sql("ledger", "word")} AS digest FROM ids)
-        SELECT DISTINCT {selected} FROM words INNER JOIN (FROM hashed SEMI JOIN erased USING (digest)) USING (word)
+        SELECT DISTINCT {selected} FROM words INNER JOIN (FROM hashed SEMI JOIN erased_in_texts USING (digest)) USING (word)
     """
 
 

@@ -146,6 +146,16 @@ def test_a_good_value(tmp_path: Path, text: str, expected: object) -> None:
             "funnels.0: the steps of funnel 'f' need different names",
         ),
         (f'[[funnels]]\nname = "f"\n{STEPS}\n[[funnels]]\nname = "f"\n{STEPS}', "two funnels have the same name"),
+        ("pages = 3", "pages: Input should be a valid"),
+        ('[pages]\nkeeps = ["a"]', "unknown key 'pages.keeps'; did you mean 'keep'?"),
+        ('[pages]\nkeep = "new"', 'pages.keep: expected a list of segments of a path, such as ["users", "orders"]'),
+        ("[pages]\nkeep = [1]", "pages.keep: expected a list of segments of a path"),
+        ('[pages]\nkeep = [" "]', "pages.keep: ' ' is not one segment of a path"),
+        (
+            '[pages]\nkeep = ["/u/"]',
+            "pages.keep: '/u/' is not one segment of a path, which is what stands between two slashes; did you mean 'u'?",
+        ),
+        ('[pages]\nid_segments_after = ["a%2Fb"]', "pages.id_segments_after: 'a%2Fb' is not one segment of a path"),
         ("[targets]\ncaac = 500", "targets: 'caac' is no metric with a target; did you mean 'cac'?"),
         ("[targets]\nvisitors = 500", "targets: 'visitors' is no metric with a target"),
         ('[targets]\ncac = "much"', "targets.cac: "),
@@ -310,6 +320,7 @@ CHANGES: dict[str, Any] = {
     "max_release_age": "1h",
     "memory_limit": "1GB",
     "event_names": {"a": "page_viewed"},
+    "pages": {"id_segments_after": ["users"], "keep": ["new"]},
     "plans": {"basic": "professional"},
     "channel_rules": [{"channel": "partner", "source": "^acme$"}],
     "funnels": [FUNNEL],
@@ -400,6 +411,11 @@ def test_dbt_gets_texts(tmp_path: Path) -> None:
         "sessions_end_at_midnight": "false",
         "churn_risk_levels": "0.1 0.25 0.5",
     }
+
+
+def test_segments_are_compared_lower_and_unescaped() -> None:
+    pages = Config(pages={"id_segments_after": ["Users", "u", " users "], "keep": ["Caf%C3%A9"]}).pages
+    assert (pages.id_segments_after, pages.keep) == (("u", "users"), ("café",))
 
 
 # What an adapter suggests.

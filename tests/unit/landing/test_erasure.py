@@ -413,6 +413,75 @@ def test_an_erased_id_goes_from_the_texts_of_other_rows(zone):
     assert zone.digests() == digests
 
 
+SPELLED = [
+    ("page", "/u/ann.lee@shop.example/settings", "/u/ANN.LEE%40Shop.example", "/u/ann.lee%2540shop.example", "/u/x/NCUSER42"),
+    ("page", "/go?to=https%3A%2F%2Fshop.example%2Fu%2Fncuser42%2Fx", "mailto:Ann.Lee@shop.example?subject=x", "/~ncuser42/"),
+    ("properties", '{"mail": "ANN.LEE@SHOP.EXAMPLE"}', '{"mail": "ann.lee\\u0040shop.example"}', '{"go": "\\/u\\/ncuser42\\/x"}'),
+    ("properties", '{"NcUser42": 1}', '{"text": "from <Ann.Lee@Shop.example>"}', '{"text": "as Ann.Lee@Shop.example."}'),
+    ("utm_campaign", "to:ann.lee@shop.example?", "NCUSER42 spring"),
+]
+NOT_SPELLED = [
+    ("page", "/u/annlee@shop.example", "/u/NCUser421", "/u/my-ncuser42", "/u/ann", "/100%/x", "/%E5%8C/%zz"),
+    ("properties", '{"text": "ann lee shop example"}', '{"text": "\\u5317"}'),
+    ("utm_campaign", "shop.example"),
+]
+
+
+def test_an_erased_id_is_found_however_it_is_spelled(zone):
+    """In another case, percent-encoded once or twice, escaped in JSON, or within punctuation."""
+
+    def rows(texts, prefix):
+        return [
+            event(f"{prefix}{number}-{place}", anonymous_id="phone", **{name: text})
+            for number, (name, *found) in enumerate(texts)
+            for place, text in enumerate(found)
+        ]
+
+    zone.put("events", DAYS[0], rows(SPELLED, "a"))
+    zone.put("events", DAYS[1], rows(NOT_SPELLED, "b"))
+    zone.put("feedback", DAYS[0], [{"feedback_id": "f", "created_at": at(DAYS[0]), "text": "Tell ANN.LEE@shop.example!"}])
+    zone.put(
+        "events",
+        DAYS[2],
+        [{"event_id": "bad", "event": "x", "occurred_at": "soon", "anonymous_id": "a", "page": "/u/ann.lee%40Shop.example"}],
+    )
+    zone.night()
+    before = zone.rows("events", "page, properties, utm_campaign")
+    zone.forget(DAYS[3], "Ann.Lee@shop.example", "NCUser42")
+    zone.night()
+    said = zone.rows("events", "page, properties, utm_campaign")
+    assert said[: -sum(len(texts) - 1 for texts in NOT_SPELLED)] == [(None, None, None)] * sum(len(row) - 1 for row in SPELLED)
+    assert [row for row in said if row != (None, None, None)] == [row for row in before if row in said]
+    assert len([row for row in said if row != (None, None, None)]) == sum(len(texts) - 1 for texts in NOT_SPELLED)
+    assert zone.rows("feedback", "text") == [("",)]
+    assert zone.refused("events")[0][2] == '{"erased": true}'
+    digests = zone.digests()
+    zone.ingest("events", DAYS[:3])
+    assert zone.digests() == digests
+
+
+def test_an_owned_page_goes_with_any_spelling_of_the_id(zone):
+    pages = ["/u/ALICE", "/u/%41lice-x", "/u/bob?x=1"]
+    zone.put("events", DAYS[0], [event(f"e{number}", user_id="alice", page=page) for number, page in enumerate(pages)])
+    zone.forget(DAYS[1], "alice")
+    zone.night()
+    assert zone.rows("events", "page") == [(None,), (None,), ("/u/bob",)]
+
+
+def test_a_ledger_without_lower_case_digests_is_still_in_force(zone):
+    zone.forget(DAYS[0], "Alice")
+    zone.night()
+    ledger = json.loads(zone.ledger.path.read_text())
+    for entry in ledger["entries"]:
+        del entry["folded"]
+    zone.ledger.path.write_text(json.dumps(ledger))
+    zone.restart()
+    pages = ["/u/Alice", "/u/alice", "/u/bob"]
+    zone.put("events", DAYS[1], [event(f"e{number}", anonymous_id="phone", page=page) for number, page in enumerate(pages)])
+    zone.night()
+    assert zone.rows("events", "page") == [(None,), ("/u/alice",), ("/u/bob",)]
+
+
 def test_a_request_that_names_nobody_is_told_apart_from_one_that_names_a_device(zone):
     """No request is lost: whoever comes by that id later is erased."""
     zone.put("events", DAYS[0], [event("e1", anonymous_id="phone")])

@@ -1,5 +1,3 @@
-{%- set is_id = "named.decoded is not null or " ~ is_id_by_form("segments.decoded") %}
-
 with entries as (
   select
     *,
@@ -50,6 +48,13 @@ segments as (
   {{ path_segments("paths") }}
 ),
 
+placed as (
+  select
+    *,
+    lag(decoded) over (partition by path order by place) as preceding
+  from segments
+),
+
 ids as (
   select lower(user_id) as id from {{ ref("int_identity__users") }}
   union distinct
@@ -58,20 +63,42 @@ ids as (
   select lower(account_id) as id from {{ ref("dim_accounts") }}
 ),
 
+words as (
+  select decoded, decoded as word from segments
+  union distinct
+  select decoded, {{ words_of("decoded") }} as word from segments
+),
+
+-- A short id is named only by a whole segment, for many words are as short.
 named as (
-  select distinct segments.decoded
-  from segments
-  inner join ids on segments.decoded = ids.id
+  select distinct words.decoded
+  from words
+  inner join ids on words.word = ids.id
+  where words.word = words.decoded or length(words.word) >= 5
 ),
 
 -- Pages of one kind are one page, and no id of a person is published in a path.
+judged as (
+  select
+    placed.path,
+    placed.place,
+    placed.segment,
+    case
+      when placed.decoded in ('', '#', '#!') or own.is_kept then false
+      else coalesce(parent.precedes_id, false) or named.decoded is not null or {{ is_id_by_form("placed.decoded") }}
+    end as is_id
+  from placed
+  left join named on placed.decoded = named.decoded
+  left join {{ source("control", "page_segments") }} as own on placed.decoded = own.segment
+  left join {{ source("control", "page_segments") }} as parent on placed.preceding = parent.segment
+),
+
 pages as (
   select
-    segments.path,
-    {{ path_of("case when " ~ is_id ~ " then ':id' else segments.segment end", "segments.place") }} as page
-  from segments
-  left join named on segments.decoded = named.decoded
-  group by segments.path
+    path,
+    {{ path_of("case when is_id then ':id' else segment end", "place") }} as page
+  from judged
+  group by path
 )
 
 select
