@@ -291,7 +291,7 @@ def orders(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDNIG
 
 @st.composite
 def payments(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
-    """Payments of accounts and users, and refunds before and after, with and without the payment that they give back."""
+    """Payments of accounts and users, and refunds before and after, with and without the payment or order that they give back."""
     drawn = draw(
         st.lists(
             st.tuples(
@@ -312,6 +312,7 @@ def payments(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDN
                 st.sampled_from((None, "subscription", "service", "order")),
                 st.sampled_from(("succeeded", "succeeded", "failed")),
                 st.sampled_from(_CURRENCIES),
+                st.sampled_from((None, None, None, "o0", "o2", "o99")),
             ),
             max_size=12,
         )
@@ -327,11 +328,12 @@ def payments(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDN
                 "kind": kind,
                 "status": status,
                 "currency": currency,
+                "order_id": order_id,
             },
             number,
             at.date() + timedelta(days=1),
         )
-        for number, ((user_id, account_id), at, amount, kind, status, currency) in enumerate(drawn)
+        for number, ((user_id, account_id), at, amount, kind, status, currency, order_id) in enumerate(drawn)
     ]
     if rows:
         refunds = st.tuples(st.sampled_from(list(rows)), moments(zone, anchors), st.booleans())
@@ -340,6 +342,19 @@ def payments(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDN
             link = original["payment_id"] if is_linked else None
             refund = {**original, "payment_id": f"r{number}", "paid_at": at, "status": "refunded", "refund_of": link}
             rows.append(landed(refund, number, at.date() + timedelta(days=1)))
+    of_orders = st.tuples(
+        moments(zone, anchors),
+        st.sampled_from(_AMOUNTS),
+        st.sampled_from((None, "order", "order", "order", "subscription")),
+        st.sampled_from(("o0", "o1", "o2", "o3", "o4", "p0", "p1", "p77", None)),
+        st.sampled_from((None, None, None, "o1", "o5", "o99")),
+        st.sampled_from((None, "u1", "u2", "u3", "u4")),
+        st.sampled_from(_CURRENCIES),
+    )
+    for at, amount, kind, refund_of, order_id, user_id, currency in draw(st.lists(of_orders, max_size=6)):
+        row = {"payment_id": f"r{len(rows)}", "user_id": user_id, "paid_at": at, "amount": amount, "currency": currency}
+        row |= {"kind": kind, "status": "refunded", "refund_of": refund_of, "order_id": order_id}
+        rows.append(landed(row, len(rows), at.date() + timedelta(days=1)))
     return rows
 
 

@@ -177,6 +177,11 @@ def counted(facts: Facts, reporting: Reporting) -> Facts:
     return kept
 
 
+def paid_kind(payment: Row) -> str:
+    """What a payment that gives nothing back is for, by what it says itself."""
+    return payment.get("kind") or ("order" if payment.get("order_id") else "subscription")
+
+
 def people(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None) -> People:
     """Resolve who is behind the landed rows."""
     names = event_names or {}
