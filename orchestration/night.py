@@ -78,7 +78,7 @@ _LONGEST_PAUSE = 30
 _LEFT_OUT_REFUNDS = {
     "ambiguous": "they name no order, and another order of their payers was refunded, canceled or returned: the money may be the"
     " same. Fill order_id, or name the order in refund_of",
-    "nothing_bought": "they name no order, and their payers had not bought anything. Fill order_id, or name the order in refund_of",
+    "nothing_bought": "they name no order, and their payers had bought nothing. Fill order_id, or name the order in refund_of",
     "order_unknown": "the orders that they name have not landed in orders",
     "unlinked": "they name neither an order nor a payment. Fill order_id or refund_of",
 }
@@ -351,7 +351,8 @@ class Night:
         """Name the order refunds among the payments that count nowhere, with the reason and the remedy."""
         with self.warehouse.connect(read_only=True) as connection:
             found = connection.execute(
-                "select outcome, min(cash_date), count(*) from intermediate.int_revenue__order_refunds group by outcome order by all"
+                "select outcome, min(cash_date), count(*) from intermediate.int_revenue__order_refunds"
+                " group by outcome order by all"
             ).fetchall()
         for outcome, first_day, count in found:
             if outcome in _LEFT_OUT_REFUNDS:

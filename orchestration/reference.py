@@ -1,13 +1,15 @@
 """The parts of the README that are made, not written: tables and the picture of the lineage, each from the one place that knows.
 
 Belongs here: their Markdown, and its place between `<!-- generated: NAME -->` and `<!-- /generated -->`, also in the one page of
-dbt's documentation that shows the metrics; and the page of what the gate refuses. Does not belong here: any fact about sources,
+dbt's documentation that shows the metrics; the page of what the gate refuses; and the macro by which dbt knows the keys of the
+landing contract. Does not belong here: any fact about sources,
 marts, metrics, settings or commands; a wrong sentence is mended where the fact is stated.
 
     python -m orchestration.reference [--check] [README]
 """
 
 import csv
+import json
 import re
 import sys
 from collections import defaultdict
@@ -23,7 +25,7 @@ from pydantic import BaseModel
 from expectations import corruptions
 from orchestration import mart_models, settings, transform
 from orchestration.errors import NorthstarError, UserError
-from orchestration.landing.contract import CONTRACT, Column, Source
+from orchestration.landing.contract import CONTRACT, Column, Keep, Source
 
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "NORTHSTAR_HOME": ("`.northstar` beside the project", "folder that holds all state"),
@@ -54,6 +56,9 @@ _ALWAYS_DRAWN = ("core", "marts")
 
 CORRUPTIONS_PAGE = settings.PROJECT / "expectations" / "corruptions.md"
 """The page that says which check refuses which corruption; all of it is made."""
+
+LANDING_MACRO = settings.DBT_PROJECT / "macros" / "landing_keys.sql"
+"""The macro that tells dbt the key of every source; all of it is made."""
 
 METRICS_PAGE = settings.DBT_PROJECT / "models" / "marts" / "metrics" / "metrics.md"
 """The page of dbt's documentation with the table of metrics."""
@@ -114,6 +119,36 @@ def landing(sources: Iterable[Source]) -> str:
             for source in sources
         ),
     )
+
+
+def landing_macro(sources: Iterable[Source]) -> str:
+    """The dbt macro `landing_keys`: what of each source's contract decides which row of a key stays."""
+    lines = (
+        f'    "{source.name}": {{"key": {json.dumps([_key_part(source, name) for name in source.key])},'
+        f' "latest": {json.dumps(source.keep is Keep.LATEST)}, "dated": {json.dumps(source.latest_by is not None)}}},'
+        for source in sources
+    )
+    return "\n".join(
+        [
+            "{#-",
+            "  Generated from the landing contract by `make docs`; change it there. The key of every source, as expressions to",
+            "  partition by, and which row of a key stays: `latest` for a state, else the first; `dated` when `updated_at` dates",
+            "  a state.",
+            "-#}",
+            "{% macro landing_keys() %}",
+            "  {{- return({",
+            *lines,
+            "  }) -}}",
+            "{% endmacro %}",
+            "",
+        ]
+    )
+
+
+def _key_part(source: Source, name: str) -> str:
+    """A column of a key; an optional text that is empty is a value of its own, however its file spells that."""
+    column = source.column(name)
+    return name if column.required or column.type.sql != "VARCHAR" else f"coalesce({name}, '')"
 
 
 def published_marts(marts: Mapping[str, Any]) -> str:
@@ -404,6 +439,17 @@ def _read(readme: Path) -> str:
         raise UserError(f"{readme} cannot be read: {error.strerror}") from error
 
 
+def _bring(path: Path, wanted: str, outdated: list[str] | None) -> None:
+    """Write a file that is generated as a whole; with a list, write nothing and add what is stale to it."""
+    if outdated is None:
+        changed = not path.exists() or _read(path) != wanted
+        if changed:
+            path.write_text(wanted, encoding="utf-8")
+        click.echo(f"{path}: {'written' if changed else 'is current'}")
+    elif _read(path) != wanted:
+        outdated.append(f"{path}: stale; run `make docs`")
+
+
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when a block is stale.")
 @click.argument("readme", type=click.Path(path_type=Path), default=settings.PROJECT / "README.md")
@@ -411,20 +457,17 @@ def main(readme: Path, *, check: bool) -> None:
     """Bring the generated blocks of README up to date."""
     try:
         configured = settings.load()
+        outdated: list[str] = []
+        # The macro first: the manifest is made of it.
+        _bring(LANDING_MACRO, landing_macro(CONTRACT.values()), outdated if check else None)
         transform.prepare(configured)
         current = blocks(configured)
-        outdated = []
         for path, wanted in ((readme, current), (METRICS_PAGE, {"metrics": current["metrics"]})):
             if not check:
                 click.echo(f"{path}: {'written' if write(path, wanted) else 'is current'}")
             elif names := stale(_read(path), wanted):
                 outdated.append(f"{path}: stale are {', '.join(names)}; run `make docs`")
-        if not check:
-            changed = not CORRUPTIONS_PAGE.exists() or _read(CORRUPTIONS_PAGE) != corruptions.page()
-            CORRUPTIONS_PAGE.write_text(corruptions.page(), encoding="utf-8")
-            click.echo(f"{CORRUPTIONS_PAGE}: {'written' if changed else 'is current'}")
-        elif _read(CORRUPTIONS_PAGE) != corruptions.page():
-            outdated.append(f"{CORRUPTIONS_PAGE}: stale; run `make docs`")
+        _bring(CORRUPTIONS_PAGE, corruptions.page(), outdated if check else None)
         if outdated:
             click.echo("\n".join(outdated), err=True)
             sys.exit(1)

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 import pytest
@@ -62,6 +63,39 @@ def test_the_page_of_what_the_gate_refuses_is_current(run, current, tmp_path, mo
     assert (result.exit_code, result.stderr) == (1, f"{page}: stale; run `make docs`\n")
     assert f"{page}: written" in run(readme).output
     assert run("--check", readme).exit_code == 0
+
+
+def test_dbt_has_the_keys_of_the_landing_contract():
+    assert reference.LANDING_MACRO.read_text(encoding="utf-8") == reference.landing_macro(CONTRACT.values()), "run `make docs`"
+
+
+def test_a_key_that_differs_from_the_contract_is_stale(run, current, tmp_path, monkeypatch):
+    readme, macro = tmp_path / "README.md", tmp_path / "landing_keys.sql"
+    readme.write_text(reference.fill(markers(*NAMES), current), encoding="utf-8")
+    monkeypatch.setattr(reference, "LANDING_MACRO", macro)
+    written = reference.landing_macro(CONTRACT.values())
+    for planted in (
+        written.replace('["ticket_id"]', '["ticket_id", "account_id"]'),
+        written.replace('"latest": true', '"latest": false', 1),
+        written.replace('    "feedback"', '    "feedbacks"'),
+        # The contract changed, and the macro is what it was.
+        reference.landing_macro(replace(source, key=source.key[:1]) for source in CONTRACT.values()),
+    ):
+        assert planted != written
+        macro.write_text(planted, encoding="utf-8")
+        result = run("--check", readme)
+        assert (result.exit_code, result.stderr) == (1, f"{macro}: stale; run `make docs`\n")
+        assert macro.read_text(encoding="utf-8") == planted
+    assert f"{macro}: written" in run(readme).output
+    assert macro.read_text(encoding="utf-8") == written
+    assert run("--check", readme).exit_code == 0
+
+
+def test_a_key_is_partitioned_by_its_columns():
+    macro = reference.landing_macro([CONTRACT["outcomes"], CONTRACT["ad_spend"], CONTRACT["exposures"]])
+    assert '"outcomes": {"key": ["account_id", "measured_at"], "latest": true, "dated": true},' in macro
+    assert '"key": ["spend_date", "utm_source", "coalesce(utm_medium, \'\')",' in macro
+    assert '"exposures": {"key": ["experiment_id", "unit_id", "variant"], "latest": false, "dated": false},' in macro
 
 
 def test_every_metric_with_a_target_is_defined_and_shown(current):
@@ -341,9 +375,10 @@ def run(configured, monkeypatch):
 def test_the_command_writes_checks_and_names_what_is_stale(run, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(markers(*NAMES), encoding="utf-8")
+    macro = f"{reference.LANDING_MACRO}: is current\n"
     page = f"{reference.METRICS_PAGE}: is current\n{reference.CORRUPTIONS_PAGE}: is current\n"
-    assert run(readme).output == f"{readme}: written\n{page}"
-    assert run(readme).output == f"{readme}: is current\n{page}"
+    assert run(readme).output == f"{macro}{readme}: written\n{page}"
+    assert run(readme).output == f"{macro}{readme}: is current\n{page}"
     assert run("--check", readme).exit_code == 0
     changed = readme.read_text(encoding="utf-8").replace("first day of a week", "last day of a week")
     readme.write_text(changed, encoding="utf-8")

@@ -199,7 +199,7 @@ def _unlinked(
     found: People,
     orders: Sequence[Row],
 ) -> str:
-    """What becomes of a refund without an order: it counts when its payer bought something before and no order of theirs came back."""
+    """What becomes of a refund without an order: it counts when its payer bought something before and has given nothing back."""
     if order_id:
         return "order_unknown"
     if not payment.get("refund_of"):
