@@ -104,7 +104,8 @@ with ranked as (
     ) as state_number,
     row_number() over (
       partition by
-        {{ key }}, updated_at, arrived_date, landed_file, cost, currency, impressions, clicks, cast(extra as varchar)
+        {{ key }}, coalesce(updated_at, cast(arrived_date as timestamp)), arrived_date, landed_file, cost, currency, impressions, clicks,
+        cast(extra as varchar)
       order by landed_row
     ) as repeat_number
   from ({{ landed_rows("ad_spend") }}) as landed
