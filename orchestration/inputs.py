@@ -35,7 +35,7 @@ _PAYMENTS = f"""
 SELECT original_paid_date AS day, coalesce(payments.account_id, users.account_id) AS account_id,
   coalesce(accounts.is_internal, {_IS_INTERNAL_USER.format(user_id="payments.user_id")}, false) AS is_excluded
 FROM core.fct_payments AS payments
-LEFT JOIN staging.stg_users AS users ON payments.user_id = users.user_id
+LEFT JOIN staging.stg_users AS users ON payments.user_id = users.user_id AND users.signed_up_date <= {_THROUGH}
 LEFT JOIN core.dim_accounts AS accounts ON coalesce(payments.account_id, users.account_id) = accounts.account_id
 WHERE payments.status = 'succeeded' AND payments.kind IN ('subscription', 'service')
   AND coalesce(payments.account_id, payments.user_id) IS NOT NULL"""

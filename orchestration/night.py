@@ -80,6 +80,15 @@ _GO_ON = (
 )
 _LONGEST_PAUSE = 30
 
+# Outcomes of `int_revenue__order_refunds` that a night explains.
+_LEFT_OUT_REFUNDS = {
+    "ambiguous": "they name no order, and another order of their payers was refunded, canceled or returned: the money may be the"
+    " same. Fill order_id, or name the order in refund_of",
+    "nothing_bought": "they name no order, and their payers had bought nothing. Fill order_id, or name the order in refund_of",
+    "order_unknown": "the orders that they name have not landed in orders",
+    "unlinked": "they name neither an order nor a payment. Fill order_id or refund_of",
+}
+
 # Accounts with a refused change of a subscription that a night names.
 _NAMED_ACCOUNTS = 5
 
@@ -317,6 +326,7 @@ class Night:
             _logger.info(
                 "%s: %s rows of %s differ from another row of their key, which counts instead", source, f"{count:,}", day
             )
+        self._announce_refunds()
         for funnel, step, event in unsent:
             _logger.warning(
                 "funnel %s: how many reach %s and what follows is unknown (NULL): nobody ever sent the event %s. Map your"
@@ -337,6 +347,20 @@ class Night:
                 " their days. %s",
                 *(source, f"{count:,}", landed, first_day, landed, currency, remedy),
             )
+
+    def _announce_refunds(self) -> None:
+        """Name the order refunds among the payments that count nowhere, with the reason and the remedy."""
+        with self.warehouse.connect(read_only=True) as connection:
+            found = connection.execute(
+                "select outcome, min(cash_date), count(*) from intermediate.int_revenue__order_refunds"
+                " group by outcome order by all"
+            ).fetchall()
+        for outcome, first_day, count in found:
+            if outcome in _LEFT_OUT_REFUNDS:
+                _logger.warning(
+                    "payments: %s order refunds are left out of revenue, the first of %s: %s",
+                    *(f"{count:,}", first_day, _LEFT_OUT_REFUNDS[outcome]),
+                )
 
     def _unconverted(self) -> list[tuple[str, str, date, int]]:
         """Source, currency, first day and number of the rows that could not be converted."""

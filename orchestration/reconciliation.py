@@ -45,7 +45,7 @@ def advertised(
     newest = f"SELECT {', '.join(spend.key)}, max(place) AS place FROM ({state}) GROUP BY ALL"
     same = " AND ".join(f"state.{name} IS NOT DISTINCT FROM newest.{name}" for name in spend.key)
     latest = (
-        f"SELECT DISTINCT state.* EXCLUDE (landed_row) FROM ({state}) AS state"
+        f"SELECT DISTINCT state.* EXCLUDE (landed_row, updated_at) FROM ({state}) AS state"
         f" INNER JOIN ({newest}) AS newest ON {same} AND state.place = newest.place"
     )
     first_rates = (

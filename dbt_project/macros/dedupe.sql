@@ -1,33 +1,3 @@
-{#-
-  The key of every source but events, whose copies are told apart day by day, and which row of a key stays: `latest` for a state, else the
-  first. `dated` is whether the source says by `updated_at` when a state was written. A test holds this against the landing contract.
--#}
-{% macro landing_keys() %}
-  {{- return({
-    "users": {"key": ["user_id"], "latest": true, "dated": true},
-    "accounts": {"key": ["account_id"], "latest": true, "dated": true},
-    "subscriptions": {"key": ["subscription_id", "changed_at"], "latest": true},
-    "payments": {"key": ["payment_id"], "latest": true, "dated": true},
-    "orders": {"key": ["order_id"], "latest": true, "dated": true},
-    "ad_spend": {
-      "key": [
-        "spend_date", "utm_source", "coalesce(utm_medium, '')", "coalesce(utm_campaign, '')", "coalesce(utm_content, '')",
-        "coalesce(ad_id, '')"
-      ],
-      "latest": true,
-      "dated": true,
-    },
-    "tickets": {"key": ["ticket_id"], "latest": true, "dated": true},
-    "surveys": {"key": ["response_id"], "latest": true, "dated": true},
-    "feedback": {"key": ["feedback_id"], "latest": true, "dated": true},
-    "wecom": {"key": ["interaction_id"], "latest": true},
-    "outcomes": {"key": ["account_id", "measured_at"], "latest": true, "dated": true},
-    "exposures": {"key": ["experiment_id", "unit_id", "variant"]},
-    "fx_rates": {"key": ["rate_date", "currency"]},
-    "erasures": {"key": ["user_id"], "latest": true},
-  }) -}}
-{% endmacro %}
-
 {#- Rows of a source with the time of the file that each landed in, `landed_ns`. -#}
 {% macro landed_rows(source_name) -%}
   select landed.*, files.landed_ns
@@ -45,8 +15,8 @@
 -#}
 {% macro landing_order(source_name) -%}
   {%- set rule = landing_keys()[source_name] -%}
-  {%- if rule.get("dated") -%} coalesce(updated_at, cast(arrived_date as timestamp)) desc, {% endif -%}
-  {%- set direction = " desc" if rule.get("latest") else "" -%}
+  {%- if rule["dated"] -%} coalesce(updated_at, cast(arrived_date as timestamp)) desc, {% endif -%}
+  {%- set direction = " desc" if rule["latest"] else "" -%}
   arrived_date{{ direction }}, coalesce(landed_ns, 0){{ direction }}, landed_file{{ direction }}, landed_row{{ direction }}
 {%- endmacro %}
 
@@ -134,7 +104,8 @@ with ranked as (
     ) as state_number,
     row_number() over (
       partition by
-        {{ key }}, updated_at, arrived_date, landed_file, cost, currency, impressions, clicks, cast(extra as varchar)
+        {{ key }}, coalesce(updated_at, cast(arrived_date as timestamp)), arrived_date, landed_file, cost, currency, impressions, clicks,
+        cast(extra as varchar)
       order by landed_row
     ) as repeat_number
   from ({{ landed_rows("ad_spend") }}) as landed

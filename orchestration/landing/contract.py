@@ -343,6 +343,7 @@ _SOURCES = (
             _CURRENCY,
             _text("status", "outcome", required=True, allowed=("succeeded", "failed", "refunded")),
             _id("refund_of", "payment or, for kind order, the order that a refund gives back"),
+            _id("order_id", "order that it pays or gives back; without a kind it is then of kind order"),
             _UPDATED_AT,
         ),
     ),

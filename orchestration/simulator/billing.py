@@ -14,7 +14,7 @@ from orchestration.simulator.clock import DAY, HOUR, MINUTE, NEVER, SECOND, Cale
 from orchestration.simulator.files import labels, look_up, money, numbered, timestamps
 from orchestration.simulator.people import NEW, PAYING_BASE, STAFF, People, pick
 from orchestration.simulator.support import Support
-from orchestration.simulator.tables import Records, Rows, select
+from orchestration.simulator.tables import LaterStates, Records, Rows, select
 
 PLANS = ("free", "professional", "enterprise", "custom")
 FREE, PROFESSIONAL, ENTERPRISE, CUSTOM = range(4)
@@ -67,6 +67,7 @@ class Billing:
         self._payment_count = 0
         self._changes = Records(calendar, seed, "billing.changes")
         self._payments = Records(calendar, seed, "billing.payments")
+        self._corrections = LaterStates(calendar, seed, "billing.payments")
         journeys = people.journeys
         payers = np.flatnonzero(journeys.paid_at < NEVER)
         self._first_paid[people.account[journeys.person[payers]]] = journeys.paid_at[payers]
@@ -293,11 +294,14 @@ class Billing:
     def payments(self, day: int) -> pa.Table | None:
         """Payments, refusals and refunds that arrive on the day, as rows of `payments`."""
         payments = self._payments.arrive(day)
+        if payments is not None:
+            self._count("payments", self._payments, payments)
+            self.realised["refunds"] += int((payments["outcome"] == REFUNDED).sum())
+            self.realised["failed_payments"] += int((payments["outcome"] == FAILED).sum())
+            payments = self._correct(payments, day)
+        payments = self._corrections.behind(payments, day)
         if payments is None:
             return None
-        self._count("payments", self._payments, payments)
-        self.realised["refunds"] += int((payments["outcome"] == REFUNDED).sum())
-        self.realised["failed_payments"] += int((payments["outcome"] == FAILED).sum())
         payer = self._people.account_founder[payments["account"]]
         return pa.table(
             {
@@ -310,8 +314,23 @@ class Billing:
                 "currency": labels(CURRENCIES, payments["currency"]),
                 "status": labels(OUTCOMES, payments["outcome"]),
                 "refund_of": numbered("pay_", payments["refund_of"], 7),
+                "order_id": numbered("ord_", np.full(len(payer), _NONE), 7),
+                "updated_at": timestamps(payments["updated"]),
             }
         )
+
+    def _correct(self, payments: Rows, day: int) -> Rows:
+        """Let some payments of the day land with an amount that is a tenth too high, and with the right one days later."""
+        rng = stream(self._seed, "billing.corrections", day)
+        chance, waits = rng.random(len(payments["at"])), rng.uniform(*p.CORRECTION_DAYS, len(payments["at"]))
+        right = {**payments, "updated": payments["at"]}
+        wrong = (chance < p.PAYMENT_CORRECTION_RATE) & (payments["outcome"] == SUCCEEDED)
+        wrong &= payments["at"] >= int(self._calendar.start(0))
+        first = {**right, "amount": np.where(wrong, payments["amount"] * 11 // 10, payments["amount"])}
+        written = self._calendar.start(day) + (waits * DAY).astype(np.int64)
+        self._corrections.add(select(first, wrong), select({**right, "updated": written}, wrong), day)
+        self.realised["payment_corrections"] += int(wrong.sum())
+        return first
 
     def _count(self, name: str, records: Records, landed: Rows) -> None:
         self.realised[f"late_{name}"] += int(landed["late"].sum())

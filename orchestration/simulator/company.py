@@ -53,7 +53,7 @@ class Company:
             "users": self._registry.users,
             "accounts": self._registry.accounts,
             "subscriptions": self._billing.subscriptions,
-            "payments": self._billing.payments,
+            "payments": self._payments,
             "orders": self._shop.orders,
             "ad_spend": self._advertising.arrivals,
             "tickets": self._support.tickets,
@@ -88,6 +88,10 @@ class Company:
             if table is not None:
                 yield source, table
 
+    def _payments(self, day: int) -> pa.Table | None:
+        tables = [table for table in (self._billing.payments(day), self._shop.refunds(day)) if table is not None]
+        return pa.concat_tables(tables) if tables else None
+
     def truth(self) -> dict[str, object]:
         """What was planted and what came of it, after the last day."""
         self._collector.close()
@@ -120,6 +124,7 @@ class Company:
             ],
             "internal_user_ids": users,
             "acquisition": self._acquisition(),
+            "spend_corrections": self._advertising.corrections,
             "plg_reached": self._reached(),
             "customers_from_before": {
                 "paying_accounts": int((people.account_kind == PAYING_BASE).sum()),

@@ -12,7 +12,7 @@ from orchestration.simulator import parameters as p
 from orchestration.simulator.clock import DAY, HOUR, NEVER, Calendar, Floats, Ints, stream
 from orchestration.simulator.files import labels, look_up, numbered, timestamps
 from orchestration.simulator.people import People, office_time, pick
-from orchestration.simulator.tables import Post, day_number
+from orchestration.simulator.tables import LaterStates, Post, Rows, day_number, select
 
 LANGUAGES = ("zh", "en")
 TOPICS = tuple(p.FEEDBACK_TOPICS)
@@ -103,20 +103,26 @@ def draw_languages(rng: np.random.Generator, country: Ints) -> Ints:
     return (rng.random(len(country)) >= np.array([p.CHINESE_SHARE[name] for name in p.COUNTRIES])[country]).astype(np.int64)
 
 
-def texts(rng: np.random.Generator, topic: Ints, language: Ints, written: Ints) -> pa.Array:
-    """Texts of topics in languages; NULL where `written` is 0."""
-    codes = (language * len(TOPICS) + topic) * _PER_TOPIC + rng.integers(0, _PER_TOPIC, len(topic))
-    return labels(_TEXTS, np.where(written == 1, codes, -1))
+def draw_texts(rng: np.random.Generator, topic: Ints, language: Ints) -> Ints:
+    """Codes of texts about topics in languages."""
+    return (language * len(TOPICS) + topic) * _PER_TOPIC + rng.integers(0, _PER_TOPIC, len(topic))
+
+
+def texts(codes: Ints) -> pa.Array:
+    """Texts by code; NULL where it is negative."""
+    return labels(_TEXTS, codes)
 
 
 class Feedback:
-    """Feedback of the people who were active on a day; it lands once, answered or not."""
+    """Feedback of the people who were active on a day; it lands answered or not, and again when it is answered later."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
         self.realised: Counter[str] = Counter()
         self._user_ids = numbered("u_", people.user, 6)
         self._under_way = Post(calendar)
+        self._states = LaterStates(calendar, seed, "feedback")
+        self._answered_late = 0
 
     def step(self, day: int, active: Ints, churn_logit: Floats) -> None:
         """Let some of the active people write; the logit is one per account."""
@@ -137,17 +143,22 @@ class Feedback:
             "topic": draw_topics(rng, churn_logit[people.account[who]] - p.SATISFACTION_MIDDLE),
             "language": draw_languages(rng, people.country[who]),
             "answered": answered,
+            "updated": np.minimum(answered, export),
         }
         self._under_way.send(written, np.minimum(answered, export), day)
 
     def feedback(self, day: int) -> pa.Table | None:
         """Feedback that arrives on the day."""
         landed = self._under_way.receive(day)
+        if landed is not None:
+            for topic, language in zip(landed["topic"].tolist(), landed["language"].tolist(), strict=True):
+                self.realised[f"{TOPICS[topic]}/{LANGUAGES[language]}"] += 1
+            rng = stream(self._seed, "feedback.texts", day)
+            landed = {**landed, "text": draw_texts(rng, landed["topic"], landed["language"])}
+            self._answer(select(landed, landed["answered"] >= NEVER), day)
+        landed = self._states.behind(landed, day)
         if landed is None:
             return None
-        for topic, language in zip(landed["topic"].tolist(), landed["language"].tolist(), strict=True):
-            self.realised[f"{TOPICS[topic]}/{LANGUAGES[language]}"] += 1
-        rng = stream(self._seed, "feedback.texts", day)
         return pa.table(
             {
                 "feedback_id": numbered("fb_", landed["number"], 15),
@@ -155,16 +166,26 @@ class Feedback:
                 "account_id": numbered("acc_", self._people.account[landed["who"]] + 1, 5),
                 "created_at": timestamps(landed["at"]),
                 "channel": labels(list(p.FEEDBACK_CHANNELS), landed["channel"]),
-                "text": texts(rng, landed["topic"], landed["language"], np.ones_like(landed["topic"])),
+                "text": texts(landed["text"]),
                 "answered_at": timestamps(landed["answered"]),
+                "updated_at": timestamps(landed["updated"]),
             }
         )
 
-    def truth(self) -> dict[str, dict[str, int]]:
-        """Count what landed by topic and by language."""
+    def _answer(self, unanswered: Rows, day: int) -> None:
+        rng = stream(self._seed, "feedback.answers", day)
+        chance, waits = rng.random(len(unanswered["at"])), rng.uniform(*p.LATE_ANSWER_DAYS, len(unanswered["at"]))
+        answered = unanswered["at"] + (waits * DAY).astype(np.int64)
+        happens = (chance < p.LATE_ANSWER_RATE) & (answered >= int(self._calendar.start(day)))
+        after = {**unanswered, "answered": answered, "updated": answered}
+        self._states.add(select(unanswered, happens), select(after, happens), day)
+        self._answered_late += int((happens & (self._calendar.day_of(answered) < self._calendar.days)).sum())
+
+    def truth(self) -> dict[str, dict[str, int] | int]:
+        """Count what landed by topic and by language, and what was answered only after it had landed."""
         result: dict[str, Counter[str]] = {"topics": Counter(), "languages": Counter()}
         for pair, count in sorted(self.realised.items()):
             topic, language = pair.split("/")
             result["topics"][topic] += count
             result["languages"][language] += count
-        return {name: dict(counts) for name, counts in result.items()}
+        return {name: dict(counts) for name, counts in result.items()} | {"answered_late": self._answered_late}

@@ -3,15 +3,17 @@
 Belongs here: `ad_spend`, `fx_rates`. Does not belong here: the visits that the advertising brings (`people`).
 """
 
-from collections import Counter
-from datetime import date
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from orchestration.simulator import parameters as p
-from orchestration.simulator.clock import HISTORY_DAYS, NEVER, Calendar, Floats, stream
-from orchestration.simulator.files import money
+from orchestration.simulator.clock import HISTORY_DAYS, HOUR, NEVER, Calendar, Floats, stream
+from orchestration.simulator.files import money, timestamps
 from orchestration.simulator.people import PLATFORM, SHOP, TOUCH_CHANNEL, TOUCHES, People, signup_rates
 
 _CLICKS_PER_VISIT = 1.12
@@ -57,6 +59,8 @@ class Advertising:
     def __init__(self, calendar: Calendar, people: People, rates: Rates, seed: int) -> None:
         self._calendar, self._rates, self._seed = calendar, rates, seed
         self.spend_cny: Counter[str] = Counter()
+        self.corrections = 0
+        self._later: defaultdict[int, list[_Spend]] = defaultdict(list)
         self._paid = [t for t in range(len(TOUCHES)) if p.CHANNELS[TOUCH_CHANNEL[t]].cost_per_signup_cny is not None]
         chance = signup_rates()
         self._signups: dict[int, Floats] = {}
@@ -72,44 +76,69 @@ class Advertising:
             self._signups[touch], self._visits[touch] = expected, visits
 
     def arrivals(self, day: int) -> pa.Table | None:
-        """Cost of the day, reported in its evening."""
+        """Cost of the day, reported in its evening, and what is corrected of earlier days."""
+        rows = [self._first_state(spend, day) for spend in self._spent(day)]
+        rows += self._later.pop(day, [])
+        if not rows:
+            return None
+        return pa.table(
+            {
+                "spend_date": pa.array([self._calendar.date(row.day) for row in rows], pa.date32()),
+                "utm_source": pa.array([TOUCHES[row.touch].utm_source for row in rows], pa.string()),
+                "utm_medium": pa.array([TOUCHES[row.touch].utm_medium for row in rows], pa.string()),
+                "utm_campaign": pa.array([TOUCHES[row.touch].utm_campaign for row in rows], pa.string()),
+                "cost": money(np.array([row.cents for row in rows])),
+                "currency": pa.array([TOUCHES[row.touch].currency for row in rows], pa.string()),
+                "impressions": pa.array([row.impressions for row in rows], pa.int64()),
+                "clicks": pa.array([row.clicks for row in rows], pa.int64()),
+                "updated_at": timestamps(np.array([row.updated for row in rows])),
+            }
+        )
+
+    def _spent(self, day: int) -> Iterator["_Spend"]:
+        """What each paid campaign cost on the day in the end."""
         rng = stream(self._seed, "marketing.spend", day)
-        rows: list[tuple[date, str | None, str | None, str | None, int, str, int, int]] = []
         for touch in self._paid:
             noise = rng.lognormal(-0.005, 0.1)
             clicks = int(rng.poisson(self._visits[touch][day] * _CLICKS_PER_VISIT))
             impressions = clicks + int(rng.poisson((clicks + 1) / _CLICK_RATE))
-            campaign, channel = TOUCHES[touch], p.CHANNELS[TOUCH_CHANNEL[touch]]
-            cost_cny = (channel.cost_per_signup_cny or 0.0) * self._signups[touch][day] * noise
-            if not clicks and not cost_cny:
-                continue
-            per_unit = self._rates.of(day, "CNY") if campaign.currency == "USD" else 1.0
-            cents = round(cost_cny * per_unit * 100)
-            self.spend_cny[channel.name] += round(cents / per_unit)
-            rows.append(
-                (
-                    self._calendar.date(day),
-                    campaign.utm_source,
-                    campaign.utm_medium,
-                    campaign.utm_campaign,
-                    cents,
-                    campaign.currency,
-                    impressions,
-                    clicks,
-                )
-            )
-        if not rows:
-            return None
-        spend_date, source, medium, name, cost, currency, impressions_, clicks_ = zip(*rows, strict=True)
-        return pa.table(
-            {
-                "spend_date": pa.array(spend_date, pa.date32()),
-                "utm_source": pa.array(source, pa.string()),
-                "utm_medium": pa.array(medium, pa.string()),
-                "utm_campaign": pa.array(name, pa.string()),
-                "cost": money(np.array(cost)),
-                "currency": pa.array(currency, pa.string()),
-                "impressions": pa.array(impressions_, pa.int64()),
-                "clicks": pa.array(clicks_, pa.int64()),
-            }
-        )
+            cost_cny = (p.CHANNELS[TOUCH_CHANNEL[touch]].cost_per_signup_cny or 0.0) * self._signups[touch][day] * noise
+            if clicks or cost_cny:
+                cents = round(cost_cny * self._per_unit(touch, day) * 100)
+                yield _Spend(day, touch, cents, impressions, clicks, self._evening(day))
+
+    def _first_state(self, spend: "_Spend", day: int) -> "_Spend":
+        """What is reported on the day itself: some of it is a tenth too low, and corrected within days."""
+        rng = stream(self._seed, f"marketing.corrections.{spend.touch}", day)
+        first, wait = spend, math.ceil(rng.uniform(*p.CORRECTION_DAYS))
+        channel, per_unit = p.CHANNELS[TOUCH_CHANNEL[spend.touch]].name, self._per_unit(spend.touch, day)
+        latest = spend
+        if rng.random() < p.SPEND_CORRECTION_RATE:
+            first = replace(spend, cents=spend.cents * 9 // 10, clicks=spend.clicks * 9 // 10)
+            self._later[day + wait].append(replace(spend, updated=self._evening(day + wait)))
+            if rng.random() < p.STALE_STATE_RATE:
+                self._later[day + wait + 1].append(first)
+            if day + wait < self._calendar.days:
+                self.corrections += 1
+            else:
+                latest = first
+        self.spend_cny[channel] += round(latest.cents / per_unit)
+        return first
+
+    def _per_unit(self, touch: int, day: int) -> float:
+        return self._rates.of(day, "CNY") if TOUCHES[touch].currency == "USD" else 1.0
+
+    def _evening(self, day: int) -> int:
+        return int(self._calendar.start(day + 1)) - 2 * HOUR
+
+
+@dataclass(frozen=True)
+class _Spend:
+    """A state of what one campaign cost on a day."""
+
+    day: int
+    touch: int
+    cents: int
+    impressions: int
+    clicks: int
+    updated: int

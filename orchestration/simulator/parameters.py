@@ -259,6 +259,11 @@ SHOP_RETURN_RATE = 0.05
 SHOP_PARTIAL_REFUND_RATE = 0.015
 SHOP_CANCEL_RATE = 0.01
 SHOP_EUR_RATE = 0.02
+# Days from an order until it is returned, refunded in part or canceled; its state lands anew then. Some partial refunds are in
+# the payments instead, and some returns in both.
+SHOP_RETURN_DAYS = (2.0, 20.0)
+SHOP_CANCEL_DAYS = (0.02, 1.0)
+SHOP_PAYMENT_REFUND_RATE = 0.5
 
 DUPLICATE_RATE = 0.005
 RESENT_COPIES = 233  # of one event, from this share of the period on
@@ -268,6 +273,18 @@ VERY_LATE_RATE = 0.002  # received 3 to 150 days after: 3 days and a lognormal w
 VERY_LATE_MEDIAN_DAYS = 12.0
 VERY_LATE_SIGMA = 1.3
 LATEST_DAYS = 150
+# A later state is now and then followed by the one before it, exported once more.
+STALE_STATE_RATE = 0.1
+# First states that are corrected within days: amounts of payments, cost and clicks of advertising, scores of surveys.
+PAYMENT_CORRECTION_RATE = 0.01
+SPEND_CORRECTION_RATE = 0.3
+SURVEY_CHANGE_RATE = 0.03
+CORRECTION_DAYS = (1.0, 4.0)
+# Unsolved tickets and unanswered feedback that are dealt with after all, so many days after they were opened and written.
+LATE_SOLUTION_RATE = 0.5
+LATE_SOLUTION_DAYS = (31.0, 60.0)
+LATE_ANSWER_RATE = 0.4
+LATE_ANSWER_DAYS = (8.0, 30.0)
 LATE_RECORD_RATE = 0.004  # of payments, orders and changes of subscriptions, by 1 to 150 days, the logarithm uniform
 JUNK_ID_RATE = 0.0003  # events whose anonymous id is one of these
 JUNK_IDS = ("null", "0", "undefined", "unknown", "none", "nan", "-", "00000000-0000-0000-0000-000000000000")

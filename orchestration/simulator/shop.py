@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from orchestration.simulator import parameters as p
-from orchestration.simulator.clock import DAY, SECOND, Calendar, Ints, stream
+from orchestration.simulator.clock import DAY, NEVER, SECOND, Calendar, Ints, stream
 from orchestration.simulator.events import EVENT, PRODUCTS, rows
 from orchestration.simulator.files import labels, look_up, money, numbered, timestamps
 from orchestration.simulator.people import DIRECT, SHOP, People, leisure_time, pick
-from orchestration.simulator.tables import Records, Rows, by_time, concat, day_slice, select
+from orchestration.simulator.tables import LaterStates, Post, Records, Rows, by_time, concat, day_slice, select
 
 VIEWED, CARTED, CHECKED_OUT, ORDERED = range(4)
 # Beyond the sessions that are numbered by date (`activity`), which begin with the year.
@@ -37,6 +37,8 @@ class Shop:
         self._sessions["order"] = np.full(len(self._sessions["at"]), -1)
         self._sessions["order"][ordered] = np.arange(len(ordered))
         self._records = Records(calendar, seed, "shop.orders")
+        self._states = LaterStates(calendar, seed, "shop.orders")
+        self._refunds = Post(calendar)
 
     def _draw_sessions(self, rng: np.random.Generator) -> Rows:
         people, calendar = self._people, self._calendar
@@ -122,9 +124,13 @@ class Shop:
         canceled = fate > 1 - p.SHOP_CANCEL_RATE
         partial = (fate > 0.5) & (fate < 0.5 + p.SHOP_PARTIAL_REFUND_RATE)
         fulfilment = pick(rng, (0.86, 0.1, 0.04), n)
+        store = np.where(fulfilment == 0, -1, rng.integers(1, 13, n))
+        at = sessions["at"] + sessions["span"]
+        waits = np.where(canceled, rng.uniform(*p.SHOP_CANCEL_DAYS, n), rng.uniform(*p.SHOP_RETURN_DAYS, n))
+        paid_back = (returned | partial) & (rng.random(n) < p.SHOP_PAYMENT_REFUND_RATE)
         return {
             "number": 1 + np.arange(n),
-            "at": sessions["at"] + sessions["span"],
+            "at": at,
             "person": sessions["person"],
             "amount": amount,
             "discount": discount,
@@ -134,21 +140,38 @@ class Shop:
             "items": items,
             "category": category,
             "fulfilment": fulfilment,
-            "store": np.where(fulfilment == 0, -1, rng.integers(1, 13, n)),
+            "store": store,
             "status": np.where(returned, 1, np.where(canceled, 2, 0)),
+            # When it was returned, refunded or canceled, and whether the payments say so (2: they alone).
+            "settled": np.where(returned | canceled | partial, at + (waits * DAY).astype(np.int64), NEVER),
+            "paid_back": paid_back * np.where(partial, 2, 1),
         }
 
     def orders(self, day: int) -> pa.Table | None:
         """Orders that arrive on the day, those from before with the first day; None when there are none."""
-        self._records.add(day_slice(self._placed, self._calendar, day))
+        placed = day_slice(self._placed, self._calendar, day)
+        self._refunds.send(select(placed, placed["paid_back"] > 0), placed["settled"][placed["paid_back"] > 0], day)
+        # Until it is settled an order is complete, and what the payments alone say never changes it.
+        open_ = {**placed, "status": np.zeros_like(placed["status"]), "refunded": np.zeros_like(placed["refunded"])}
+        open_ |= {"settled": np.full_like(placed["at"], NEVER), "updated": placed["at"]}
+        settled = {**placed, "updated": placed["settled"]}
+        is_settled = (placed["settled"] < NEVER) & (placed["paid_back"] < 2)
+        # Of orders that were settled before the first day only that state is left.
+        is_past = is_settled & (placed["settled"] < int(self._calendar.start(0)))
+        self._records.add({name: np.where(is_past, settled[name], values) for name, values in open_.items()})
+        changes = is_settled & ~is_past
+        unlate = {"late": np.zeros(int(changes.sum()), dtype=np.int64)}
+        self._states.add({**select(open_, changes), **unlate}, {**select(settled, changes), **unlate}, day)
         landed = self._records.arrive(day)
         self.realised["orders_not_arrived"] = self._records.waiting
+        if landed is not None:
+            self.realised["orders"] += len(landed["at"])
+            self.realised["orders_from_before"] += int((landed["at"] < int(self._calendar.start(0))).sum())
+            self.realised["late_orders"] += int(landed["late"].sum())
+            self.realised["amount_cny_cents"] += int(landed["amount"][landed["currency"] == 0].sum())
+        landed = self._states.behind(landed, day)
         if landed is None:
             return None
-        self.realised["orders"] += len(landed["at"])
-        self.realised["orders_from_before"] += int((landed["at"] < int(self._calendar.start(0))).sum())
-        self.realised["late_orders"] += int(landed["late"].sum())
-        self.realised["amount_cny_cents"] += int(landed["amount"][landed["currency"] == 0].sum())
         return pa.table(
             {
                 "order_id": numbered("ord_", landed["number"], 7),
@@ -157,6 +180,7 @@ class Shop:
                 "amount": money(landed["amount"]),
                 "discount": money(landed["discount"]),
                 "refunded_amount": money(landed["refunded"]),
+                "refunded_at": timestamps(np.where(landed["refunded"] > 0, landed["settled"], NEVER)),
                 "cost": money(landed["cost"]),
                 "currency": labels(_CURRENCIES, landed["currency"]),
                 "items": pa.array(landed["items"]),
@@ -164,6 +188,34 @@ class Shop:
                 "store_id": numbered("store_", landed["store"], 2),
                 "fulfilment": labels(_FULFILMENT, landed["fulfilment"]),
                 "status": labels(_STATUSES, landed["status"]),
+                "updated_at": timestamps(landed["updated"]),
+            }
+        )
+
+    def refunds(self, day: int) -> pa.Table | None:
+        """Refunds of orders that arrive on the day, as rows of `payments`: every other names its order in `refund_of` alone."""
+        landed = self._refunds.receive(day)
+        if landed is None:
+            return None
+        self.realised["payment_refunds"] += len(landed["at"])
+        self.realised["payment_refunds_stated_by_order"] += int((landed["paid_back"] == 1).sum())
+        alone = landed["paid_back"] == 2
+        self.realised["payment_refunds_cny_cents"] += int(landed["refunded"][alone & (landed["currency"] == 0)].sum())
+        nobody = np.full(len(landed["at"]), -1)
+        even = landed["number"] % 2 == 0
+        return pa.table(
+            {
+                "payment_id": numbered("ref_", landed["number"], 7),
+                "account_id": numbered("acc_", nobody, 5),
+                "user_id": look_up(self._user_ids, landed["person"]),
+                "paid_at": timestamps(landed["settled"]),
+                "kind": labels(("order",), np.zeros_like(landed["number"])),
+                "amount": money(landed["refunded"]),
+                "currency": labels(_CURRENCIES, landed["currency"]),
+                "status": labels(("refunded",), np.zeros_like(landed["number"])),
+                "refund_of": numbered("ord_", np.where(even, landed["number"], -1), 7),
+                "order_id": numbered("ord_", np.where(even, -1, landed["number"]), 7),
+                "updated_at": timestamps(landed["settled"]),
             }
         )
 

@@ -12,14 +12,14 @@ from orchestration.simulator import parameters as p
 from orchestration.simulator.clock import DAY, HOUR, NEVER, NEVER_DAY, Calendar, Floats, Ints, Mask, stream
 from orchestration.simulator.files import labels, look_up, numbered, timestamps
 from orchestration.simulator.people import BOT, SHOP, STAFF, People, office_time, pick
-from orchestration.simulator.tables import Post, Rows, day_number, select
+from orchestration.simulator.tables import LaterStates, Post, Rows, day_number, select
 
 _WINDOW_DAYS = 30
 _SHARE, _WEIGHT, _RESPONSE, _SOLUTION = np.array(list(p.TICKET_SEVERITIES.values())).T
 
 
 class Support:
-    """Tickets day by day. A ticket lands once, with all that is known of it by then; arrays follow accounts, never days."""
+    """Tickets day by day. A ticket lands with what is known of it, some again much later; arrays follow accounts, never days."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
@@ -35,6 +35,7 @@ class Support:
         self._rate = np.where(people.account_kind == STAFF, 0.0, rate)
         self._trouble_until = np.full(n, -NEVER_DAY)
         self._under_way = Post(calendar)
+        self._states = LaterStates(calendar, seed, "support.tickets")
         self._arrived: Rows | None = None
         self._severity = np.zeros((_WINDOW_DAYS, n))
         self._unsolved = np.zeros((_WINDOW_DAYS, n), dtype=np.int64)
@@ -68,9 +69,11 @@ class Support:
                 "account": account[keep],
                 "who": who[keep],
                 "severity": severity[keep],
+                "answered": (at + responds)[keep],
                 "responded": np.where(at + responds <= export, at + responds, NEVER)[keep],
                 "solved": np.where(solved <= export, solved, NEVER)[keep],
                 "contacts": contacts[keep],
+                "updated": np.minimum(solved, export)[keep],
             },
             np.minimum(solved, export)[keep],
             day,
@@ -94,15 +97,28 @@ class Support:
         """Tickets that arrive on the day; None when there are none."""
         return self._arrived
 
-    def tickets(self, _: int) -> pa.Table | None:
+    def _solve(self, unsolved: Rows, day: int) -> None:
+        """Let some tickets that landed unsolved be solved after they have ceased to bear on churn."""
+        rng = stream(self._seed, "support.solutions", day)
+        chance, waits = rng.random(len(unsolved["at"])), rng.uniform(*p.LATE_SOLUTION_DAYS, len(unsolved["at"]))
+        solved = np.maximum(unsolved["answered"] + HOUR, unsolved["at"] + (waits * DAY).astype(np.int64))
+        happens = (chance < p.LATE_SOLUTION_RATE) & (solved >= int(self._calendar.start(day)))
+        after = {**unsolved, "responded": unsolved["answered"], "solved": solved, "contacts": unsolved["contacts"] + 1}
+        self._states.add(select(unsolved, happens), select({**after, "updated": solved}, happens), day)
+        self.realised["solved_late"] += int((happens & (self._calendar.day_of(solved) < self._calendar.days)).sum())
+
+    def tickets(self, day: int) -> pa.Table | None:
         """Tickets that arrive on the day, as rows of `tickets`."""
         landed = self._arrived
+        if landed is not None:
+            unsolved = landed["solved"] >= NEVER
+            self.realised["unsolved"] += int(unsolved.sum())
+            for code, severity in enumerate(p.TICKET_SEVERITIES):
+                self.realised[severity] += int((landed["severity"] == code).sum())
+            self._solve(select(landed, unsolved), day)
+        landed = self._states.behind(landed, day)
         if landed is None:
             return None
-        unsolved = landed["solved"] >= NEVER
-        self.realised["unsolved"] += int(unsolved.sum())
-        for code, severity in enumerate(p.TICKET_SEVERITIES):
-            self.realised[severity] += int((landed["severity"] == code).sum())
         return pa.table(
             {
                 "ticket_id": numbered("t_", landed["number"], 15),
@@ -113,5 +129,6 @@ class Support:
                 "resolved_at": timestamps(landed["solved"]),
                 "contacts": pa.array(landed["contacts"]),
                 "severity": labels(list(p.TICKET_SEVERITIES), landed["severity"]),
+                "updated_at": timestamps(landed["updated"]),
             }
         )

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from orchestration.simulator import parameters as p
-from orchestration.simulator.clock import HOUR, NEVER, Calendar, Floats, Ints, stream
-from orchestration.simulator.feedback import draw_languages, draw_topics, texts
+from orchestration.simulator.clock import DAY, HOUR, NEVER, Calendar, Floats, Ints, stream
+from orchestration.simulator.feedback import draw_languages, draw_texts, draw_topics, texts
 from orchestration.simulator.files import labels, look_up, numbered, timestamps
 from orchestration.simulator.people import People, office_time
-from orchestration.simulator.tables import Post, Rows, day_number
+from orchestration.simulator.tables import LaterStates, Post, Rows, day_number, select
 
 KINDS = ("nps", "csat")
 NPS, CSAT = range(2)
@@ -28,6 +28,7 @@ class Surveys:
         self.realised: Counter[str] = Counter()
         self._user_ids = numbered("u_", people.user, 6)
         self._under_way = Post(calendar)
+        self._states = LaterStates(calendar, seed, "surveys")
 
     def step(self, day: int, active: Ints, tickets: Rows | None, churn_logit: Floats) -> None:
         """Ask active people, and those whose tickets landed; the logit is one per account."""
@@ -67,25 +68,51 @@ class Surveys:
     def surveys(self, day: int) -> pa.Table | None:
         """Responses that arrive on the day."""
         landed = self._under_way.receive(day)
+        if landed is not None:
+            rng = stream(self._seed, "surveys.texts", day)
+            n, country = len(landed["at"]), self._people.country[landed["who"]]
+            comment = draw_texts(rng, landed["topic"], draw_languages(rng, country))
+            landed = {**landed, "number": day_number(self._calendar, day) + np.arange(n), "updated": landed["at"]}
+            landed["comment"] = np.where(landed["commented"] == 1, comment, -1)
+            landed = self._change(landed, day)
+        landed = self._states.behind(landed, day)
         if landed is None:
             return None
-        rng = stream(self._seed, "surveys.texts", day)
-        n, country = len(landed["at"]), self._people.country[landed["who"]]
-        for kind, name in enumerate(KINDS):
-            scores = landed["score"][landed["kind"] == kind]
-            self.realised[f"{name}_responses"] += len(scores)
-            self.realised[f"{name}_score_sum"] += int(scores.sum())
-            if kind == NPS:
-                self.realised["nps_promoters"] += int((scores >= 9).sum())
-                self.realised["nps_detractors"] += int((scores <= 6).sum())
         return pa.table(
             {
-                "response_id": numbered("sr_", day_number(self._calendar, day) + np.arange(n), 15),
+                "response_id": numbered("sr_", landed["number"], 15),
                 "user_id": look_up(self._user_ids, landed["who"]),
                 "account_id": numbered("acc_", self._people.account[landed["who"]] + 1, 5),
                 "responded_at": timestamps(landed["at"]),
                 "kind": labels(KINDS, landed["kind"]),
                 "score": pa.array(landed["score"]),
-                "comment": texts(rng, landed["topic"], draw_languages(rng, country), landed["commented"]),
+                "comment": texts(landed["comment"]),
+                "updated_at": timestamps(landed["updated"]),
             }
         )
+
+    def _change(self, answers: Rows, day: int) -> Rows:
+        """Let some answers of the day land with another score, and with the one that counts when their writer changed it."""
+        rng = stream(self._seed, "surveys.changes", day)
+        n = len(answers["at"])
+        chance, waits, shift = rng.random(n), rng.uniform(*p.CORRECTION_DAYS, n), rng.integers(1, 3, n)
+        highest = np.array([scale[1] for scale in _SCALES])[answers["kind"]]
+        changes = chance < p.SURVEY_CHANGE_RATE
+        score = np.where(answers["score"] + shift <= highest, answers["score"] + shift, answers["score"] - shift)
+        first = {**answers, "score": np.where(changes, score, answers["score"])}
+        written = answers["at"] + (waits * DAY).astype(np.int64)
+        self._states.add(select(first, changes), select({**answers, "updated": written}, changes), day)
+        # What is changed beyond the last day stays what it was.
+        arrives = self._calendar.day_of(written) < self._calendar.days
+        self._count(answers["kind"], np.where(arrives, answers["score"], first["score"]))
+        self.realised["changed_scores"] += int((changes & arrives).sum())
+        return first
+
+    def _count(self, kinds: Ints, latest: Ints) -> None:
+        for kind, name in enumerate(KINDS):
+            scores = latest[kinds == kind]
+            self.realised[f"{name}_responses"] += len(scores)
+            self.realised[f"{name}_score_sum"] += int(scores.sum())
+            if kind == NPS:
+                self.realised["nps_promoters"] += int((scores >= 9).sum())
+                self.realised["nps_detractors"] += int((scores <= 6).sum())

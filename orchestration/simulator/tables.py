@@ -68,6 +68,28 @@ class Post:
         return sum(len(part["at"]) for parts in self._under_way.values() for part in parts)
 
 
+class LaterStates:
+    """Later states of rows that landed before; now and then the state before one of them is exported once more, the day after."""
+
+    def __init__(self, calendar: Calendar, seed: int, name: str) -> None:
+        self._seed, self._name = seed, name
+        self._under_way = Post(calendar)
+
+    def add(self, before: Rows, after: Rows, day: int) -> None:
+        """Let rows land anew when their later state is written; both tables have the same rows, and `updated` is that time."""
+        count = len(after["at"])
+        if not count:
+            return
+        stale = stream(self._seed, f"{self._name}.stale", day).random(count) < p.STALE_STATE_RATE
+        self._under_way.send(after, after["updated"], day)
+        self._under_way.send(select(before, stale), after["updated"][stale] + DAY, day)
+
+    def behind(self, landed: Rows | None, day: int) -> Rows | None:
+        """Give the rows that land for the first time and behind them those that land anew; None when there is neither."""
+        parts = [part for part in (landed, self._under_way.receive(day)) if part is not None]
+        return concat(parts) if parts else None
+
+
 class Records:
     """Rows of one source as they are written; a few arrive much later, the rest on the day on which they happened."""
 

@@ -247,6 +247,34 @@ def last_day(zone: ZoneInfo, facts: dict[str, Rows]) -> date:
     return max((at.replace(tzinfo=UTC).astimezone(zone).date() for at in times), default=date(2024, 1, 1))
 
 
+_FILES = ("a.parquet", "part.parquet", "z.parquet")
+_LATER = (timedelta(0), timedelta(0), timedelta(days=1), timedelta(days=20))
+
+
+@st.composite
+def restated(draw: st.DrawFn, rows: Rows, changes: dict[str, st.SearchStrategy[Any]]) -> Rows:
+    """The rows, and further states of some: dated or not, written before, with or after what landed first, on its day or later.
+
+    changes: columns that another state may fill otherwise; times are drawn as the time since the row arrived.
+    """
+    if not rows:
+        return rows
+    written = st.sampled_from((None, *(timedelta(hours=hours) for hours in (-30, 0, 0, 1, 300))))
+    places = st.tuples(st.integers(0, len(rows) - 1), st.sampled_from(_LATER), st.sampled_from(_FILES))
+    found = [dict(row) for row in rows]
+    for (number, later, file), updated, values in draw(
+        st.lists(st.tuples(places, written, st.fixed_dictionaries({}, optional=changes)), max_size=5)
+    ):
+        first = found[number]
+        start = datetime.combine(first["arrived_date"], datetime.min.time())
+        values = {name: start + value if isinstance(value, timedelta) else value for name, value in values.items()}
+        if draw(st.booleans()):
+            first["updated_at"] = start
+        state = {**first, **values, "updated_at": None if updated is None else start + updated}
+        found.append(landed(state, len(found), first["arrived_date"] + later, file))
+    return found
+
+
 _AMOUNTS = tuple(Decimal(text) for text in ("0", "0.01", "9.99", "20", "33.3333", "100", "1234.5", "99999.9999"))
 _CURRENCIES = ("USD", "CNY", "EUR")
 _BUYERS = ("u1", "u2", "u3", "u4", "u5", "u8")
@@ -286,12 +314,19 @@ def orders(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDNIG
         rows.append(landed(row, number, arrived))
         if is_sent_again:
             rows.append(landed({**row, "amount": amount + 5, "status": None}, number, arrived, "z.parquet"))
-    return rows
+    changes = {
+        "amount": st.sampled_from(_AMOUNTS),
+        "status": st.sampled_from((None, "completed", "returned", "canceled")),
+        "refunded_amount": st.sampled_from((None, Decimal(0), Decimal(7))),
+        "refunded_at": st.sampled_from((None, timedelta(hours=3), timedelta(days=9))),
+        "user_id": st.sampled_from(_BUYERS),
+    }
+    return draw(restated(rows, changes))
 
 
 @st.composite
 def payments(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
-    """Payments of accounts and users, and refunds before and after, with and without the payment that they give back."""
+    """Payments of accounts and users, and refunds before and after, with and without the payment or order that they give back."""
     drawn = draw(
         st.lists(
             st.tuples(
@@ -312,6 +347,7 @@ def payments(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDN
                 st.sampled_from((None, "subscription", "service", "order")),
                 st.sampled_from(("succeeded", "succeeded", "failed")),
                 st.sampled_from(_CURRENCIES),
+                st.sampled_from((None, None, None, "o0", "o2", "o99")),
             ),
             max_size=12,
         )
@@ -327,11 +363,12 @@ def payments(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDN
                 "kind": kind,
                 "status": status,
                 "currency": currency,
+                "order_id": order_id,
             },
             number,
             at.date() + timedelta(days=1),
         )
-        for number, ((user_id, account_id), at, amount, kind, status, currency) in enumerate(drawn)
+        for number, ((user_id, account_id), at, amount, kind, status, currency, order_id) in enumerate(drawn)
     ]
     if rows:
         refunds = st.tuples(st.sampled_from(list(rows)), moments(zone, anchors), st.booleans())
@@ -340,7 +377,26 @@ def payments(draw: st.DrawFn, zone: ZoneInfo, anchors: Sequence[datetime] = MIDN
             link = original["payment_id"] if is_linked else None
             refund = {**original, "payment_id": f"r{number}", "paid_at": at, "status": "refunded", "refund_of": link}
             rows.append(landed(refund, number, at.date() + timedelta(days=1)))
-    return rows
+    of_orders = st.tuples(
+        moments(zone, anchors),
+        st.sampled_from(_AMOUNTS),
+        st.sampled_from((None, "order", "order", "order", "subscription")),
+        st.sampled_from(("o0", "o1", "o2", "o3", "o4", "p0", "p1", "p77", None)),
+        st.sampled_from((None, None, None, "o1", "o5", "o99")),
+        st.sampled_from((None, "u1", "u2", "u3", "u4")),
+        st.sampled_from(_CURRENCIES),
+    )
+    for at, amount, kind, refund_of, order_id, user_id, currency in draw(st.lists(of_orders, max_size=6)):
+        row = {"payment_id": f"r{len(rows)}", "user_id": user_id, "paid_at": at, "amount": amount, "currency": currency}
+        row |= {"kind": kind, "status": "refunded", "refund_of": refund_of, "order_id": order_id}
+        rows.append(landed(row, len(rows), at.date() + timedelta(days=1)))
+    changes = {
+        "amount": st.sampled_from(_AMOUNTS),
+        "status": st.sampled_from(("succeeded", "failed")),
+        "kind": st.sampled_from((None, "subscription", "order")),
+        "account_id": st.sampled_from((None, "c1", "c2")),
+    }
+    return draw(restated(rows, changes))
 
 
 @st.composite
@@ -473,7 +529,8 @@ def ad_spend(draw: st.DrawFn, anchors: Sequence[datetime] = MIDNIGHTS) -> Rows:
         rows.append(landed(row, number, arrived))
         if is_sent_again:
             rows.append(landed({**row, "cost": cost + 5}, number, arrived, "z.parquet"))
-    return rows
+    changes = {"cost": st.sampled_from((Decimal(0), Decimal("61.5"))), "clicks": st.sampled_from((None, 0, 9))}
+    return draw(restated(rows, changes))
 
 
 # Users with and without a person of their own, staff perhaps, accounts with and without users, and nobody.
@@ -493,7 +550,10 @@ def _told(draw: st.DrawFn, zone: ZoneInfo, key: str, at: str, columns: dict[str,
         if is_sent_again:
             later = {**row, at: moment + timedelta(days=40)}
             rows.append(landed(later, number, moment.date() + timedelta(days=2), "z.parquet"))
-    return rows
+    changes = {
+        name: st.sampled_from((None, timedelta(hours=3))) if name.endswith("_at") else values for name, values in columns.items()
+    }
+    return draw(restated(rows, changes | {"user_id": st.sampled_from(("u1", "u7", "u9"))}))
 
 
 def _later(*lengths: timedelta) -> st.SearchStrategy[timedelta | None]:
@@ -587,7 +647,6 @@ def landings(draw: st.DrawFn, zone: ZoneInfo) -> dict[str, Rows]:
 
 
 _LAGS = (-1, 0, 0, 1, 1, 2, 3, 150)
-_FILES = ("a.parquet", "part.parquet", "z.parquet")
 _IDS = {
     "user_id": ("u1", "u2", "u3", "u4", "0"),
     "account_id": ("c1", "c2"),

@@ -144,6 +144,24 @@ class DbtProject:
                 self._create(node)
         return self.read(mart)
 
+    def build_in(self, connection: duckdb.DuckDBPyConnection, marts: Sequence[str], *, is_rebuild: bool) -> None:
+        """Build marts with their ancestors in a planned build file of the same configuration, as dbt would: seeds, then models.
+
+        is_rebuild: build the incremental models anew; else only the days that the plan affects are replaced in them.
+        """
+        for schema in sorted({node["schema"] for node in self._manifest["nodes"].values() if "schema" in node}):
+            connection.execute(f'create schema if not exists "{schema}"')
+        self._write_seeds(connection)
+        self._write_predictions({}, connection)
+        lineage = dict.fromkeys(node for mart in marts for node in self._lineage(mart))
+        for node in lineage:
+            if node.materialized == "incremental" and not is_rebuild:
+                connection.execute(f"create or replace temp table new_rows as {node.code}")
+                connection.execute(f"delete from {node.address} where event_date in (from control.affected_days)")
+                connection.execute(f"insert into {node.address} by name from new_rows")
+            else:
+                self._create(node, connection)
+
     def read(self, model: str) -> list[dict[str, Any]]:
         """Rows of a model as the last run that built it left it: a mart's ancestors need no run of their own."""
         result = self._connection.execute(f"select * from {self._nodes[self._id(model)].address}")
@@ -225,10 +243,11 @@ class DbtProject:
         visit(self._id(name))
         return [self._nodes[unique_id] for unique_id in found]
 
-    def _create(self, node: _Node) -> None:
-        execute = self._connection.execute
+    def _create(self, node: _Node, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        target = connection or self._connection
+        execute = target.execute
         if node.language == "python":
-            rows = self._call(node)  # noqa: F841  (the query below names it)
+            rows = self._call(node, target)  # noqa: F841  (the query below names it)
             execute(f"create or replace table {node.address} as from rows")
         elif node.materialized == "view":
             execute(f"create or replace view {node.address} as {node.code}")
@@ -239,13 +258,14 @@ class DbtProject:
         else:
             execute(f"create or replace table {node.address} as {node.code}")
 
-    def _call(self, node: _Node) -> Any:
+    def _call(self, node: _Node, connection: duckdb.DuckDBPyConnection) -> Any:
         """What a Python model returns, called as dbt-duckdb calls it."""
         module: dict[str, Any] = {}
         exec(compile(node.code, node.address, "exec"), module)  # noqa: S102  (the project's own model)
-        return module["model"](module["dbtObj"](self._connection.table), self._connection)
+        return module["model"](module["dbtObj"](connection.table), connection)
 
-    def _write_seeds(self) -> None:
+    def _write_seeds(self, connection: duckdb.DuckDBPyConnection | None = None) -> None:
+        target = connection or self._connection
         for node in self._manifest["nodes"].values():
             if node["resource_type"] != "seed":
                 continue
@@ -253,9 +273,9 @@ class DbtProject:
                 header, *rows = csv.reader(file)
             columns = ", ".join(f'"{name}" {node["config"]["column_types"][name]}' for name in header)
             address = f'"{node["schema"]}"."{node["alias"]}"'
-            self._connection.execute(f"create table {address} ({columns})")
+            target.execute(f"create or replace table {address} ({columns})")
             values = [[text or None for text in row] for row in rows]
-            self._connection.executemany(f"insert into {address} values ({', '.join('?' * len(header))})", values)
+            target.executemany(f"insert into {address} values ({', '.join('?' * len(header))})", values)
 
     def _write_lake(self, facts: Facts) -> None:
         unknown = facts.keys() - CONTRACT.keys()
@@ -277,17 +297,20 @@ class DbtProject:
                 self._connection.execute(f"insert into lake.{source.name} from landed")
                 self._connection.unregister("landed")
 
-    def _write_predictions(self, predictions: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    def _write_predictions(
+        self, predictions: Mapping[str, Sequence[Mapping[str, Any]]], connection: duckdb.DuckDBPyConnection | None = None
+    ) -> None:
+        target = connection or self._connection
         tables = {node["name"]: node["columns"] for node in self._manifest["sources"].values() if node["source_name"] == "ml"}
         if unknown := predictions.keys() - tables.keys():
             raise ValueError(f"no table of ml: {sorted(unknown)}")
-        self._connection.execute("create schema if not exists ml")
+        target.execute("create schema if not exists ml")
         for table, columns in tables.items():
             declared = ", ".join(f'"{column["name"]}" {column["data_type"]}' for column in columns.values())
-            self._connection.execute(f"create or replace table ml.{table} ({declared})")
+            target.execute(f"create or replace table ml.{table} ({declared})")
             if rows := predictions.get(table):
                 values = [[row[name] for name in columns] for row in rows]
-                self._connection.executemany(f"insert into ml.{table} values ({', '.join('?' * len(columns))})", values)
+                target.executemany(f"insert into ml.{table} values ({', '.join('?' * len(columns))})", values)
 
     def _write_arrivals(self, facts: Facts, reporting: Reporting, arrivals: Mapping[tuple[str, date], Arrival]) -> None:
         execute = self._connection.execute

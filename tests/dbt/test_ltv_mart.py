@@ -230,6 +230,81 @@ def test_a_refund_without_a_kind_is_of_the_kind_that_it_gives_back(shanghai: Dbt
     assert revenue(check(shanghai, facts, date(2024, 1, 31)), JANUARY) == [Decimal("70.00")]
 
 
+def given_back(number: int, amount: str, **more) -> dict:
+    return payment(number, date(2024, 2, 9), amount, "refunded", kind="order", user_id="u1") | more
+
+
+@pytest.mark.parametrize(
+    ("refund", "paid", "outcome"),
+    [
+        # The order itself, the payment that names it, a payment that names none: u1 has one order, and it says nothing.
+        ({"refund_of": "o1"}, {}, "counted"),
+        ({"order_id": "o1"}, {}, "counted"),
+        ({"refund_of": "p1"}, {"order_id": "o1"}, "counted"),
+        ({"refund_of": "p1"}, {}, "counted"),
+        ({"refund_of": "o1", "kind": None}, {}, "counted"),
+        ({"order_id": "o9", "refund_of": "p1"}, {}, "order_unknown"),
+        ({"refund_of": "p1"}, {"order_id": "o9"}, "order_unknown"),
+        ({}, {}, "unlinked"),
+        ({"refund_of": "p1", "user_id": "u2"}, {}, "nothing_bought"),
+        ({"refund_of": "p1", "user_id": None}, {}, "counted"),
+    ],
+)
+def test_a_refund_among_the_payments_counts_once(shanghai: DbtProject, refund: dict, paid: dict, outcome: str) -> None:
+    """Whatever the payments say, an order that says it itself has its own figure."""
+    payments_ = [payment(1, date(2024, 1, 3), "100", user_id="u1", kind="order", **paid), given_back(2, "30", **refund)]
+    for refunded, month in ((None, Decimal("70.00")), (Decimal(20), Decimal("80.00"))):
+        facts = {"orders": [order(1, "u1", date(2024, 1, 3), "100", refunded_amount=refunded)], "payments": payments_}
+        expected = check(shanghai, facts, date(2024, 2, 29))
+        left_out = Decimal(100) - (refunded or 0)
+        assert revenue(expected, JANUARY)[0] == (month if outcome == "counted" else left_out)
+        [found] = shanghai.run("int_revenue__order_refunds", facts, shanghai.reporting(date(2024, 2, 29)))
+        if not refunded:
+            assert found["outcome"] == outcome
+
+
+def test_a_refund_may_be_of_several_orders_only_where_none_was_given_back(shanghai: DbtProject) -> None:
+    bought = [order(number, "u1", date(2024, 1, 3), "100") for number in (1, 2)]
+    refunds = [given_back(3, "30", refund_of="p1"), given_back(4, "5", refund_of="o2")]
+    expected = check(shanghai, {"orders": bought, "payments": refunds}, date(2024, 2, 29))
+    assert revenue(expected, JANUARY) == [Decimal("195.00"), Decimal("-30.00")]
+    facts = {"orders": [*bought, order(5, "u1", date(2024, 1, 4), "40", status="returned")], "payments": refunds}
+    assert revenue(check(shanghai, facts, date(2024, 2, 29)), JANUARY) == [Decimal("195.00"), Decimal("0.00")]
+    outcomes = {row["payment_id"]: row["outcome"] for row in shanghai.read("int_revenue__order_refunds")}
+    assert outcomes == {"p3": "ambiguous", "p4": "counted"}
+
+
+def test_a_return_is_not_taken_off_twice(shanghai: DbtProject) -> None:
+    """A canceled order brought nothing; a return that stands alone takes what the payments say, where it says nothing itself."""
+    facts = {
+        "orders": [
+            order(1, "u1", date(2024, 1, 3), "100"),
+            order(2, "u1", date(2024, 1, 3), "40", status="canceled"),
+            order(3, "u1", date(2024, 1, 4), "0", status="returned"),
+        ],
+        "payments": [given_back(4, "40", refund_of="o2"), given_back(5, "7", refund_of="o3")],
+    }
+    assert revenue(check(shanghai, facts, date(2024, 2, 29)), JANUARY)[0] == Decimal("93.00")
+
+
+def test_a_refund_counts_when_its_day_has_come(shanghai: DbtProject) -> None:
+    """Clocks run ahead: what an order says was given back tomorrow was not given back today."""
+    back = {"refunded_amount": Decimal(30), "refunded_at": datetime(2024, 2, 1, 4)}
+    facts = {"orders": [order(1, "u1", date(2024, 1, 3), "100", **back)]}
+    for through, left in ((date(2024, 1, 31), "100.00"), (date(2024, 2, 1), "70.00")):
+        assert revenue(check(shanghai, facts, through), JANUARY)[0] == Decimal(left)
+
+
+def test_whoever_signs_up_tomorrow_pays_for_no_account_today(shanghai: DbtProject) -> None:
+    facts = {
+        "users": [landed({"user_id": "u1", "account_id": "c1", "signed_up_at": datetime(2024, 2, 1, 4)}, 1, date(2024, 2, 1))],
+        "payments": [payment(1, date(2024, 1, 3), "100", user_id="u1", kind="service")],
+    }
+    for through, customer in ((date(2024, 1, 31), "u:u1"), (date(2024, 2, 1), "c:c1")):
+        check(shanghai, facts, through)
+        assert [row["customer_id"] for row in shanghai.read("int_revenue__customer_amounts")] == [customer]
+
+
 def test_a_canceled_order_brings_no_revenue(shanghai: DbtProject) -> None:
     """Nothing was paid for it, whether or not the shop fills in what it gave back."""
     facts = {

@@ -112,6 +112,8 @@ def land(company: Company) -> None:
         ]
         refused = {**seen[0], "event_id": f"{MARK}-{day}-bad", "occurred_at": f"{MARK} soon"}
         others = [event(day, number, "product_viewed", page="/team/kim") for number in range(2, 5)]
+        # Nobody is known to have stopped before a step that nobody ever sent.
+        others += [event(day, number, "checkout_started", page="/team/kim") for number in range(5, 6)]
         company.land("events", day, [*seen, refused, *others])
         company.land("orders", day, [{**order(day, 1), **orders, "order_id": f"{MARK}-{day}"}])
         company.land("payments", day, [{**payment(day, 1), **payments, "payment_id": f"{MARK}-{day}", "refund_of": None}])

@@ -3,6 +3,7 @@
 import os
 import shutil
 from contextlib import chdir
+from datetime import timedelta
 from unittest.mock import patch
 
 import duckdb
@@ -92,6 +93,29 @@ def _told(company: Company) -> tuple[dict[str, str], dict[str, str]]:
     with patch.dict(os.environ, environment_of(company.home), clear=True), chdir(company.home):
         night = Night(load())
         return night.left_out, night._awaited()
+
+
+def test_refunds_of_orders_among_the_payments_count_once_or_are_told(whole, tmp_path, caplog) -> None:
+    company = Company(copy_home(whole.home, tmp_path / "home"))
+    day = FIRST + timedelta(days=1)
+    refund = {"account_id": None, "kind": "order", "status": "refunded", "amount": 4}
+    named = {0: {"refund_of": f"o-{FIRST}-0"}, 1: {"order_id": f"o-{FIRST}-1"}, 2: {"order_id": "not-landed"}, 3: {}}
+    company.land("payments", day, [payment(day, i, user_id=f"u{i}", **refund, **link) for i, link in named.items()])
+    company.land("orders", day, [order(FIRST, 1, status="returned", refunded_amount=10, updated_at=f"{day}T12:00:00Z")])
+    company.land("events", day, [event(day, i) for i in range(4)])
+    with caplog.at_level("WARNING", logger="northstar.night"):
+        company.night()
+    revenue = "select sum(revenue) from marts.mart_ltv__cohort where dimension = 'all' and segment = 'all'"
+    # A return earns nothing whether or not a payment gives it back as well; three paid 100 for subscriptions.
+    through = "select sum(numerator)::int from marts.mart_metric__daily where metric = 'revenue' and dimension = 'all'"
+    assert company.ask(f"{through} and period = 'month' and period_start = '{FIRST.replace(day=1)}'") == [(300 + 30 - 10 - 4,)]
+    assert company.ask(revenue) == [(None,)], "the month is not over"
+    told = [record.getMessage() for record in caplog.records if "order refunds are left out" in record.getMessage()]
+    left_out = f"payments: 1 order refunds are left out of revenue, the first of {day}: "
+    assert told == [
+        left_out + "the orders that they name have not landed in orders",
+        left_out + "they name neither an order nor a payment. Fill order_id or refund_of",
+    ]
 
 
 def test_a_mart_that_a_defect_emptied_is_kept_for_the_gate_to_refuse(whole, tmp_path) -> None:

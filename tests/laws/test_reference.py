@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -32,6 +33,7 @@ PAGES = (
     *(REFERENCE / f"{name}.md" for name in ("marts", "landing", "configuration", "metrics", "commands")),
     METRICS_OF_DBT,
     CORRUPTIONS,
+    reference.LANDING_MACRO,
 )
 
 
@@ -93,6 +95,41 @@ def test_write_makes_what_is_missing_or_stale_and_nothing_else(tmp_path):
     assert reference.write(tmp_path, wanted) == [Path("a", "b.md"), Path("c.md")]
     assert {path: (tmp_path / path).read_text(encoding="utf-8") for path in wanted} == wanted
     assert reference.write(tmp_path, wanted) == []
+
+
+def test_dbt_has_the_keys_of_the_landing_contract(repository):
+    written = (repository / reference.LANDING_MACRO).read_text(encoding="utf-8")
+    assert written == reference.landing_macro(CONTRACT.values()), "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    ("stated", "planted"),
+    [
+        ('["ticket_id"]', '["ticket_id", "account_id"]'),
+        ('"latest": true', '"latest": false'),
+        ('    "feedback"', '    "feedbacks"'),
+    ],
+)
+def test_a_key_that_differs_from_the_contract_is_stale(tmp_path, stated, planted):
+    wanted = {reference.LANDING_MACRO: reference.landing_macro(CONTRACT.values())}
+    assert reference.write(tmp_path, wanted) == [reference.LANDING_MACRO]
+    macro = tmp_path / reference.LANDING_MACRO
+    macro.write_text(wanted[reference.LANDING_MACRO].replace(stated, planted, 1), encoding="utf-8")
+    assert reference.stale(tmp_path, wanted) == [reference.LANDING_MACRO]
+    assert reference.write(tmp_path, wanted) == [reference.LANDING_MACRO]
+    assert reference.stale(tmp_path, wanted) == []
+
+
+def test_a_key_that_changes_in_the_contract_changes_the_macro():
+    shorter = [replace(source, key=source.key[:1]) for source in CONTRACT.values()]
+    assert reference.landing_macro(shorter) != reference.landing_macro(CONTRACT.values())
+
+
+def test_a_key_is_partitioned_by_its_columns():
+    macro = reference.landing_macro([CONTRACT["outcomes"], CONTRACT["ad_spend"], CONTRACT["exposures"]])
+    assert '"outcomes": {"key": ["account_id", "measured_at"], "latest": true, "dated": true},' in macro
+    assert '"key": ["spend_date", "utm_source", "coalesce(utm_medium, \'\')",' in macro
+    assert '"exposures": {"key": ["experiment_id", "unit_id", "variant"], "latest": false, "dated": false},' in macro
 
 
 def test_every_metric_with_a_target_is_defined_and_shown(current):

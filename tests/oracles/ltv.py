@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.oracles.persons import NO_PURCHASE, People, Person, counted, first_landed, latest_state, people
 from tests.oracles.reporting import Facts, Reporting, Row
@@ -100,7 +100,8 @@ def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[
         day = reporting.day(order["ordered_at"])
         is_purchase = (order.get("status") or "").lower() not in NO_PURCHASE
         paid, refunded, cost = (
-            rates.convert(order.get(column), order["currency"], day) for column in ("amount", "refunded_amount", "cost")
+            rates.convert(value, order["currency"], day)
+            for value in (order["amount"], _stated_refund(order, reporting), order.get("cost"))
         )
         if paid is None:
             continue
@@ -125,8 +126,7 @@ def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[
     for payment in payments:
         original = originals.get(payment.get("refund_of") or "") if payment["status"] == "refunded" else None
         # A refund is of the kind, and of the owner, of what it gives back. An order counts itself, not its payment.
-        kind = payment.get("kind") or (original or {}).get("kind") or "subscription"
-        if payment["status"] == "failed" or kind == "order":
+        if payment["status"] == "failed" or _is_for_order(payment, original, facts):
             continue
         customer_id = _owner(payment, found) or (_owner(original, found) if original else None)
         if customer_id is None:
@@ -138,7 +138,104 @@ def customer_amounts(facts: Facts, reporting: Reporting, found: People) -> list[
         day, cash_day = (reporting.day(row["paid_at"]) for row in (original or payment, payment))
         margin = revenue * reporting.gross_margin
         amounts.append(Amount(customer_id, day, cash_day, revenue, margin, payment["status"] == "succeeded"))
-    return amounts
+    return amounts + [refund.amount for refund in order_refunds(facts, reporting, found) if refund.amount]
+
+
+class OrderRefund(NamedTuple):
+    """A payment that gives back money for an order: what it takes from its customer, or why nothing."""
+
+    payment_id: str
+    outcome: str
+    amount: Amount | None = None
+
+
+def order_refunds(facts: Facts, reporting: Reporting, found: People) -> list[OrderRefund]:
+    """Refunds of kind order among the payments, each counted unless its order says it or nothing tells which order it is of."""
+    rates = Rates(facts, reporting)
+    facts = counted(facts, reporting)
+    orders = {order["order_id"]: order for order in facts.get("orders", ())}
+    payments = facts.get("payments", ())
+    originals = {payment["payment_id"]: payment for payment in payments if payment["status"] == "succeeded"}
+    refunds = []
+    for payment in payments:
+        original = originals.get(payment.get("refund_of") or "")
+        if payment["status"] != "refunded" or not _is_for_order(payment, original, facts):
+            continue
+        paid_day = reporting.day(payment["paid_at"])
+        paid = rates.convert(payment["amount"], payment["currency"], paid_day)
+        if paid is None:
+            continue
+        order_id = payment.get("order_id") or (original or {}).get("order_id")
+        if not order_id and payment.get("refund_of") in orders:
+            order_id = payment["refund_of"]
+        if order := orders.get(order_id or ""):
+            outcome, customer_id, day = "counted", found.identities.of_user(order["user_id"]), reporting.day(order["ordered_at"])
+            if _stated_refund(order, reporting) or (_is_undone(order) and order["amount"] > 0):
+                outcome = "stated_by_order"
+            elif rates.convert(order["amount"], order["currency"], day) is None:
+                outcome = "order_unconverted"
+        else:
+            owner = payment if payment.get("user_id") or payment.get("account_id") else original or payment
+            customer_id = found.identities.of_user(owner["user_id"]) if owner.get("user_id") else None
+            outcome, day = _unlinked(payment, order_id, customer_id, rates, reporting, found, list(orders.values())), paid_day
+            if original:
+                day = reporting.day(original["paid_at"])
+        if outcome == "counted":
+            assert customer_id
+            share = Decimal(1) if order and order.get("cost") is not None else reporting.gross_margin
+            amount = Amount(customer_id, day, paid_day, -paid, -paid * share, False)
+            refunds.append(OrderRefund(payment["payment_id"], outcome, amount))
+        else:
+            refunds.append(OrderRefund(payment["payment_id"], outcome))
+    return refunds
+
+
+def _unlinked(
+    payment: Row,
+    order_id: str | None,
+    customer_id: str | None,
+    rates: "Rates",
+    reporting: Reporting,
+    found: People,
+    orders: Sequence[Row],
+) -> str:
+    """What becomes of a refund without an order: it counts when its payer bought something before and has given nothing back."""
+    if order_id:
+        return "order_unknown"
+    if not payment.get("refund_of"):
+        return "unlinked"
+    own = [order for order in orders if found.identities.of_user(order["user_id"]) == customer_id]
+    days = [
+        reporting.day(order["ordered_at"])
+        for order in own
+        if not _is_undone(order)
+        and rates.convert(order["amount"], order["currency"], reporting.day(order["ordered_at"])) is not None
+    ]
+    if not any(day <= reporting.day(payment["paid_at"]) for day in days):
+        return "nothing_bought"
+    return "ambiguous" if any(_is_undone(order) or _stated_refund(order, reporting) for order in own) else "counted"
+
+
+def _is_for_order(payment: Row, original: Row | None, facts: Facts) -> bool:
+    """A payment is of the kind that it says, of an order that it names, or of the kind of what it gives back."""
+    for row in filter(None, (payment, original)):
+        if row.get("kind") or row.get("order_id"):
+            return (row.get("kind") or "order") == "order"
+    if payment["status"] != "refunded" or original:
+        return False
+    return payment.get("refund_of") in {order["order_id"] for order in facts.get("orders", ())}
+
+
+def _is_undone(order: Row) -> bool:
+    return (order.get("status") or "").lower() in NO_PURCHASE
+
+
+def _stated_refund(order: Row, reporting: Reporting) -> Decimal:
+    """What an order says was given back by the last complete day."""
+    refunded_at = order.get("refunded_at")
+    if refunded_at is not None and reporting.day(refunded_at) > reporting.data_through:
+        return Decimal(0)
+    return order.get("refunded_amount") or Decimal(0)
 
 
 class Rates:

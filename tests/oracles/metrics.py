@@ -20,7 +20,7 @@ from tests.oracles.health import health
 from tests.oracles.ltv import Rates, _customer, _owner, customer_amounts, ltv_cohorts
 from tests.oracles.ltv_cac import channel_months
 from tests.oracles.mrr import account_profiles, mrr_months, paid_months
-from tests.oracles.persons import NO_PURCHASE, SEEDS, Event, People, Person, latest_state, people
+from tests.oracles.persons import NO_PURCHASE, SEEDS, Event, People, Person, latest_state, paid_kind, people
 from tests.oracles.quality import quality_daily
 from tests.oracles.reporting import Facts, Reporting, Row, arrivals_of
 from tests.oracles.retention import retention_cohorts
@@ -425,7 +425,7 @@ def _free_to_paid(company: _Company) -> Iterator[Measured]:
     paid: dict[str, datetime] = {}
     for payment in latest_state(company.facts.get("payments", ()), ["payment_id"]):
         owner = _owner(payment, company.people)
-        if owner and payment["status"] == "succeeded" and payment.get("kind") in (None, "subscription"):
+        if owner and payment["status"] == "succeeded" and paid_kind(payment) == "subscription":
             paid[owner] = min(paid.get(owner, payment["paid_at"]), payment["paid_at"])
     profiles = account_profiles(company.facts, company.reporting)
     for account in latest_state(company.facts.get("accounts", ()), ["account_id"]):

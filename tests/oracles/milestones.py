@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
 
-from tests.oracles.persons import counted, latest_state, people
+from tests.oracles.persons import counted, latest_state, paid_kind, people
 from tests.oracles.reporting import Facts, Reporting
 
 
@@ -28,7 +28,7 @@ def milestones(
                 reached.append((person_id, "active_on_third_day", min(event.at for event in events if event.day == later[2])))
     paid: dict[str, list[datetime]] = defaultdict(list)
     for payment in latest_state(facts.get("payments", ()), ["payment_id"]):
-        if payment["status"] == "succeeded" and payment.get("kind") in (None, "subscription"):
+        if payment["status"] == "succeeded" and paid_kind(payment) == "subscription":
             if payment.get("user_id"):
                 payers = [payment["user_id"]]
             else:

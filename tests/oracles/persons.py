@@ -137,21 +137,20 @@ def first_landed(rows: Iterable[Row], key: Sequence[str]) -> list[Row]:
 
 def latest_state(rows: Iterable[Row], key: Sequence[str]) -> list[Row]:
     """One row per key: the one with the latest `updated_at` (a row without: its arrival), then the one that arrived last."""
-
-    def order(row: Row) -> Any:
-        return (row.get("updated_at") or datetime.combine(row["arrived_date"], time()), *_place(row))
-
-    return _choose(sorted(rows, key=order, reverse=True), key, lambda _: 0)
+    return _choose(sorted(rows, key=lambda row: (_written(row), *_place(row)), reverse=True), key, lambda _: 0)
 
 
 def latest_spend(rows: Iterable[Row]) -> list[Row]:
     """Of each day, campaign and ad what the file with its latest state says: every row that differs from those before it."""
     key = ("spend_date", "utm_source", "utm_medium", "utm_campaign", "utm_content", "ad_id")
     said = (*key, "cost", "currency", "impressions", "clicks", "extra")
-    state = ("updated_at", "arrived_date", "landed_file")
+
+    def state(row: Row) -> Any:
+        return _written(row), row["arrived_date"], row["landed_file"]
+
     landed = sorted(rows, key=_place)
-    newest = {tuple(row.get(name) for name in key): [row.get(name) for name in state] for row in latest_state(landed, key)}
-    kept = [row for row in landed if [row.get(name) for name in state] == newest[tuple(row.get(name) for name in key)]]
+    newest = {tuple(row.get(name) for name in key): state(row) for row in latest_state(landed, key)}
+    kept = [row for row in landed if state(row) == newest[tuple(row.get(name) for name in key)]]
     return latest_state(kept, said)
 
 
@@ -175,6 +174,11 @@ def counted(facts: Facts, reporting: Reporting) -> Facts:
             row for row in latest_state(facts.get(source, ()), key) if reporting.day(row[at]) <= reporting.data_through
         ]
     return kept
+
+
+def paid_kind(payment: Row) -> str:
+    """What a payment that gives nothing back is for, by what it says itself."""
+    return payment.get("kind") or ("order" if payment.get("order_id") else "subscription")
 
 
 def people(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None) -> People:
@@ -309,6 +313,12 @@ def _person(person_id: str, session: Sequence[Event], users: Iterable[Row], is_i
 
 def _place(row: Row) -> tuple[Any, ...]:
     return row["arrived_date"], row["landed_file"], row["landed_row"]
+
+
+def _written(row: Row) -> datetime:
+    """When a state was written: without a time of its own, when its arrival day began."""
+    written: datetime | None = row.get("updated_at")
+    return written or datetime.combine(row["arrived_date"], time())
 
 
 def _choose(rows: Iterable[Row], key: Sequence[str], order: Callable[[Row], Any]) -> list[Row]:

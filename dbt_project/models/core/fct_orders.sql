@@ -1,6 +1,8 @@
--- A fact after `data_through` counts when its day has come.
+-- A fact after `data_through` counts when its day has come; so does a refund of an order before it.
 with orders as (
-  select orders.*
+  select
+    orders.*,
+    case when orders.refunded_date > run.data_through then 0 else coalesce(orders.refunded_amount, 0) end as known_refunded_amount
   from {{ ref("stg_orders") }} as orders
   cross join {{ source("control", "run") }} as run
   where orders.ordered_date <= run.data_through
@@ -16,7 +18,8 @@ select
   orders.amount as landed_amount,
   {{ in_reporting_currency("orders.amount", "orders.currency") }} as amount,
   {{ in_reporting_currency("coalesce(orders.discount, 0)", "orders.currency") }} as discount,
-  {{ in_reporting_currency("coalesce(orders.refunded_amount, 0)", "orders.currency") }} as refunded_amount,
+  {{ in_reporting_currency("orders.known_refunded_amount", "orders.currency") }} as refunded_amount,
+  orders.known_refunded_amount > 0 as is_refunded,
   {{ in_reporting_currency("orders.cost", "orders.currency") }} as cost,
   orders.items,
   orders.category,

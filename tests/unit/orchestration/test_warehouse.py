@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -185,6 +186,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("models/staging/events/stg_events.sql", True),
         ("macros/engine/dates.sql", True),
         ("seeds/funnels.csv", True),
+        # Keys of sources whose models are built anew on every night.
+        ("macros/landing_keys.sql", False),
         ("models/marts/retention/mart_retention__cohort.sql", False),
     ],
 )
@@ -193,6 +196,13 @@ def test_a_change_of_incremental_code_rebuilds(folded: Home, project: Path, file
     with (project / file).open("a") as changed:
         changed.write("\n-- changed\n")
     assert folded.plan().rebuild_reason == ("code changed" if rebuilds else None)
+
+
+def test_a_change_of_the_key_of_events_rebuilds(folded: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    for source, key, reason in (("orders", ("user_id",), None), ("events", ("event_id", "event"), "code changed")):
+        changed = {**CONTRACT, source: replace(CONTRACT[source], key=key)}
+        monkeypatch.setattr(warehouse, "CONTRACT", changed)
+        assert folded.plan().rebuild_reason == reason
 
 
 def test_a_change_of_code_during_a_night_is_seen_by_the_next(folded: Home, project: Path) -> None:

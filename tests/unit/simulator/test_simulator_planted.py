@@ -5,6 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from orchestration.simulator import parameters as p
 from tests.unit.simulator.simulated import END, SIGMAS, within
 
 CHANNEL = """CASE
@@ -180,7 +181,7 @@ def test_orders_and_their_events_agree(zone):
     assert orders > 500
     # Those not found are on their way or among the few rows of the order whose event was broken.
     assert matched >= 0.995 * orders
-    assert zone.one("SELECT count(*) FROM orders WHERE refunded_amount > amount OR cost > amount + discount + 1") == 0
+    assert zone.one("SELECT count(*) FROM orders_landed WHERE refunded_amount > amount OR cost > amount + discount + 1") == 0
     assert zone.one("SELECT count(*) FROM (SELECT user_id FROM orders GROUP BY 1 HAVING count(*) > 3)") > 50
 
 
@@ -200,3 +201,59 @@ def test_weeks_and_the_bad_week_show(zone):
         AND day NOT BETWEEN '{first}' AND '{last}') FROM ({per_day.format("page_viewed")})"""
     ).fetchone()
     assert 0.4 < bad / around < 0.7
+
+
+def test_returns_land_as_later_states_of_their_orders(zone):
+    """Whatever came back before the first day landed so; of the rest the order stood complete until it did."""
+    start = f"TIMESTAMP '{zone.summary.first_day - timedelta(days=1)} 16:00'"
+    back = "(refunded_amount > 0 OR status <> 'completed')"
+    changed, wrong = zone.row(
+        f"""SELECT count(*), count(*) FILTER (first.status <> 'completed' OR first.refunded_amount > 0
+        OR latest.updated_at <> latest.refunded_at OR first.updated_at >= latest.updated_at)
+        FROM orders AS latest JOIN orders_first AS first USING (order_id)
+        WHERE latest.refunded_at >= {start} AND latest.updated_at <> first.updated_at"""
+    )
+    assert changed > 50
+    assert wrong == 0
+    at_once = zone.one(f"SELECT count(*) FROM orders_first WHERE {back} AND ordered_at >= {start}")
+    assert at_once <= zone.truth["shop"]["late_orders"]
+    kept = zone.one("SELECT count(*) FROM orders WHERE status = 'returned'") / zone.one("SELECT count(*) FROM orders")
+    assert kept == pytest.approx(p.SHOP_RETURN_RATE, rel=0.35)
+    stale = """SELECT count(*) FROM orders_landed AS landed JOIN orders AS latest USING (order_id)
+        WHERE landed.updated_at < latest.updated_at AND landed.dt > latest.dt"""
+    assert zone.one(stale) > 0
+
+
+def test_refunds_among_the_payments_are_of_orders(zone):
+    planted = zone.truth["shop"]
+    refunds = "FROM payments JOIN orders ON orders.order_id = coalesce(payments.order_id, payments.refund_of)"
+    found = zone.row(
+        f"""SELECT count(*), count(*) FILTER (orders.refunded_amount > 0), (100 * sum(payments.amount)
+        FILTER (orders.status = 'completed' AND orders.refunded_amount = 0 AND orders.currency = 'CNY'))::BIGINT,
+        count(payments.order_id), count(payments.refund_of), count(*) FILTER (payments.paid_at < orders.ordered_at)
+        {refunds} WHERE payments.kind = 'order'"""
+    )
+    assert planted["payment_refunds"] >= found[0] > 20
+    assert planted["payment_refunds"] - found[0] <= planted["orders_not_arrived"]
+    assert found[1] <= planted["payment_refunds_stated_by_order"]
+    assert found[2] == planted["payment_refunds_cny_cents"]
+    assert min(found[3:5]) > 5
+    assert found[5] == 0
+
+
+def test_corrected_amounts_are_those_of_the_price_list(zone):
+    """A first state a tenth too high or too low lands days before the one that counts."""
+    payments = """SELECT count(*), count(*) FILTER (abs(first.amount / latest.amount - 1.1) > 0.001 OR latest.dt <= first.dt)
+        FROM payments AS latest JOIN payments_first AS first USING (payment_id) WHERE latest.amount <> first.amount"""
+    corrected, wrong = zone.row(payments)
+    assert zone.truth["billing"]["payment_corrections"] >= corrected > 0
+    assert wrong == 0
+    spend = """SELECT count(*),
+          count(*) FILTER (first.cost > latest.cost OR first.clicks > latest.clicks OR latest.dt <= first.dt)
+        FROM ad_spend AS latest JOIN ad_spend_first AS first USING (spend_date, utm_source, utm_medium, utm_campaign)
+        WHERE latest.updated_at <> first.updated_at"""
+    assert zone.row(spend) == (zone.truth["spend_corrections"], 0)
+    assert zone.truth["spend_corrections"] > 100
+    changed = """SELECT count(*) FROM surveys AS latest JOIN surveys_first AS first USING (response_id)
+        WHERE latest.score <> first.score"""
+    assert zone.one(changed) == zone.truth["surveys"]["changed_scores"] > 10

@@ -1,21 +1,27 @@
 {{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
 
+{%- set key = landing_keys()["events"]["key"] %}
+
 with events as (
   select * from {{ ref("stg_events") }}
 ),
 
 -- Ranking only the ids that occur twice spares the sort of all the others.
 repeated as (
-  select event_id
+  select {{ key | join(", ") }}
   from events
-  group by event_id
+  group by {{ key | join(", ") }}
   having count(*) > 1
 ),
 
 copies as (
   select events.*
   from events
-  inner join repeated on events.event_id = repeated.event_id
+  inner join repeated
+    on
+      {%- for column in key %}
+      events.{{ column }} = repeated.{{ column }}{{ " and" if not loop.last }}
+      {%- endfor %}
 ),
 
 ranked as (
@@ -27,7 +33,7 @@ ranked as (
     landed_row,
     {{ content_hash(columns_beside_content()) }} as content,
     row_number() over (
-      partition by event_id
+      partition by {{ key | join(", ") }}
       order by received_at nulls last, arrived_date, landed_file, landed_row
     ) as copy_number
   from copies
@@ -36,7 +42,7 @@ ranked as (
 compared as (
   select
     *,
-    min(copy_number) over (partition by event_id, content) > 1 as is_conflict
+    min(copy_number) over (partition by {{ key | join(", ") }}, content) > 1 as is_conflict
   from ranked
 )
 

@@ -10,11 +10,18 @@ with signups as (
   where signed_up_at is not null
 ),
 
+users as (
+  select users.user_id, users.account_id
+  from {{ ref("stg_users") }} as users
+  cross join {{ source("control", "run") }} as run
+  where users.signed_up_date <= run.data_through
+),
+
 -- An account has paid when one of its users has.
 first_payments as (
   select coalesce(payments.account_id, users.account_id) as account_id, min(payments.paid_at) as paid_at
   from {{ ref("fct_payments") }} as payments
-  left join {{ ref("stg_users") }} as users on payments.user_id = users.user_id
+  left join users on payments.user_id = users.user_id
   where payments.kind = 'subscription' and payments.status = 'succeeded'
   group by coalesce(payments.account_id, users.account_id)
 )

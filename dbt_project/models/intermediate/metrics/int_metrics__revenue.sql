@@ -1,5 +1,12 @@
+with users as (
+  select users.user_id, users.account_id
+  from {{ ref("stg_users") }} as users
+  cross join {{ source("control", "run") }} as run
+  where users.signed_up_date <= run.data_through
+),
+
 -- What staff do on behalf of an account is no use of its own.
-with core_months as (
+core_months as (
   select distinct
     coalesce(activity.account_id, users.account_id) as account_id,
     {{ period_start("month", "activity.event_date") }} as month
@@ -7,7 +14,7 @@ with core_months as (
   {{ join_visitors("activity") }}
   cross join {{ source("control", "run") }} as run
   left join {{ ref("int_identity__internal_persons") }} as internal on visitors.person_id = internal.person_id
-  left join {{ ref("stg_users") }} as users on activity.user_id = users.user_id
+  left join users on activity.user_id = users.user_id
   where activity.core_event_count > 0 and not activity.is_bot and internal.person_id is null and activity.event_date <= run.data_through
 ),
 

@@ -47,6 +47,14 @@ orders as (
   inner join {{ ref("int_identity__users") }} as identities on net_orders.user_id = identities.user_id
 ),
 
+-- Whoever signs up tomorrow belongs to no account today.
+users as (
+  select users.user_id, users.account_id
+  from {{ ref("stg_users") }} as users
+  cross join {{ source("control", "run") }} as run
+  where users.signed_up_date <= run.data_through
+),
+
 payments as (
   select
     coalesce('c:' || payments.account_id, 'c:' || users.account_id, identities.person_id) as customer_id,
@@ -55,10 +63,23 @@ payments as (
     payments.status = 'succeeded' as is_payment,
     case when payments.status = 'refunded' then -payments.amount else payments.amount end as revenue
   from {{ ref("fct_payments") }} as payments
-  left join {{ ref("stg_users") }} as users on payments.user_id = users.user_id
+  left join users on payments.user_id = users.user_id
   left join {{ ref("int_identity__users") }} as identities on payments.user_id = identities.user_id
   where payments.status in ('succeeded', 'refunded') and payments.kind in ('subscription', 'service')
     and payments.amount is not null
+),
+
+-- Costs of an order stay when its money goes back.
+order_refunds as (
+  select
+    customer_id,
+    revenue_date,
+    cash_date,
+    false as is_payment,
+    -amount as revenue,
+    case when is_cost_known then -amount else -amount * {{ var("gross_margin") }} end as margin
+  from {{ ref("int_revenue__order_refunds") }}
+  where outcome = 'counted'
 )
 
 select
@@ -69,6 +90,17 @@ select
   revenue,
   margin
 from orders
+
+union all
+
+select
+  customer_id,
+  revenue_date,
+  cash_date,
+  is_payment,
+  revenue,
+  margin
+from order_refunds
 
 union all
 

@@ -1,7 +1,8 @@
 with deduplicated as (
   {{ one_per_key(
     "payments",
-    ["payment_id", "account_id", "user_id", "paid_at", "kind", "amount", "currency", "status", "refund_of"]
+    ["payment_id", "account_id", "user_id", "paid_at", "kind", "amount", "currency", "status", "refund_of",
+     "order_id"]
   ) }}
 )
 
@@ -15,6 +16,7 @@ select
   currency,
   status,
   refund_of,
+  order_id,
   {{ local_date('paid_at') }} as paid_date,
   arrived_date,
   landed_date
