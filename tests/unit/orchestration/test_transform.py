@@ -44,7 +44,7 @@ def stamped(home: Path, **config) -> Settings:
     settings = Settings(home=home, landing=home, config_file=None, config=Config(**config))
     settings.dbt_target.mkdir(parents=True, exist_ok=True)
     transform.manifest_path(settings).write_text('{"nodes": {}}')
-    transform._parsed_path(settings).touch()
+    transform._parsed_path(settings).write_bytes(b"parsed")
     (settings.dbt_target / "manifest.sha256").write_text(transform._made(settings))
     return settings
 
