@@ -107,7 +107,11 @@ INPUTS = {
         "SELECT arrived_date AS day, false AS is_excluded FROM control.arrivals", "arrivals", "nothing has arrived"
     ),
     "entrances": Input(_ENTRANCES, "first steps of a funnel", "nobody has entered a funnel"),
-    "stops": Input(_STOPS, "persons who stopped in a funnel", "everybody who entered a funnel got through it"),
+    "stops": Input(
+        _STOPS,
+        "persons who stopped in a funnel",
+        "everybody who entered a funnel got through it, as far as its steps were ever sent",
+    ),
     "persons": Input(
         f"SELECT * FROM ({_EVENTS}) UNION ALL SELECT * FROM ({_PURCHASES}) UNION ALL {_JOINED}",
         "events, purchases, and signups and paying accounts that can be followed",
