@@ -105,6 +105,25 @@ def test_without_manifest_or_stamp_nothing_is_prepared(tmp_path: Path, name: str
 
 
 @pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("name", ["manifest.json", "parsed.msgpack"])
+def test_zeros_of_the_right_length_are_not_prepared(tmp_path: Path, name: str) -> None:
+    settings = stamped(tmp_path / "home")
+    file = settings.dbt_target / name
+    file.write_bytes(bytes(file.stat().st_size))
+    assert not transform.is_prepared(settings)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_manifest_that_cannot_be_read_is_no_longer_prepared(tmp_path: Path) -> None:
+    settings = stamped(tmp_path / "home")
+    path = transform.manifest_path(settings)
+    path.write_bytes(b"{".ljust(path.stat().st_size, b"x"))
+    with pytest.raises(NorthstarError, match=r"manifest.json is damaged \(.*\); `northstar prepare` makes it anew"):
+        transform.read_manifest(settings)
+    assert not transform.is_prepared(settings)
+
+
+@pytest.mark.usefixtures("project")
 def test_a_manifest_that_was_made_again_is_read_again(tmp_path: Path) -> None:
     settings = stamped(tmp_path / "home")
     assert transform.read_manifest(settings) is transform.read_manifest(settings)
