@@ -113,14 +113,22 @@ class MartSpec:
         return f"source.northstar.{'.'.join(source)}" in self.sources
 
 
+def mart_nodes(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Find the nodes of a dbt manifest that are marts, by name."""
+    return {
+        node["name"]: node
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and node["schema"] == "marts"
+    }
+
+
 def read_specs(manifest: Mapping[str, Any]) -> dict[str, MartSpec]:
     """Read the marts of a dbt manifest, by name. NorthstarError for a declaration that means nothing."""
-    nodes = [node for node in manifest["nodes"].values() if node["resource_type"] == "model" and node["schema"] == "marts"]
     tests: dict[str, list[Mapping[str, Any]]] = {}
     for node in manifest["nodes"].values():
         if node["resource_type"] == "test" and node.get("attached_node"):
             tests.setdefault(node["attached_node"], []).append(node)
-    specs = [_spec(node, tests.get(node["unique_id"], ())) for node in nodes]
+    specs = [_spec(node, tests.get(node["unique_id"], ())) for node in mart_nodes(manifest).values()]
     return {spec.name: spec for spec in sorted(specs, key=lambda spec: spec.name)}
 
 

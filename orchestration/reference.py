@@ -455,17 +455,6 @@ def _read(page: Path) -> str | None:
         raise UserError(f"cannot read {page}: {error.strerror if isinstance(error, OSError) else error}") from error
 
 
-def _bring(path: Path, wanted: str, outdated: list[str] | None) -> None:
-    """Write a file that is generated as a whole; with a list, write nothing and add what is stale to it."""
-    if outdated is None:
-        changed = not path.exists() or _read(path) != wanted
-        if changed:
-            path.write_text(wanted, encoding="utf-8")
-        click.echo(f"{path}: {'written' if changed else 'is current'}")
-    elif _read(path) != wanted:
-        outdated.append(f"{path}: stale; run `make docs`")
-
-
 @click.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when a page is stale.")
 @click.argument("folder", type=click.Path(path_type=Path), default=PROJECT)

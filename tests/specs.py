@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any
 
 from orchestration.marts import Column, MartSpec
 
@@ -34,12 +33,3 @@ def declare(
         for mart in marts
         for described, domains in [((comments or {}).get(mart, ("", {}))[1], (pseudonyms or {}).get(mart, {}))]
     ]
-
-
-def mart_nodes(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The nodes of a dbt manifest that are marts, by name: what dbt knows beyond the declaration."""
-    return {
-        node["name"]: node
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "model" and node["schema"] == "marts"
-    }

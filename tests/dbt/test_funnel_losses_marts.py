@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -41,19 +42,10 @@ LEAP_DAY = date(2024, 2, 29)
 MONDAY = date(2024, 2, 26)
 
 
-def check(
-    project: DbtProject,
-    mart: str,
-    facts: Facts,
-    data_through: date,
-    defined: Defined,
-    event_names: dict[str, str] = EVENT_NAMES,
-    pages: Pages | None = None,
-) -> dict:
+def check(project: DbtProject, mart: str, facts: Facts, data_through: date, defined: Defined, **configured: Any) -> dict:
     """Compare, and return the expected rows; somebody who enters no funnel has sent every event after the first steps."""
-    return compare(
-        project, mart, facts | {"events": [*facts["events"], *sent(project, defined)]}, data_through, defined, event_names, pages
-    )
+    known = facts | {"events": [*facts["events"], *sent(project, defined)]}
+    return compare(project, mart, known, data_through, defined, **configured)
 
 
 def sent(project: DbtProject, defined: Defined) -> Rows:
@@ -273,7 +265,7 @@ def test_the_suggestion_is_that_of_the_core_event(shanghai: DbtProject) -> None:
     rows = visits(shanghai, "a1", ("a", 0, None)) + visits(shanghai, "a2", ("a", 0, None), ("bought", 1, None))
     rows += visits(shanghai, "a3", ("a", 0, None))
     defined = [funnel("f", "1d", [("a", None), ("bought", None), ("c", None)])]
-    expected = check(shanghai, OPPORTUNITIES, {"events": rows}, date(2024, 3, 9), defined, names)
+    expected = check(shanghai, OPPORTUNITIES, {"events": rows}, date(2024, 3, 9), defined, event_names=names)
     assert expected["f", 2]["suggested_experiment"] == suggestion("order_placed")
     assert expected["f", 3]["suggested_experiment"] == suggestion("(other)")
 

@@ -14,7 +14,7 @@ from orchestration import reference
 from orchestration.cli import cli
 from orchestration.config.loading import load
 from orchestration.config.schema import Config
-from tests.specs import mart_nodes
+from orchestration.marts import mart_nodes
 
 MAXIMUM_README_LINES = 150
 MAXIMUM_BOXES = 10

@@ -18,8 +18,7 @@ from orchestration.base.pseudonyms import PUBLISHED
 from orchestration.config.filters import COLUMNS as FILTER_COLUMNS
 from orchestration.inputs import INPUTS
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
-from orchestration.marts import read_specs
-from tests.specs import mart_nodes
+from orchestration.marts import mart_nodes, read_specs
 
 # Mart → module of tests/oracles that computes it another way.
 ORACLES = {

@@ -23,8 +23,7 @@ from orchestration.config.schema import Config
 from orchestration.config.tables import ChannelRule, Funnel, FunnelStep, Pages, Publish, Waiver
 from orchestration.flowchart import flowchart
 from orchestration.landing.contract import CONTRACT, CORE_EVENTS
-from orchestration.marts import Column, MartSpec
-from tests.specs import mart_nodes
+from orchestration.marts import Column, MartSpec, mart_nodes
 
 REFERENCE = Path("docs", "reference")
 METRICS_OF_DBT = Path("dbt_project", "models", "marts", "metrics", "metrics.md")

@@ -47,7 +47,7 @@ orders as (
   inner join {{ ref("int_identity__users") }} as identities on net_orders.user_id = identities.user_id
 ),
 
--- Whoever signs up tomorrow belongs to no account today.
+-- A user who signs up after data_through has no account yet.
 users as (
   select users.user_id, users.account_id
   from {{ ref("stg_users") }} as users

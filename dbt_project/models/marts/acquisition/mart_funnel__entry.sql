@@ -89,15 +89,13 @@ cells as (
     steps.step_number,
     steps.step,
     entered.person_count as entrant_count,
-    case when known.is_known then coalesce(counted.person_count, 0) end as person_count,
+    case when steps.is_known then coalesce(counted.person_count, 0) end as person_count,
     counted.average_seconds,
     counted.median_seconds,
     counted.p90_seconds,
     {{ window_days("steps") }} as window_days
   from counted as entered
-  inner join {{ ref("int_funnel__steps") }} as steps on entered.funnel = steps.funnel
-  inner join {{ ref("int_funnel__known_steps") }} as known
-    on steps.funnel = known.funnel and steps.step_number = known.step_number
+  inner join {{ ref("int_funnel__known_steps") }} as steps on entered.funnel = steps.funnel
   left join counted
     on
       {% for column in period + ["dimension", "segment"] -%}
