@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration import transform
 from orchestration.config.loading import load
 from orchestration.config.settings import Settings
 from orchestration.defs import jobs, schedules
-from orchestration.defs.churn import assets as churn
-from orchestration.defs.churn import checks as churn_checks
 from orchestration.defs.gate import checks as gate
 from orchestration.defs.ingest import assets as ingest
+from orchestration.defs.ml_steps import assets as ml_steps
 from orchestration.defs.publish import assets as publish
-from orchestration.defs.transform import assets as dbt
-from orchestration.defs.value import assets as value
+from orchestration.defs.transform import assets as transform
 from orchestration.marts import read_specs
 from orchestration.resources import night as night_resource
+from orchestration.warehouse import dbt
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest as DbtManifest
@@ -31,21 +29,20 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
 
     parsed: the dbt project where this process has just parsed it.
     """
-    specs = read_specs(transform.read_manifest(settings))
+    specs = read_specs(dbt.read_manifest(settings))
     with warnings.catch_warnings():
         # Said of every backfill policy at every load; the pinned version is the one that the tests drive.
         warnings.simplefilter("ignore", category=dg.BetaWarning)
         lake = ingest.build(settings)
+    steps, step_checks = ml_steps.build(settings)
     return dg.Definitions(
         assets=[
             *lake,
-            *dbt.build(settings),
-            churn.churn_model,
-            churn.churn_scores,
-            value.lifetime_values,
+            *transform.build(settings),
+            *steps,
             *publish.build(specs),
         ],
-        asset_checks=[churn_checks.churn_scores_checks, gate.build(list(specs))],
+        asset_checks=[*step_checks, gate.build(list(specs))],
         jobs=[jobs.nightly],
         schedules=[schedules.nightly(settings)],
         resources={"night": night_resource(settings, parsed)},

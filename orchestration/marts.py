@@ -4,7 +4,7 @@ Belongs here: `MartSpec` and how it is read from a dbt manifest. Does not belong
 (`expectations`), or copying them into a release (`publishing`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -108,9 +108,10 @@ class MartSpec:
         """What its readers are told of each column, in one line."""
         return {column.name: column.description for column in self.columns}
 
-    def reads(self, source: Sequence[str]) -> bool:
-        """Whether it is made directly of a dbt source, given as (schema, table)."""
-        return f"source.northstar.{'.'.join(source)}" in self.sources
+    def reads_of(self, source: str) -> list[str]:
+        """Tables of a dbt source that it is made of directly."""
+        prefix = f"source.northstar.{source}."
+        return sorted(name.removeprefix(prefix) for name in self.sources if name.startswith(prefix))
 
 
 def mart_nodes(manifest: Mapping[str, Any]) -> dict[str, Any]:

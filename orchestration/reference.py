@@ -22,7 +22,6 @@ import click
 from pydantic import BaseModel
 
 from expectations import corruptions
-from orchestration import transform
 from orchestration.base.errors import NorthstarError, UserError
 from orchestration.config.loading import load
 from orchestration.config.project import DBT_PROJECT, PROJECT
@@ -33,6 +32,7 @@ from orchestration.flowchart import flowchart
 from orchestration.landing.arrivals import FORMATS
 from orchestration.landing.contract import CONTRACT, CORE_EVENTS, Column, Keep, Source
 from orchestration.marts import MartSpec, read_specs
+from orchestration.warehouse import dbt
 
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "NORTHSTAR_HOME": ("`.northstar` beside the project", "folder that holds all state"),
@@ -81,7 +81,7 @@ def pages(configured: Settings) -> dict[Path, str]:
     """Return every generated page: path relative to the project → text. Needs a prepared dbt manifest."""
     from orchestration.cli import cli
 
-    marts = read_specs(transform.read_manifest(configured)).values()
+    marts = read_specs(dbt.read_manifest(configured)).values()
     table = metrics(_seed("metrics"), _seed("targets"))
     reference = Path("docs", "reference")
     return {
@@ -464,7 +464,7 @@ def main(folder: Path, *, check: bool) -> None:
         configured = load()
         # The macro first: the manifest is made of it.
         changed = set() if check else set(write(folder, {LANDING_MACRO: landing_macro(CONTRACT.values())}))
-        transform.prepare(configured)
+        dbt.prepare(configured)
         current = pages(configured)
         if check:
             outdated = stale(folder, current)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from orchestration.config.settings import Settings
-from orchestration.night import Night
+from orchestration.night.run import Night
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest as DbtManifest
@@ -27,7 +27,10 @@ def night(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Resourc
 
     @dg.resource(description="The stages of a night over one home, under the writer's lock.")
     def resource(context: dg.InitResourceContext) -> Iterator[Night]:
-        with Night(settings, purpose=f"run {context.run_id}", parsed=parsed) as opened:
+        run = context.run
+        # A run that goes on where another one failed goes on with its state.
+        run_id = context.run_id if run is None else run.root_run_id or run.run_id
+        with Night(settings, purpose=f"run {context.run_id}", run_id=run_id, parsed=parsed) as opened:
             yield opened
 
     return resource

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 def prepare_home(settings: Settings) -> "DbtManifest | None":
     """Make what a code location needs; returns the dbt project where it had to be parsed for that."""
-    from orchestration import serving, transform
+    from orchestration import serving
+    from orchestration.warehouse import dbt
 
     settings.export()
     serving.install(settings)
-    return transform.prepare(settings)
+    return dbt.prepare(settings)
 
 
 def store_of(settings: Settings) -> "ReleaseStore":
@@ -33,8 +34,8 @@ def store_of(settings: Settings) -> "ReleaseStore":
 
 def specs_of(settings: Settings) -> "Mapping[str, MartSpec]":
     """What the project declares of its marts."""
-    from orchestration import transform
     from orchestration.marts import read_specs
+    from orchestration.warehouse import dbt
 
     prepare_home(settings)
-    return read_specs(transform.read_manifest(settings))
+    return read_specs(dbt.read_manifest(settings))

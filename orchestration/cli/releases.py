@@ -47,10 +47,10 @@ def rollback(release_id: str) -> None:
         release = store.rollback(release_id, lock)
         OUT.print(f"current is {release.release_id}, data through {release.manifest.data_through}", markup=False)
         if settings.postgres_url is not None:
-            from orchestration.night import publish_to_postgres
+            from orchestration.night.postgres import publish_release
 
             prepare_home(settings)
-            published = publish_to_postgres(settings, store, release)
+            published = publish_release(settings, store, release)
             OUT.print(f"PostgreSQL: {published.release_id} {published.action}", markup=False)
             for note in published.notes:
                 OUT.print(f"  {note}", markup=False)
@@ -59,14 +59,15 @@ def rollback(release_id: str) -> None:
 @click.command()
 def publish() -> None:
     """Bring PostgreSQL to the current release, where a night could not."""
-    from orchestration.night import Night
+    from orchestration.night import postgres
+    from orchestration.night.run import Night
 
     settings = load()
     if settings.postgres_url is None:
         raise UserError("no PostgreSQL database is configured; set NORTHSTAR_POSTGRES_URL or publish.postgres_url")
     prepare_home(settings)
     with progress(), Night(settings, purpose="publish") as night:
-        night.publish_to_postgres()
+        postgres.publish(night)
 
 
 @click.command()
@@ -76,7 +77,7 @@ def publish() -> None:
 @click.option("--fail-over", type=SHARE, default=None, help="Exit 1 when a figure of a closed period moved by more (5% or 0.05).")
 def diff(before: str, after: str, limit: int, fail_over: float | None) -> int:
     """Compare two releases: rows and columns by mart, and the figures of closed periods that moved."""
-    from orchestration.publishing import diff as comparison
+    from orchestration.publishing.comparison import diff as comparison
 
     settings = load()
     store = store_of(settings)
@@ -141,14 +142,14 @@ def _postgres_status(settings: Settings, current: "Release") -> bool:
     """Say which release PostgreSQL has; whether it is the current one."""
     from orchestration.night import postgres
 
-    target = postgres(settings)
-    assert target is not None  # noqa: S101  (a URL is configured)
-    published = target.published()
+    database = postgres.target(settings)
+    assert database is not None  # noqa: S101  (a URL is configured)
+    published = database.published()
     if published == current.release_id:
-        OUT.print(f"{target.place} has it too", markup=False)
+        OUT.print(f"{database.place} has it too", markup=False)
         return True
     had = f"release {published}" if published else "no release"
-    OUT.print(f"{target.place} has {had}; `northstar publish` brings it to the current one", markup=False)
+    OUT.print(f"{database.place} has {had}; `northstar publish` brings it to the current one", markup=False)
     return False
 
 

@@ -20,7 +20,9 @@ from orchestration.base.errors import NorthstarError
 from orchestration.base.pseudonyms import PUBLISHED, Key, pseudonym_sql
 from orchestration.base.sql import identifier, literal
 from orchestration.marts import MartSpec
-from orchestration.publishing.layout import DATABASE, RELEASE_ID, new_release_id
+from orchestration.publishing.comparison import restatements
+from orchestration.publishing.facts import RunFacts
+from orchestration.publishing.layout import DATABASE, RELEASE_ID
 from orchestration.publishing.lock import in_words
 from orchestration.publishing.manifest import (
     Changes,
@@ -111,31 +113,27 @@ class CandidateBuilder(Releases):
         self,
         warehouse: duckdb.DuckDBPyConnection | Path,
         specs: Sequence[MartSpec],
+        facts: RunFacts,
         *,
-        data_through: date,
-        code_version: str,
-        model_version: str | None,
         key: Callable[[], Key] | None = None,
-        release_id: str | None = None,
     ) -> Candidate:
         """Copy the warehouse's tables `marts.<mart>` into a fresh candidate folder, as one DuckDB file and a Parquet file each.
 
         warehouse: the build file, or an open connection to it with no transaction under way. specs: the marts; rows are stored
-        in the order of the grain, and columns of ids are replaced by keyed pseudonyms before they are ordered. `key` gives their
-        key, and is called if there are any.
-        Raises `NorthstarError` when a mart or a named column is missing, or when the disk is too full; then no candidate is left.
+        in the order of the grain, and columns of ids are replaced by keyed pseudonyms before they are ordered. key: gives the key
+        of pseudonyms, called if there are any. The ledger of restatements is filled by comparing the copies with the current
+        release. Raises `NorthstarError` when a mart or a named column is missing, when the current release cannot be read, or
+        when the disk is too full; then no candidate is left.
         """
         marts = [spec.name for spec in specs]
         if not marts or len(set(marts)) != len(marts) or not all(_MART.fullmatch(mart) for mart in marts):
             raise NorthstarError(f"a release needs distinct marts with lower-case names, not {list(marts)}")
         created_at = datetime.now(UTC)
-        if release_id is None:
-            release_id = new_release_id(code_version, data_through)
-        elif not RELEASE_ID.fullmatch(release_id):
-            raise NorthstarError(f"{release_id!r} is no release id (like 20261121T193000Z-3f9a1c)")
-        path = self.layout.candidate(release_id)
-        if path.exists() or (self.layout.releases / release_id).exists():
-            raise NorthstarError(f"release {release_id} exists already")
+        if not RELEASE_ID.fullmatch(facts.release_id):
+            raise NorthstarError(f"{facts.release_id!r} is no release id (like 20261121T193000Z-3f9a1c)")
+        path = self.layout.candidate(facts.release_id)
+        if path.exists() or (self.layout.releases / facts.release_id).exists():
+            raise NorthstarError(f"release {facts.release_id} exists already")
 
         replaced = {spec.name: spec.pseudonyms for spec in specs if spec.pseudonyms}
         secret = key() if key is not None and replaced else None
@@ -149,13 +147,12 @@ class CandidateBuilder(Releases):
             try:
                 (path / "parquet").mkdir(parents=True)
                 with _attached(connection, path / DATABASE) as target:
-                    counts = _copy_marts(connection, catalog, target, specs)
+                    _copy_marts(connection, catalog, target, specs)
+                    if restatements.LEDGER in marts:
+                        catalogs = restatements.Catalogs(catalog, target)
+                        restatements.write(connection, catalogs, {spec.name: spec for spec in specs}, self.current(), facts)
                     published_at = datetime.now(UTC)
-                    _sign(
-                        connection,
-                        target,
-                        [release_id, data_through, published_at.replace(tzinfo=None), code_version, model_version, counts],
-                    )
+                    _sign(connection, target, marts, published_at, facts)
                 records = self._measure(path, specs)
                 sync_tree(path)
                 sha256 = digests.of_file(path / DATABASE)
@@ -163,16 +160,18 @@ class CandidateBuilder(Releases):
                 shutil.rmtree(path, ignore_errors=True)
                 if isinstance(error, duckdb.Error | OSError):
                     reason = in_words(error) if isinstance(error, OSError) else error
-                    raise NorthstarError(f"release {release_id} could not be built, nothing was published: {reason}") from error
+                    raise NorthstarError(
+                        f"release {facts.release_id} could not be built, nothing was published: {reason}"
+                    ) from error
                 raise
         return Candidate(
-            release_id=release_id,
+            release_id=facts.release_id,
             path=path,
             created_at=created_at,
             published_at=published_at,
-            data_through=data_through,
-            code_version=code_version,
-            model_version=model_version,
+            data_through=facts.data_through,
+            code_version=facts.code_version,
+            model_version=facts.model_version,
             marts=records,
             marts_sha256=sha256,
             pseudonyms=None if secret is None else PseudonymRecord(secret.fingerprint, replaced),
@@ -258,15 +257,12 @@ def _attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[str
         raise NorthstarError(f"{file} still has a write-ahead log after its checkpoint; nothing was published")
 
 
-def _copy_marts(
-    connection: duckdb.DuckDBPyConnection, catalog: str, target: str, specs: Sequence[MartSpec]
-) -> list[dict[str, str | int]]:
-    """Copy as tables (a view would keep naming the build file); returns each mart with its row count.
+def _copy_marts(connection: duckdb.DuckDBPyConnection, catalog: str, target: str, specs: Sequence[MartSpec]) -> None:
+    """Copy as tables (a view would keep naming the build file).
 
     They lie in the file's schema `main`: opened, `marts.duckdb` is the catalog `marts`, so that `marts.mart_x` finds them. In
     a schema `marts` of that catalog the same name would be ambiguous to DuckDB (tried with 1.5.5).
     """
-    counts: list[dict[str, str | int]] = []
     for spec in specs:
         mart, table = spec.name, f"{target}.{identifier(spec.name)}"
         order = ", ".join(map(identifier, spec.grain))
@@ -281,11 +277,14 @@ def _copy_marts(
             connection.execute(f"COMMENT ON TABLE {table} IS {literal(spec.comment)}")
         for column, comment in spec.column_comments.items():
             connection.execute(f"COMMENT ON COLUMN {table}.{identifier(column)} IS {literal(comment)}")
-        counts.append({"mart": mart, "row_count": count(connection, f"SELECT count(*) FROM {table}")})
-    return counts
 
 
-def _sign(connection: duckdb.DuckDBPyConnection, target: str, values: list[object]) -> None:
+def _sign(
+    connection: duckdb.DuckDBPyConnection, target: str, marts: Sequence[str], published_at: datetime, facts: RunFacts
+) -> None:
+    counts = [
+        {"mart": mart, "row_count": count(connection, f"SELECT count(*) FROM {target}.{identifier(mart)}")} for mart in marts
+    ]
     connection.execute(
         f"CREATE TABLE {target}._publication (release_id VARCHAR, data_through DATE, published_at TIMESTAMP,"
         " code_version VARCHAR, model_version VARCHAR, marts STRUCT(mart VARCHAR, row_count BIGINT)[])"
@@ -294,4 +293,14 @@ def _sign(connection: duckdb.DuckDBPyConnection, target: str, values: list[objec
         f"COMMENT ON TABLE {target}._publication IS"
         " 'One row: which release this file is. A connection that stays open keeps the release that it opened.'"
     )
-    connection.execute(f"INSERT INTO {target}._publication VALUES (?, ?, ?, ?, ?, ?)", values)
+    connection.execute(
+        f"INSERT INTO {target}._publication VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            facts.release_id,
+            facts.data_through,
+            published_at.replace(tzinfo=None),
+            facts.code_version,
+            facts.model_version,
+            counts,
+        ],
+    )

@@ -134,9 +134,15 @@ class Promotion(Releases):
                 )
         return reasons
 
-    def recover(self, lock: WriterLock) -> list[str]:
+    def discard(self, candidate: Candidate, lock: WriterLock) -> None:
+        """Remove a candidate that is not going to be promoted; nothing happens when it is gone already."""
+        self._check_lock(lock)
+        shutil.rmtree(self.layout.candidate(candidate.release_id), ignore_errors=True)
+
+    def recover(self, lock: WriterLock, *, keep: Collection[str] = ()) -> list[str]:
         """Clear away what a killed run left; returns what was done, in words. To be called first in a night.
 
+        keep: release ids of candidates that the run goes on with.
         Which release is current does not change by it. Raises `NorthstarError` when that one is missing or damaged, which only
         `rollback` can mend.
         """
@@ -151,6 +157,8 @@ class Promotion(Releases):
             done.append(f"corrected current.json to release {current.release_id}")
         if self.layout.published.is_dir():
             for path in sorted(self.layout.published.iterdir()):
+                if path in {self.layout.candidate(release_id) for release_id in keep}:
+                    continue
                 if path.name.startswith((".candidate-", ".removed-")):
                     lock.check()
                     # A writer that was taken over may still be writing there: what it leaves goes next time.

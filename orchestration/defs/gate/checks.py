@@ -1,7 +1,7 @@
 """One blocking check per mart, and one for the release's own description, on the candidate's bytes.
 
-A blocking check holds back what follows in its own run only. What is published without it is stopped by `Night.publish`, which
-promotes on the gate's verdict about the very bytes and on nothing else.
+A blocking check holds back what follows in its own run only. What is published without it is stopped by `releasing.publish`,
+which promotes on the gate's verdict about the very bytes and on nothing else.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from orchestration.defs.publish.assets import CANDIDATE
-from orchestration.night import Night
+from orchestration.night import releasing
+from orchestration.night.run import Night
 from orchestration.resources import WAREHOUSE_POOL
 
 _PUBLICATION = "_publication"
@@ -33,7 +34,7 @@ def build(marts: Sequence[str]) -> dg.AssetChecksDefinition:
         pool=WAREHOUSE_POOL,
     )
     def gate(night: dg.ResourceParam[Night]) -> Iterator[dg.AssetCheckResult]:
-        report = night.validate()
+        report = releasing.validate(night)
         judged = {mart.mart: mart for mart in report.marts}
         for mart, name in names.items():
             if mart in judged:
@@ -58,10 +59,10 @@ def build(marts: Sequence[str]) -> dg.AssetChecksDefinition:
                     asset_key=CANDIDATE,
                     passed=False,
                     severity=dg.AssetCheckSeverity.WARN,
-                    metadata={"left out": night.left_out[mart]},
+                    metadata={"left out": (night.state.left_out or {}).get(mart, "it is no mart of this candidate")},
                 )
 
         # Said here in words: whatever waits for the checks would only say that one of them failed.
-        night.require_passed()
+        releasing.require_passed(night)
 
     return gate

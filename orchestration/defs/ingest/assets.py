@@ -13,7 +13,9 @@ from orchestration.config.settings import Settings
 from orchestration.defs.owners import Owner
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
 from orchestration.landing.erasure import Erased
-from orchestration.night import AS_OF_TAG, FROM_TAG, REBUILD_TAG, TO_TAG, Ingested, Night
+from orchestration.night import AS_OF_TAG, FROM_TAG, REBUILD_TAG, TO_TAG, intake
+from orchestration.night.intake import Ingested
+from orchestration.night.run import Night
 from orchestration.partitions import arrival_days
 from orchestration.resources import WAREHOUSE_POOL
 
@@ -42,11 +44,11 @@ def build(settings: Settings) -> list[dg.AssetsDefinition]:
     def arrivals(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> None:
         if REBUILD_TAG in context.run.tags:
             context.log.info("the warehouse is built from the lake as it is")
-            context.add_output_metadata(_erasure_metadata(night.erase()))
+            context.add_output_metadata(_erasure_metadata(intake.erase(night)))
             return
         days = _days_of_run(context)
-        result = night.ingest(days, as_of=_as_of(context))
-        erased = night.erase()
+        result = intake.ingest(night, days, as_of=_as_of(context))
+        erased = intake.erase(night)
         # A run without partition is the night: it takes whatever is new, and says for which days.
         if not context.has_partition_key and not context.has_partition_key_range:
             for day in result.days:
@@ -73,7 +75,7 @@ def build(settings: Settings) -> list[dg.AssetsDefinition]:
         pool=WAREHOUSE_POOL,
     )
     def plan(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[dg.MaterializeResult[None]]:
-        found = night.plan(as_of=_as_of(context), anew=REBUILD_TAG in context.run.tags)
+        found = intake.plan(night, as_of=_as_of(context), anew=REBUILD_TAG in context.run.tags)
         for source in CONTRACT:
             yield dg.MaterializeResult(asset_key=source_key(source), metadata=_source_metadata(night, source))
         yield dg.MaterializeResult(

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
-from orchestration.defs.churn.assets import SCORES
+from orchestration.defs.ml_steps.assets import outputs
 from orchestration.defs.owners import Owner
 from orchestration.marts import MartSpec
-from orchestration.night import Night
+from orchestration.night import postgres as postgres_stage
+from orchestration.night import releasing
+from orchestration.night.run import Night
 from orchestration.resources import WAREHOUSE_POOL
 
 CANDIDATE = dg.AssetKey(["release", "candidate"])
@@ -19,7 +21,7 @@ def build(specs: Mapping[str, MartSpec]) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         key=CANDIDATE,
-        deps=[*(dg.AssetKey(["marts", mart]) for mart in specs), SCORES],
+        deps=[*(dg.AssetKey(["marts", mart]) for mart in specs), *outputs()],
         description="The marts as they would be published: one DuckDB file and a Parquet file each, not yet visible to readers.",
         group_name="release",
         kinds={"duckdb", "parquet"},
@@ -27,10 +29,15 @@ def build(specs: Mapping[str, MartSpec]) -> list[dg.AssetsDefinition]:
         pool=WAREHOUSE_POOL,
     )
     def candidate(night: dg.ResourceParam[Night]) -> dg.MaterializeResult[None]:
-        built = night.candidate()
+        built = releasing.candidate(night)
         rows = {mart: record.rows for mart, record in built.marts.items()}
         return dg.MaterializeResult(
-            metadata={"release": built.release_id, "rows": rows, "left out": dict(night.left_out), "sha256": built.marts_sha256}
+            metadata={
+                "release": built.release_id,
+                "rows": rows,
+                "left out": night.state.left_out or {},
+                "sha256": built.marts_sha256,
+            }
         )
 
     @dg.multi_asset(
@@ -50,7 +57,7 @@ def build(specs: Mapping[str, MartSpec]) -> list[dg.AssetsDefinition]:
         pool=WAREHOUSE_POOL,
     )
     def release(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[dg.MaterializeResult[None]]:
-        published = night.publish()
+        published = releasing.publish(night)
         context.log.info(f"published release {published.release_id}")
         for change in published.manifest.schema_changes:
             context.log.info(f"schema: {change.detail}")
@@ -80,7 +87,7 @@ def build(specs: Mapping[str, MartSpec]) -> list[dg.AssetsDefinition]:
         pool=WAREHOUSE_POOL,
     )
     def postgres(night: dg.ResourceParam[Night]) -> dg.MaterializeResult[None]:
-        done = night.publish_to_postgres()
+        done = postgres_stage.publish(night)
         if done is None:
             return dg.MaterializeResult(metadata={"postgres": "not configured"})
         return dg.MaterializeResult(

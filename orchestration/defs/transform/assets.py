@@ -3,18 +3,19 @@
 The manifest is read, never made, when a code location loads: `northstar prepare` makes it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
-from orchestration import transform
 from orchestration.config.settings import Settings
 from orchestration.defs.ingest.assets import PLAN
 from orchestration.defs.owners import Owner
-from orchestration.night import Night
+from orchestration.night import building
+from orchestration.night.run import Night
 from orchestration.resources import WAREHOUSE_POOL
+from orchestration.warehouse import dbt
 
 _UNIQUE_ID = "dagster_dbt/unique_id"
 _Event = dg.MaterializeResult[None] | dg.AssetCheckResult
@@ -54,51 +55,64 @@ class Translator(DagsterDbtTranslator):
 
 def build(settings: Settings) -> list[dg.AssetsDefinition]:
     """The assets and checks of the dbt project: all but what reads the scores of models; that, built when they are written."""
-    manifest = transform.read_manifest(settings)
+    manifest = dbt.read_manifest(settings)
 
     @dbt_assets(
         manifest=manifest,
-        exclude=transform.AFTER_SCORES,
+        exclude=dbt.AFTER_SCORES,
         dagster_dbt_translator=Translator(),
         name="dbt",
         pool=WAREHOUSE_POOL,
     )
-    def dbt(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[_Event]:
-        yield from _run(context, night, night.build)
+    def before_steps(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[_Event]:
+        yield from _run(context, night, building.build)
 
     @dbt_assets(
         manifest=manifest,
-        select=transform.AFTER_SCORES,
+        select=dbt.AFTER_SCORES,
         dagster_dbt_translator=Translator(),
         name="dbt_scored",
         pool=WAREHOUSE_POOL,
     )
-    def dbt_scored(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[_Event]:
-        yield from _run(context, night, night.build_scored)
+    def after_steps(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[_Event]:
+        yield from _run(context, night, building.build_scored)
 
-    return [dbt, dbt_scored]
+    return [before_steps, after_steps]
 
 
 def _run(
-    context: dg.AssetExecutionContext, night: Night, build: Callable[[Sequence[str]], list[transform.NodeResult]]
+    context: dg.AssetExecutionContext, night: Night, build: Callable[[Night, Sequence[str]], Iterator[dbt.NodeResult]]
 ) -> Iterator[_Event]:
-    selection = [key.path[-1] for key in sorted(context.selected_asset_keys)] if context.is_subset else []
-    results = build(selection)
-    yield from events(context.assets_def, results, night.row_counts)
-    failures = [result for result in results if result.is_failure]
+    """Build what Dagster selected, and tell it of each model and test as soon as dbt is done with it."""
+    failures = []
+    for result in build(night, _selection(context)):
+        yield from events(context.assets_def, [result])
+        if result.is_failure:
+            failures.append(result)
     if failures:
-        raise transform.BuildFailed(transform.explain(failures))
+        raise dbt.BuildFailed(dbt.explain(failures))
 
 
-def events(assets: dg.AssetsDefinition, results: list[transform.NodeResult], row_counts: Mapping[str, int]) -> Iterator[_Event]:
-    """What dbt did, as Dagster's events: models and seeds built, tests evaluated. What dbt skipped has none."""
+def _selection(context: dg.AssetExecutionContext) -> list[str]:
+    """Names of the models, seeds and tests that were selected; empty for all of them."""
+    if not context.is_subset:
+        return []
+    assets, tests = context.assets_def, context.selected_asset_check_keys
+    names = [key.path[-1] for key in context.selected_asset_keys]
+    ids = [spec.metadata[_UNIQUE_ID] for spec in assets.check_specs if spec.key in tests]
+    # "test.<project>.<name>.<hash>"
+    return sorted([*names, *(unique_id.split(".")[2] for unique_id in ids)])
+
+
+def events(assets: dg.AssetsDefinition, results: Iterable[dbt.NodeResult]) -> Iterator[_Event]:
+    """Dagster's events for results of dbt: models and seeds built, tests evaluated. What dbt skipped has none."""
     keys = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.specs}
     checks = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.check_specs}
     for result in results:
         if result.unique_id in keys and result.status == "success":
             metadata: dict[str, float | int] = {"seconds": round(result.seconds, 3)}
-            if result.unique_id in row_counts:
-                metadata["dagster/row_count"] = row_counts[result.unique_id]
+            if result.rows is not None:
+                metadata["dagster/row_count"] = result.rows
             yield dg.MaterializeResult(asset_key=keys[result.unique_id], metadata=metadata)
         elif result.unique_id in checks and result.status != "skipped":
             key = checks[result.unique_id]

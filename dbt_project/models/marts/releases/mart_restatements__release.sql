@@ -1,35 +1,19 @@
--- A view: dbt is done when the marts are compared with those of the last release. The candidate copies its rows as of any table.
-{{ config(materialized="view") }}
-
--- What is compared, and has to stand before it:
-{% for mart in [
-  "mart_data_quality__daily",
-  "mart_engagement__daily",
-  "mart_funnel__entry",
-  "mart_funnel_exits__weekly",
-  "mart_ltv__cohort",
-  "mart_ltv_cac__channel_month",
-  "mart_metric__daily",
-  "mart_mrr__month",
-  "mart_retention__cohort",
-] %}
--- {{ ref(mart) }}
-{%- endfor %}
-
+-- Empty: its rows compare this release with the last one, and are written into the candidate once every other mart is copied there
+-- (`orchestration/publishing/comparison/restatements.py`). A build never reads a release.
 select
-  release_id,
-  previous_release_id,
-  data_through,
-  mart,
-  series,
-  period,
-  period_start,
-  measure,
-  value_before,
-  value_after,
-  change,
-  change_rate,
-  cause,
-  possible_causes,
-  late_fact_count
-from {{ source("control", "restatements") }}
+  cast(null as varchar) as release_id,
+  cast(null as varchar) as previous_release_id,
+  cast(null as date) as data_through,
+  cast(null as varchar) as mart,
+  cast(null as varchar) as series,
+  cast(null as varchar) as period,
+  cast(null as date) as period_start,
+  cast(null as varchar) as measure,
+  cast(null as double) as value_before,
+  cast(null as double) as value_after,
+  cast(null as double) as change,
+  cast(null as double) as change_rate,
+  cast(null as varchar) as cause,
+  cast(null as varchar) as possible_causes,
+  cast(null as bigint) as late_fact_count
+where false

@@ -10,7 +10,7 @@ from datetime import date
 
 from orchestration.base.errors import UserError
 from orchestration.marts import MartSpec
-from orchestration.publishing.changes import Side, count_rows, moved_sql
+from orchestration.publishing.comparison.changes import Snapshot, count_rows, moved_sql
 from orchestration.publishing.manifest import RowChanges, SchemaChange, schema_changes
 from orchestration.publishing.store import ReleaseStore
 
@@ -67,7 +67,7 @@ def diff(store: ReleaseStore, before: str, after: str, specs: Mapping[str, MartS
     old, new = store.release(before), store.release(after)
     schema = schema_changes(old.manifest.marts, new.manifest.marts)
     with store.opened({"before": old.database, "after": new.database}) as connection:
-        sides = Side.of_release("before", old.manifest), Side.of_release("after", new.manifest)
+        sides = Snapshot.of_release("before", old.manifest), Snapshot.of_release("after", new.manifest)
         rows = count_rows(connection, specs, *sides)
         moves = [Move(*row) for row in connection.execute(moved_sql(specs, *sides)).fetchall()]
     marts = (

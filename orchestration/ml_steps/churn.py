@@ -1,19 +1,22 @@
-"""The churn model in a night: when it is trained, which one scores, and where its scores go.
+"""The churn step: when a model is trained, which one scores, and whether its scores can be used.
 
-Belongs here: features read from the warehouse, the reasons to train, the decision kept in the registry, scores written. Does not
-belong here: the model itself (`ml.churn`), how models are stored (`model_store`), or the order of the night (`night`).
+Belongs here: reading features, the reasons to train, the decision kept in the model store, and the checks of scores. Does not
+belong here: the model itself (`ml.churn`), and how models are stored (`model_store`).
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
+from orchestration import model_page
 from orchestration.base.errors import NorthstarError
 from orchestration.config.schema import Config
-from orchestration.model_store import ModelStore, StoredModel
-from orchestration.warehouse import Warehouse
+from orchestration.ml_steps.model_store import ModelStore, StoredModel
+from orchestration.ml_steps.step import CheckSpec, Finding, Outcome, Task, Workbench
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("northstar.night")
 
+CHURN = "churn"
+"""Name of the step, and of the folder of its models."""
+
 LABEL_WINDOW_DAYS = 30
 # Drift is a reason to train again, but not every night: the dates that a model learns from lie 8 days apart.
 _DAYS_BETWEEN_TRAININGS = 7
@@ -30,18 +36,22 @@ _DAYS_BETWEEN_TRAININGS = 7
 # beats the base rate, which decides its promotion, and few enough for a company with some two hundred paying accounts.
 MINIMUM_CHURNS = 15
 
-# Schema and table that the scores are written to.
-SCORES = ("ml", "churn_scores")
-_SCORES = """
-create schema if not exists ml;
-create or replace table ml.churn_scores (
-  as_of_date date not null, account_id varchar not null, churn_probability double not null,
-  usage_decline_contribution double not null, support_tickets_contribution double not null,
-  feature_adoption_contribution double not null, engagement_score_contribution double not null,
-  payment_issues_contribution double not null, contract_proximity_contribution double not null,
-  model_version varchar not null
-)
-"""
+_SCORES = "churn_scores"
+_MODEL = "churn_model"
+_FEATURES = "int_churn__features"
+_LABELS = "int_churn__labels"
+
+# With fewer accounts one score for all may be right.
+_ENOUGH_TO_DIFFER = 20
+_DRIFT = "scores_have_not_drifted"
+_CHECKS = {
+    "scores_cover_every_paying_account": CheckSpec("Every account that pays on the last complete day has one score."),
+    "scores_are_probabilities": CheckSpec("No score lies outside 0 to 1."),
+    "scores_differ": CheckSpec(f"Of {_ENOUGH_TO_DIFFER} accounts and more not all have the same score."),
+    _DRIFT: CheckSpec(
+        "What is scored still looks like what the model learnt from; another is trained when it does not.", is_blocking=False
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,6 @@ class Scored:
     lowest: float | None = None
     highest: float | None = None
     different: int = 0
-    card: Mapping[str, Any] = field(default_factory=dict)
     drift: "Drift | None" = None
 
 
@@ -86,12 +95,104 @@ class _Champion:
 
 
 class Churn:
-    """The churn model of one home: its registry and the warehouse that its features come from."""
+    """The churn step: a challenger is trained when there is reason to, and the champion scores every account that pays."""
 
-    def __init__(self, models: ModelStore, warehouse: Warehouse, config: Config) -> None:
+    name = CHURN
+    stores_models = True
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Train, then score."""
+        trained = {_MODEL: "Predicts who stops paying within 30 days; challenged when a month begins or what it scores drifts."}
+        scored = {
+            _SCORES: "One row per account that pays on the last complete day: its probability to stop paying within 30 days."
+        }
+        return (
+            Task("train", trained, (_FEATURES, _LABELS), train, kinds=frozenset({"scikitlearn"})),
+            Task("score", scored, (_FEATURES,), score, follows=(_MODEL,), checks=_CHECKS),
+        )
+
+    def absence(self, models: ModelStore) -> str | None:
+        """There are scores only once a model has been promoted."""
+        return "no churn model has earned its place yet" if models.champion() is None else None
+
+    def model_version(self, models: ModelStore) -> str | None:
+        """The champion."""
+        champion = models.champion()
+        return None if champion is None else champion.model_id
+
+    def check(self, model: StoredModel) -> None:
+        """Check the bytes and predict the golden rows again."""
+        load_model(model)
+
+    def pages(self, outcomes: Mapping[str, Outcome], models: ModelStore) -> Mapping[str, str]:
+        """The champion as a page: its card, and how far what it scored tonight has drifted."""
+        scored = outcomes.get("score")
+        champion = models.champion()
+        if scored is None or scored.missing or champion is None:
+            return {}
+        from ml.churn.drift import Drift
+
+        drift = TypeAdapter(Drift).validate_python(scored.notes["drift"]) if "drift" in scored.notes else None
+        return {f"{_MODEL}.html": model_page.render(champion.card, drift)}
+
+
+def train(bench: Workbench) -> Outcome:
+    """Train a challenger when there is reason to, as `Training.train` does."""
+    from ml.churn import report
+
+    trained = Training(bench.models, bench.config, bench.read).train(bench.data_through)
+    return Outcome(
+        rows=trained.rows,
+        detail=trained.outcome,
+        metadata={"model": trained.model_version or "none", "outcome": trained.outcome, **trained.metrics},
+        report=report.markdown(trained.card) if trained.card else "",
+    )
+
+
+def score(bench: Workbench) -> Outcome:
+    """Score every account that pays on the last complete day with the champion, into `ml.churn_scores`."""
+    scored, frame = Training(bench.models, bench.config, bench.read).score()
+    rows = bench.write(_SCORES, frame)
+    missing = "" if scored.model_version else "no model has earned its place yet"
+    return Outcome(
+        rows=rows,
+        detail=f"model {scored.model_version}" if scored.model_version else "no model yet",
+        tables={_SCORES: rows},
+        missing=missing,
+        findings=judge(scored),
+        notes={} if scored.drift is None else {"drift": asdict(scored.drift)},
+    )
+
+
+def judge(scored: Scored) -> dict[str, Finding]:
+    """Findings of each check on scores; without a model nothing was judged, which is no pass."""
+    if scored.model_version is None:
+        return {name: Finding(passed=False, numbers={"left out": "no model has earned its place yet"}) for name in _CHECKS}
+    lowest, highest = scored.lowest, scored.highest
+    alarms = scored.drift.alarms if scored.drift else ()
+    findings = (
+        Finding(scored.rows == scored.accounts, {"scored": scored.rows, "paying": scored.accounts}),
+        Finding(
+            lowest is None or highest is None or 0 <= lowest <= highest <= 1,
+            {} if lowest is None or highest is None else {"lowest": lowest, "highest": highest},
+        ),
+        Finding(
+            scored.different > 1 or scored.rows < _ENOUGH_TO_DIFFER,
+            {"different scores": scored.different, "scored": scored.rows},
+        ),
+        Finding(not alarms, {"drifted": ", ".join(alarms) or "nothing"}),
+    )
+    return dict(zip(_CHECKS, findings, strict=True))
+
+
+class Training:
+    """Champion and challengers of one home. read: rows of a query over the build file."""
+
+    def __init__(self, models: ModelStore, config: Config, read: "Callable[[str], pd.DataFrame]") -> None:
         self._models = models
-        self._warehouse = warehouse
         self._config = config
+        self._read = read
 
     def train(self, through: date) -> Trained:
         """Train a challenger when there is reason to, and promote it when it is the better one.
@@ -154,32 +255,27 @@ class Churn:
         self._models.refuse({"model_id": challenger.model_id, "decision": decision, "metrics": challenger.card["metrics"]})
         return Trained(None if champion is None else champion.stored.model_id, f"refused: {decision['reason']}", challenger.card)
 
-    def score(self) -> Scored:
-        """Score every account that pays on the last complete day with the champion, into `ml.churn_scores`."""
+    def score(self) -> "tuple[Scored, pd.DataFrame | None]":
+        """Score every account that pays on the last complete day; the scores are None without a champion."""
         champion = self._champion()
-        with self._warehouse.connect() as connection:
-            connection.execute(_SCORES)
         frame = self._features(labelled=False)
         if champion is None:
-            return Scored(None, accounts=len(frame))
+            return Scored(None, accounts=len(frame)), None
         from ml.churn import drift
         from ml.churn import model as churn_model
 
         scores = churn_model.score(champion.estimator, frame).assign(model_version=champion.stored.model_id)
-        with self._warehouse.connect() as connection:
-            connection.register("scores", scores)
-            connection.execute("insert into ml.churn_scores by name select * from scores")
         probabilities = scores["churn_probability"].to_numpy()
-        return Scored(
+        scored = Scored(
             champion.stored.model_id,
             accounts=len(frame),
             rows=len(scores),
             lowest=None if scores.empty else float(probabilities.min()),
             highest=None if scores.empty else float(probabilities.max()),
             different=scores["churn_probability"].nunique(),
-            card=champion.stored.card,
             drift=drift.drift(frame, probabilities, champion.stored.card["reference"]),
         )
+        return scored, scores
 
     def _champion(self) -> "_Champion | None":
         """The champion with its estimator; None when there is none, or only one of features that are made no more."""
@@ -212,8 +308,7 @@ class Churn:
                 order by as_of_date, account_id"""
         else:
             query += " from intermediate.int_churn__features as features where features.is_current order by account_id"
-        with self._warehouse.connect(read_only=True) as connection:
-            return connection.execute(query).df()
+        return self._read(query)
 
 
 def load_model(stored: StoredModel) -> "ChurnModel":

@@ -2,10 +2,10 @@
 
 Belongs here: files below `<home>/models`. Does not belong here: what a model is or how it is judged (`ml`).
 
-    models/churn/<id>/model.skops, card.json, golden.json     never change
-    models/churn/champion.json                                names the model that scores; replaced by rename
-    models/churn/promotions.jsonl                             every model that became champion, whom it replaced, and why
-    models/churn/refusals.jsonl                               every challenger that was not promoted, with its figures
+    models/<step>/<id>/model.skops, card.json, golden.json     never change
+    models/<step>/champion.json                                names the model that scores; replaced by rename
+    models/<step>/promotions.jsonl                             every model that became champion, whom it replaced, and why
+    models/<step>/refusals.jsonl                               every challenger that was not promoted, with its figures
 """
 
 import json
@@ -18,9 +18,6 @@ from typing import Any
 
 from orchestration.base.durable import replace_text, sync_tree
 from orchestration.base.errors import NorthstarError, UserError
-
-CHURN = "churn"
-"""The kind of the models that predict churn."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +41,10 @@ class Listed:
 
 
 class ModelStore:
-    """The models of one kind below a home."""
+    """The models of one step below a home."""
 
-    def __init__(self, home: Path, kind: str) -> None:
-        self.folder = home / "models" / kind
+    def __init__(self, home: Path, step: str) -> None:
+        self.folder = home / "models" / step
         self._champion = self.folder / "champion.json"
         self._promotions = self.folder / "promotions.jsonl"
 

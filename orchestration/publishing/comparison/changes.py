@@ -1,31 +1,43 @@
-"""How two versions of the marts differ: rows by their grain, and the figures of closed periods that moved.
+"""How two versions of the marts differ: rows by their grain, and figures of closed periods that moved.
 
-Belongs here: the one way in which a release is compared with another, or with the marts that are about to be published; SQL made
-from what the marts say of themselves. Does not belong here: why a figure moved (`restatements`), what people are shown (`diff`).
+Belongs here: the one way in which a release is compared with another release or with a candidate, in SQL generated from what the
+marts declare. Does not belong here: why a figure moved (`restatements`), and what is shown to people (`diff`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 
 from orchestration.base.sql import identifier, literal
 from orchestration.marts import MartSpec, Periods
-from orchestration.publishing.candidate import Candidate
-from orchestration.publishing.manifest import Column, Manifest, PseudonymRecord, RowChanges, read_columns
+from orchestration.publishing.manifest import Column, MartRecord, PseudonymRecord, RowChanges, read_columns
 
 # Dimension and segment of a breakdown: no part of what decides when a figure is final.
 _BREAKDOWN = ("dimension", "segment")
 
 
-@dataclass(frozen=True)
-class Side:
-    """One version of the marts. schema: its quoted SQL name. columns: by mart. digests: of marts that are published.
+class Described(Protocol):
+    """A release's manifest, or a candidate that is built."""
 
-    pseudonyms: None where ids are as they arrived.
-    """
+    @property
+    def marts(self) -> Mapping[str, MartRecord]:
+        """Its marts by name."""
+
+    @property
+    def data_through(self) -> date:
+        """Its last complete day."""
+
+    @property
+    def pseudonyms(self) -> PseudonymRecord | None:
+        """Which of its columns are pseudonyms, and by which key."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One version of the marts. schema: its quoted SQL name. columns: by mart. digests: by mart, where they are known."""
 
     schema: str
     columns: Mapping[str, tuple[Column, ...]]
@@ -34,18 +46,20 @@ class Side:
     pseudonyms: PseudonymRecord | None = None
 
     @classmethod
-    def of_release(cls, catalog: str, release: Manifest | Candidate) -> "Side":
-        """A release, or one that is to become it, whose file is attached as `catalog`."""
+    def of_release(cls, catalog: str, release: Described) -> "Snapshot":
+        """A release or a built candidate whose file is attached as `catalog`."""
         columns = {mart: record.columns for mart, record in release.marts.items()}
         digests = {mart: record.digest for mart, record in release.marts.items()}
         return cls(f"{identifier(catalog)}.main", columns, release.data_through, digests, release.pseudonyms)
 
     @classmethod
-    def of_build(cls, connection: duckdb.DuckDBPyConnection, marts: Iterable[str], data_through: date) -> "Side":
-        """Marts of the build file that a connection is to."""
-        catalog = identifier(str(connection.execute("SELECT current_database()").fetchall()[0][0]))
-        columns = {mart: read_columns(connection, f"{catalog}.marts.{identifier(mart)}") for mart in marts}
-        return cls(f"{catalog}.marts", columns, data_through)
+    def of_tables(
+        cls, connection: duckdb.DuckDBPyConnection, catalog: str, marts: Iterable[str], data_through: date
+    ) -> "Snapshot":
+        """Marts of a file attached as `catalog` that is not a release yet."""
+        schema = f"{identifier(catalog)}.main"
+        columns = {mart: read_columns(connection, f"{schema}.{identifier(mart)}") for mart in marts}
+        return cls(schema, columns, data_through)
 
     def table(self, mart: str) -> str:
         """Quoted SQL name of a mart."""
@@ -57,7 +71,7 @@ class Side:
 
 
 def count_rows(
-    connection: duckdb.DuckDBPyConnection, specs: Mapping[str, MartSpec], before: Side, after: Side
+    connection: duckdb.DuckDBPyConnection, specs: Mapping[str, MartSpec], before: Snapshot, after: Snapshot
 ) -> dict[str, RowChanges | str]:
     """Count the rows of every mart of either side that came, went, changed and stayed, or say why that cannot be told.
 
@@ -69,7 +83,7 @@ def count_rows(
 
 
 def _count_rows(
-    connection: duckdb.DuckDBPyConnection, mart: str, spec: MartSpec | None, before: Side, after: Side
+    connection: duckdb.DuckDBPyConnection, mart: str, spec: MartSpec | None, before: Snapshot, after: Snapshot
 ) -> RowChanges | str:
     old_count, new_count = (_count(connection, side.table(mart)) if mart in side.columns else 0 for side in (before, after))
     if mart not in before.columns or mart not in after.columns:
@@ -97,14 +111,14 @@ def _count_rows(
     return RowChanges(new_count - both, old_count - both, changed, both - changed)
 
 
-def _other_pseudonyms(mart: str, before: Side, after: Side) -> set[str]:
+def _other_pseudonyms(mart: str, before: Snapshot, after: Snapshot) -> set[str]:
     """Columns whose ids cannot be compared: pseudonyms of another key or domain than on the other side, or on one side alone."""
     old, new = ({} if side.pseudonyms is None else side.pseudonyms.columns.get(mart, {}) for side in (before, after))
     same_key = before.pseudonyms is None or after.pseudonyms is None or before.pseudonyms.key == after.pseudonyms.key
     return {column for column in {*old, *new} if not same_key or old.get(column) != new.get(column)}
 
 
-def moved_sql(specs: Mapping[str, MartSpec], before: Side, after: Side) -> str:
+def moved_sql(specs: Mapping[str, MartSpec], before: Snapshot, after: Snapshot) -> str:
     """Query for the figures of closed periods that differ between two versions.
 
     Its columns: mart, series, period (its length), period_start, measure, value_before, value_after.
@@ -124,7 +138,7 @@ def moved_sql(specs: Mapping[str, MartSpec], before: Side, after: Side) -> str:
     )
 
 
-def _moved_in(mart: str, grain: Sequence[str], periods: Periods, before: Side, after: Side) -> str | None:
+def _moved_in(mart: str, grain: Sequence[str], periods: Periods, before: Snapshot, after: Snapshot) -> str | None:
     shared = before.names(mart) & after.names(mart)
     needed = {*grain, *periods.series, *([periods.complete] if periods.complete else [])}
     measures = [name for name in periods.measures if name in shared]

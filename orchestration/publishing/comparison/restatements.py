@@ -1,10 +1,10 @@
-"""The ledger of restatements: which figures of closed periods are other ones than the last release published, and why.
+"""The ledger of restatements: figures of closed periods that changed since the last release, with the cause.
 
-Belongs here: the table `control.restatements` of the build file, which the mart `mart_restatements__release` shows, and the
-evidence by which a cause is named. Does not belong here: how two versions of the marts are compared (`changes`).
+Belongs here: the rows of the mart `mart_restatements__release`, and the evidence by which a cause is named. Does not belong here:
+how two versions of the marts are compared (`changes`).
 
-The ledger is written when every other mart stands and before the candidate is copied. What earlier releases restated is in the
-last release and nowhere else: it is taken over from there.
+dbt builds the mart empty. Its rows are written into a candidate that already holds every other mart, so that the build never
+reads a release. What earlier releases restated is in the last release and nowhere else: it is copied from there.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,8 @@ import duckdb
 from orchestration.base.errors import NorthstarError
 from orchestration.base.sql import identifier, literal
 from orchestration.marts import MartSpec
-from orchestration.publishing.changes import Side, moved_sql
+from orchestration.publishing.comparison.changes import Snapshot, moved_sql
+from orchestration.publishing.facts import RunFacts
 from orchestration.publishing.manifest import Changes, Manifest, Restated, RowChanges
 from orchestration.publishing.release import Release
 
@@ -26,11 +27,20 @@ LEDGER = "mart_restatements__release"
 # A year can be compared with the one before it, and the month in which somebody does so; what is older only grows the file.
 KEPT_DAYS = 400
 
-# The first for which there is evidence is the cause. A new rule may move anything, and an erasure what its persons were part of;
+# The first cause with evidence is the cause. A new rule may move anything, and an erasure what its persons were part of;
 # the others are told of the days that they touch, the rarer ones first, since facts are late on every night.
 CAUSES = ("changed_rule", "erasure", "replaced_files", "refunds", "merges", "late_facts", "other")
 
 _LAST_RELEASE = "last_release"
+
+
+@dataclass(frozen=True)
+class Catalogs:
+    """Names under which the build file and the candidate's file are attached."""
+
+    build: str
+    candidate: str
+
 
 _PERIOD_ENDS = """
 CASE period WHEN 'week' THEN period_start + 6 WHEN 'month' THEN last_day(period_start)
@@ -42,15 +52,15 @@ CASE period WHEN 'week' THEN period_start + 6 WHEN 'month' THEN last_day(period_
 _EVIDENCE = """
 CREATE OR REPLACE TEMP TABLE evidence AS
 SELECT 'late_facts' AS cause, source, happened_date AS day, sum(row_count)::BIGINT AS facts
-FROM control.happened JOIN fresh USING (source, arrived_date) WHERE NOT is_replaced GROUP BY ALL
+FROM {build}.control.happened JOIN fresh USING (source, arrived_date) WHERE NOT is_replaced GROUP BY ALL
 UNION ALL
 SELECT 'replaced_files', source, happened_date, NULL
-FROM control.happened JOIN fresh USING (source, arrived_date) WHERE is_replaced
+FROM {build}.control.happened JOIN fresh USING (source, arrived_date) WHERE is_replaced
 UNION ALL
 SELECT 'replaced_files', source, arrived_date, NULL FROM fresh WHERE is_replaced
 UNION ALL
 SELECT 'refunds', 'payments', unnest([paid_date, original_paid_date]), NULL
-FROM core.fct_payments AS payments JOIN fresh ON fresh.source = 'payments' AND fresh.arrived_date = payments.landed_date
+FROM {build}.core.fct_payments AS payments JOIN fresh ON fresh.source = 'payments' AND fresh.arrived_date = payments.landed_date
 WHERE payments.status = 'refunded'
 UNION ALL
 SELECT 'merges', unnest(['events', 'orders']), event_date, NULL FROM merged_days
@@ -62,7 +72,7 @@ _MERGED_DAYS = """
 CREATE OR REPLACE TEMP TABLE merged_days AS
 WITH rows AS (
   SELECT anonymous_id, user_id, landed_date IN (SELECT arrived_date FROM fresh WHERE source = 'events') AS is_new
-  FROM intermediate.int_activity__visitor_day WHERE NOT is_bot GROUP BY ALL
+  FROM {build}.intermediate.int_activity__visitor_day WHERE NOT is_bot GROUP BY ALL
 ),
 old AS (SELECT anonymous_id, user_id FROM rows WHERE NOT is_new),
 linked AS (SELECT anonymous_id, min(user_id) AS first_user_id FROM old WHERE user_id IS NOT NULL GROUP BY anonymous_id),
@@ -72,18 +82,18 @@ new_pairs AS (
 ),
 concerned AS (
   SELECT DISTINCT visitors.person_id FROM new_pairs
-  JOIN intermediate.int_identity__visitors AS visitors USING (anonymous_id, user_id)
+  JOIN {build}.intermediate.int_identity__visitors AS visitors USING (anonymous_id, user_id)
 ),
 identities AS (
   SELECT visitors.person_id, coalesce('u:' || old.user_id, 'u:' || linked.first_user_id, 'a:' || old.anonymous_id) AS identity
   FROM old
-  JOIN intermediate.int_identity__visitors AS visitors
+  JOIN {build}.intermediate.int_identity__visitors AS visitors
     ON visitors.anonymous_id IS NOT DISTINCT FROM old.anonymous_id AND visitors.user_id IS NOT DISTINCT FROM old.user_id
   LEFT JOIN linked ON linked.anonymous_id = old.anonymous_id
   WHERE visitors.person_id IN (FROM concerned)
 ),
 merged AS (SELECT person_id FROM identities GROUP BY person_id HAVING count(DISTINCT identity) > 1)
-SELECT DISTINCT event_date FROM intermediate.int_activity__person_day WHERE person_id IN (FROM merged)
+SELECT DISTINCT event_date FROM {build}.intermediate.int_activity__person_day WHERE person_id IN (FROM merged)
 """
 
 # Evidence of the period itself goes before that of any other day: a person's first day moves, and with it whether it came back.
@@ -110,7 +120,7 @@ judged AS (
   LEFT JOIN found AS far ON NOT far.is_within AND (far.mart, far.period, far.period_start)
     = (periods.mart, periods.period, periods.period_start)
 )
-INSERT INTO control.restatements BY NAME
+INSERT INTO restated BY NAME
 SELECT $release_id AS release_id, $previous_release_id AS previous_release_id, $data_through AS data_through,
   mart, series, period, period_start, measure, value_before, value_after,
   coalesce(value_after, 0) - coalesce(value_before, 0) AS change,
@@ -121,37 +131,35 @@ FROM figures JOIN judged USING (mart, period, period_start)
 """
 
 
-@dataclass(frozen=True)
-class Tonight:
-    """What tells the release to come from the last one. days: of each source, arrival day → digest, as its manifest will say."""
-
-    release_id: str
-    data_through: date
-    days: Mapping[str, Mapping[date, str]]
-    config_digest: str
-    dbt_manifest_digest: str
-    erased_persons: int
-
-
 def write(
-    connection: duckdb.DuckDBPyConnection, specs: Mapping[str, MartSpec], marts: list[str], last: Release | None, tonight: Tonight
+    connection: duckdb.DuckDBPyConnection,
+    catalogs: Catalogs,
+    specs: Mapping[str, MartSpec],
+    last: Release | None,
+    facts: RunFacts,
 ) -> int:
-    """Write `control.restatements` anew; returns how many figures the release to come restates.
+    """Fill the ledger of a candidate that holds all its other marts; returns how many figures it restates.
 
-    connection: to the build file, when all marts are built. marts: those that will be published. last: the current release; None
-    before a first one, which restates nothing. Raises `NorthstarError` when its file cannot be read.
+    connection: one on which both files are attached. specs: the candidate's marts. last: the current release; None before the
+    first, which restates nothing. Raises `NorthstarError` when the current release cannot be read.
     """
-    connection.execute("DELETE FROM control.restatements")
+    ledger = f"{identifier(catalogs.candidate)}.{identifier(LEDGER)}"
+    connection.execute(f"DELETE FROM {ledger}")
     if last is None:
         return 0
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE restated AS FROM {ledger}")
     with _attached(connection, last):
-        before = Side.of_release(_LAST_RELEASE, last.manifest)
-        after = Side.of_build(connection, marts, tonight.data_through)
-        _keep_history(connection, before, tonight)
+        before = Snapshot.of_release(_LAST_RELEASE, last.manifest)
+        after = Snapshot.of_tables(connection, catalogs.candidate, specs, facts.data_through)
+        _keep_history(connection, before, facts)
         connection.execute(f"CREATE OR REPLACE TEMP TABLE moved AS {moved_sql(specs, before, after)}")
     count = int(connection.execute("SELECT count(*) FROM moved").fetchall()[0][0])
     if count:
-        _judge(connection, specs, last.manifest, tonight)
+        _judge(connection, identifier(catalogs.build), specs, last.manifest, facts)
+    order = ", ".join(map(identifier, specs[LEDGER].grain)) or "ALL"
+    connection.execute(f"INSERT INTO {ledger} BY NAME FROM restated ORDER BY {order}")
+    for table in ("restated", "moved"):
+        connection.execute(f"DROP TABLE {table}")
     return count
 
 
@@ -170,45 +178,47 @@ def _attached(connection: duckdb.DuckDBPyConnection, release: Release) -> Iterat
         connection.execute(f"DETACH {_LAST_RELEASE}")
 
 
-def _keep_history(connection: duckdb.DuckDBPyConnection, before: Side, tonight: Tonight) -> None:
+def _keep_history(connection: duckdb.DuckDBPyConnection, before: Snapshot, facts: RunFacts) -> None:
     if LEDGER not in before.columns:
         return
-    known = {name for (name,) in connection.execute("SELECT column_name FROM (DESCRIBE control.restatements)").fetchall()}
+    known = {name for (name,) in connection.execute("SELECT column_name FROM (DESCRIBE restated)").fetchall()}
     shared = ", ".join(identifier(column.name) for column in before.columns[LEDGER] if column.name in known)
     connection.execute(
-        f"INSERT INTO control.restatements BY NAME SELECT {shared} FROM {before.table(LEDGER)} WHERE data_through > ?::DATE - ?",
-        [tonight.data_through, KEPT_DAYS],
+        f"INSERT INTO restated BY NAME SELECT {shared} FROM {before.table(LEDGER)} WHERE data_through > ?::DATE - ?",
+        [facts.data_through, KEPT_DAYS],
     )
 
 
-def _judge(connection: duckdb.DuckDBPyConnection, specs: Mapping[str, MartSpec], last: Manifest, tonight: Tonight) -> None:
+def _judge(
+    connection: duckdb.DuckDBPyConnection, build: str, specs: Mapping[str, MartSpec], last: Manifest, facts: RunFacts
+) -> None:
     connection.execute("CREATE OR REPLACE TEMP TABLE fresh (source VARCHAR, arrived_date DATE, is_replaced BOOLEAN)")
-    if fresh := list(_fresh(last, tonight)):
+    if fresh := list(_fresh(last, facts)):
         connection.executemany("INSERT INTO fresh VALUES (?, ?, ?)", fresh)
-    connection.execute(_MERGED_DAYS)
-    connection.execute(_EVIDENCE)
+    connection.execute(_MERGED_DAYS.format(build=build))
+    connection.execute(_EVIDENCE.format(build=build))
     connection.execute("CREATE OR REPLACE TEMP TABLE shapes (mart VARCHAR, facts VARCHAR[], is_onward BOOLEAN)")
     rows = [(mart, list(spec.periods.facts), spec.periods.onward) for mart, spec in specs.items() if spec.periods]
     connection.executemany("INSERT INTO shapes VALUES (?, ?, ?)", rows)
-    rules_differ = (last.config_digest, last.dbt_manifest_digest) != (tonight.config_digest, tonight.dbt_manifest_digest)
-    everywhere = [*(["changed_rule"] if rules_differ else []), *(["erasure"] if tonight.erased_persons else [])]
+    rules_differ = (last.config_digest, last.dbt_manifest_digest) != (facts.config_digest, facts.dbt_manifest_digest)
+    everywhere = [*(["changed_rule"] if rules_differ else []), *(["erasure"] if facts.erased_persons else [])]
     connection.execute(
         _RESTATED.format(ends=_PERIOD_ENDS),
         {
             "through": last.data_through,
             "causes": list(CAUSES),
             "everywhere": everywhere,
-            "release_id": tonight.release_id,
+            "release_id": facts.release_id,
             "previous_release_id": last.release_id,
-            "data_through": tonight.data_through,
+            "data_through": facts.data_through,
         },
     )
 
 
-def _fresh(last: Manifest, tonight: Tonight) -> Iterator[tuple[str, date, bool]]:
+def _fresh(last: Manifest, facts: RunFacts) -> Iterator[tuple[str, date, bool]]:
     """Arrival days of which the last release did not hold what is there now, and whether it held something else of them."""
-    for source in {*tonight.days, *last.sources}:
-        record, days = last.sources.get(source), tonight.days.get(source, {})
+    for source in {*facts.days, *last.sources}:
+        record, days = last.sources.get(source), facts.days.get(source, {})
         known = record.days if record else {}
         # A release of before the days were kept: what is newer than its newest day is new, of the others nothing is known.
         is_listed = not (record and record.partitions and not known)
@@ -219,7 +229,9 @@ def _fresh(last: Manifest, tonight: Tonight) -> Iterator[tuple[str, date, bool]]
                 yield source, day, False
 
 
-def summary(connection: duckdb.DuckDBPyConnection, after: Side, rows: Mapping[str, RowChanges | str], release_id: str) -> Changes:
+def summary(
+    connection: duckdb.DuckDBPyConnection, after: Snapshot, rows: Mapping[str, RowChanges | str], release_id: str
+) -> Changes:
     """Sum up what a release restated, from the ledger that it publishes, beside the changes of its rows."""
     compared = {mart: found for mart, found in rows.items() if not isinstance(found, str)}
     incomparable = {mart: found for mart, found in rows.items() if isinstance(found, str)}

@@ -1,4 +1,4 @@
-"""dbt in process: its manifest, and one invocation with the results that matter.
+"""dbt in process: its manifest, and invocations whose results arrive while dbt runs.
 
 Belongs here: everything that calls dbt. Does not belong here: what dbt computes (`dbt_project`) or how its results become Dagster
 events (`defs.transform`). dbt is imported inside functions: the import alone takes 3 s.
@@ -7,11 +7,13 @@ events (`defs.transform`). dbt is imported inside functions: the import alone ta
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from orchestration.base import digests
@@ -28,6 +30,9 @@ AFTER_SCORES = "source:ml+"
 # "Runtime Error in model fct_orders (models/core/fct_orders.sql)": above what is wrong.
 _HEADING = re.compile(r"[A-Z]\w+ Error in \w+ ")
 
+# Materializations that leave a table behind.
+_TABLES = frozenset({"table", "incremental", "seed"})
+
 _SOURCES = ("**/*.sql", "**/*.py", "**/*.yml", "**/*.csv")
 
 
@@ -37,7 +42,7 @@ class BuildFailed(NorthstarError):  # noqa: N818 - says what happened
 
 @dataclass(frozen=True)
 class NodeResult:
-    """What became of one model, seed or test: `status` is success, pass, fail, error, warn or skipped."""
+    """Outcome of one model, seed or test. status: success, pass, fail, error, warn or skipped. rows: of a table built."""
 
     unique_id: str
     name: str
@@ -46,6 +51,7 @@ class NodeResult:
     seconds: float
     failures: int | None
     message: str
+    rows: int | None = None
 
     @property
     def is_failure(self) -> bool:
@@ -120,12 +126,14 @@ def build(
     parsed: "Manifest | None" = None,
     selection: Sequence[str] = (),
     exclusion: Sequence[str] = (),
-) -> list[NodeResult]:
-    """Build seeds and models and run the data tests, in one invocation; unit tests belong to the project's own test suite.
+    only_named: bool = False,
+) -> Iterator[NodeResult]:
+    """Build seeds and models and run the data tests in one invocation; yields each result as soon as dbt has it.
 
-    selection, exclusion: dbt's selectors; all that is selected (default: everything) and not excluded is built. parsed: what
-    `prepare` gave; else what it left behind is read. Failures are in the results; BuildFailed is raised only when dbt itself
-    could not run.
+    Unit tests are not run: they belong to the project's own test suite.
+    selection, exclusion: dbt's selectors; all that is selected (default: everything) and not excluded is built. only_named: run
+    no test that the selection does not name. parsed: what `prepare` returned; without it the file that `prepare` wrote is read.
+    Failures are among the results; BuildFailed is raised only when dbt itself could not run. What dbt skipped comes last.
     """
     # Nothing reads dbt's artifacts of a build: writing them takes 2 s.
     arguments = [
@@ -134,13 +142,33 @@ def build(
         "--exclude-resource-type",
         "unit_test",
         *(["--full-refresh"] if full_refresh else []),
+        *(["--indirect-selection", "empty"] if only_named else []),
     ]
     if selection:
         arguments += ["--select", *selection]
     if exclusion:
         arguments += ["--exclude", *exclusion]
-    outcome = _invoke(settings, arguments, parsed=parsed or read_parsed(settings))
-    return [_from_result(result) for result in outcome.results]
+    results: SimpleQueue[NodeResult | None] = SimpleQueue()
+    seen: set[str] = set()
+
+    def listen(event: Any) -> None:
+        if event.info.name == "NodeFinished":
+            results.put(_from_event(event.data))
+
+    def run() -> Any:
+        try:
+            return _invoke(settings, arguments, parsed=parsed or read_parsed(settings), listener=listen)
+        finally:
+            results.put(None)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="dbt") as pool:
+        outcome = pool.submit(run)
+        while (result := results.get()) is not None:
+            seen.add(result.unique_id)
+            yield result
+        for skipped in outcome.result().results:
+            if skipped.node.unique_id not in seen:
+                yield _from_result(skipped)
 
 
 def explain(failures: Sequence[NodeResult]) -> str:
@@ -159,7 +187,13 @@ def _fault(message: str) -> str:
     return next((line for line in said if "Error" in line), (said or lines or ["it failed without a message"])[0])
 
 
-def _invoke(settings: Settings, arguments: Sequence[str], *, parsed: "Manifest | None" = None) -> Any:
+def _invoke(
+    settings: Settings,
+    arguments: Sequence[str],
+    *,
+    parsed: "Manifest | None" = None,
+    listener: Callable[[Any], None] | None = None,
+) -> Any:
     settings.export()
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
@@ -167,7 +201,7 @@ def _invoke(settings: Settings, arguments: Sequence[str], *, parsed: "Manifest |
     # The variables are the same on every call: other ones would make dbt parse the whole project again.
     common = ["--vars", json.dumps(settings.dbt_vars()), "--log-level", "none", "--log-level-file", "none"]
     try:
-        result = dbtRunner(manifest=parsed).invoke([*arguments, *common])
+        result = dbtRunner(manifest=parsed, callbacks=[] if listener is None else [listener]).invoke([*arguments, *common])
     finally:
         # dbt keeps the build file locked for as long as the process lives.
         DuckDBConnectionManager.close_all_connections()
@@ -175,6 +209,35 @@ def _invoke(settings: Settings, arguments: Sequence[str], *, parsed: "Manifest |
         said = str(result.exception).strip() or type(result.exception).__name__
         raise BuildFailed(f"dbt {arguments[0]} could not run: {said}") from result.exception
     return result.result
+
+
+def _from_event(data: Any) -> NodeResult:
+    """The result of a node that has just finished; called by dbt's own thread while its connection is open."""
+    told, node = data.run_result, data.node_info
+    return NodeResult(
+        node.unique_id,
+        node.node_name,
+        node.resource_type,
+        told.status,
+        told.execution_time,
+        told.num_failures or None,
+        told.message,
+        _count_rows(node.node_relation.schema, node.node_relation.alias) if node.materialized in _TABLES else None,
+    )
+
+
+def _count_rows(schema: str, table: str) -> int | None:
+    """Rows of a table, on the connection that dbt holds to the build file: nobody else can open it now."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    cursor = DuckDBConnectionManager.env().conn.cursor()
+    try:
+        rows = cursor.execute(
+            "select estimated_size from duckdb_tables() where schema_name = ? and table_name = ?", [schema, table]
+        ).fetchone()
+    finally:
+        cursor.close()
+    return None if rows is None else int(rows[0])
 
 
 def _from_result(result: Any) -> NodeResult:

@@ -1,1 +1,0 @@
-"""The churn model: trained monthly, scored nightly."""

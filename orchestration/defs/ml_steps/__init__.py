@@ -1,0 +1,1 @@
+"""The ML steps of the registry as assets and checks."""

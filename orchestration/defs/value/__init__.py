@@ -1,1 +1,0 @@
-"""Lifetime values: predicted nightly."""

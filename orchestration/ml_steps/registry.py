@@ -1,0 +1,27 @@
+"""Which ML steps a night has: one line per step.
+
+Belongs here: the list and looking something up in it. Does not belong here: what a step is (`step`).
+"""
+
+from collections.abc import Iterator
+
+from orchestration.ml_steps.churn import Churn
+from orchestration.ml_steps.lifetime_value import LifetimeValue
+from orchestration.ml_steps.step import Step, Task
+
+STEPS: tuple[Step, ...] = (
+    LifetimeValue(),
+    Churn(),
+)
+
+
+def tasks() -> Iterator[tuple[Step, Task]]:
+    """Yield every task of every step, in the order of a night."""
+    for step in STEPS:
+        for task in step.tasks:
+            yield step, task
+
+
+def step_of(table: str) -> Step | None:
+    """The step that writes a table of `ml`; None when there is none."""
+    return next((step for step, task in tasks() if table in task.outputs), None)

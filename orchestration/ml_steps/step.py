@@ -1,0 +1,144 @@
+"""The protocol of an ML step, and what a step works with.
+
+Belongs here: the shape that every step has, for the night, Dagster and the command line alike. Does not belong here: which steps
+there are (`registry`), and what one of them does.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from pydantic import ConfigDict
+
+from orchestration.base.sql import identifier
+from orchestration.config.schema import Config
+from orchestration.ml_steps.model_store import ModelStore, StoredModel
+from orchestration.warehouse.build_file import Warehouse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Outcomes are kept as JSON; a figure that is no number stays what it is.
+_AS_THEY_ARE = ConfigDict(ser_json_inf_nan="constants")
+
+SCHEMA = "ml"
+"""Schema of the build file that steps write."""
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What a task of a step works with.
+
+    data_through: last complete day. models: the step's stored models; a step that keeps other state (issued forecasts, frozen
+    segments) keeps it in the same folder. tables: columns and DuckDB types of the tables of `ml`, by table, as dbt declares them.
+    """
+
+    config: Config
+    warehouse: Warehouse
+    models: ModelStore
+    data_through: date
+    tables: Mapping[str, Mapping[str, str]]
+
+    def read(self, query: str) -> "pd.DataFrame":
+        """Rows of a query over the build file."""
+        with self.warehouse.connect(read_only=True) as connection:
+            return connection.execute(query).df()
+
+    def write(self, table: str, frame: "pd.DataFrame | None") -> int:
+        """Replace a table of `ml` by a frame's columns, cast to the declared types; None empties it. Returns its rows."""
+        columns = self.tables[table]
+        name = f"{SCHEMA}.{identifier(table)}"
+        with self.warehouse.connect() as connection:
+            connection.execute(f"create schema if not exists {SCHEMA}")
+            if frame is None:
+                empty = ", ".join(f"null::{type_} as {identifier(column)}" for column, type_ in columns.items())
+                connection.execute(f"create or replace table {name} as select {empty} limit 0")
+                return 0
+            connection.register("frame_to_write", frame)
+            typed = ", ".join(f"{identifier(column)}::{type_} as {identifier(column)}" for column, type_ in columns.items())
+            connection.execute(f"create or replace table {name} as select {typed} from frame_to_write")
+        return len(frame)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check of a task found: whether it passed, and the numbers that it compared."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _AS_THEY_ARE
+    passed: bool
+    numbers: Mapping[str, int | float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a task did.
+
+    rows: read or written, as the night's progress shows them. detail: in a few words. tables: rows of each table that was
+    written. metadata: for Dagster. report: for people, Markdown. missing: why nothing was produced; findings then say nothing.
+    findings: by the names of the task's checks. notes: for the step's own `pages`; JSON.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _AS_THEY_ARE
+    rows: int = 0
+    detail: str = ""
+    tables: Mapping[str, int] = field(default_factory=dict)
+    metadata: Mapping[str, str | float] = field(default_factory=dict)
+    report: str = ""
+    missing: str = ""
+    findings: Mapping[str, Finding] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CheckSpec:
+    """A check of a task's outputs. is_blocking: whether nothing is built of outputs that fail it."""
+
+    description: str
+    is_blocking: bool = True
+
+
+@dataclass(frozen=True)
+class Task:
+    """One stage of a step.
+
+    name: as the night's progress shows it, unique among all steps. description: of what it does. outputs: names below `ml`, each
+    with a description; tables, or a model. reads: intermediate models. follows: outputs of earlier tasks that it reads. checks:
+    of its last output, by name.
+    """
+
+    name: str
+    outputs: Mapping[str, str]
+    reads: tuple[str, ...]
+    run: Callable[[Workbench], Outcome]
+    follows: tuple[str, ...] = ()
+    kinds: frozenset[str] = frozenset({"scikitlearn", "duckdb"})
+    checks: Mapping[str, CheckSpec] = field(default_factory=dict)
+
+
+class Step(Protocol):
+    """One ML step: its tasks in order, and what others ask of it."""
+
+    @property
+    def name(self) -> str:
+        """Name of its folder below `models` and of its module."""
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Its stages, in order."""
+
+    @property
+    def stores_models(self) -> bool:
+        """Whether it keeps trained models, with a champion among them."""
+
+    def absence(self, models: ModelStore) -> str | None:
+        """Why marts that read its tables directly have nothing to show; None where they have something."""
+
+    def model_version(self, models: ModelStore) -> str | None:
+        """The stored model that produces what is published; None for a step that stores none."""
+
+    def check(self, model: StoredModel) -> None:
+        """Raise NorthstarError when a stored model is not what was stored, or predicts something else than it did."""
+
+    def pages(self, outcomes: Mapping[str, Outcome], models: ModelStore) -> Mapping[str, str]:
+        """HTML pages for people that go into a release, by file name. outcomes: of this night's tasks, by task."""

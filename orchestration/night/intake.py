@@ -1,0 +1,126 @@
+"""From the landing zone to a plan: ingest, erasure and planning.
+
+Belongs here: the stages before dbt starts. Does not belong here: judging files (`landing`), and comparing the lake with the build
+file (`warehouse.fold_plan`).
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from orchestration.base.errors import NorthstarError, UserError
+from orchestration.landing import erasure
+from orchestration.landing.lake import Partition
+from orchestration.night import notices
+from orchestration.night.run import Night
+from orchestration.night.state import RunState
+from orchestration.warehouse.fold_plan import FoldPlan
+
+_logger = logging.getLogger("northstar.night")
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What a night took from the landing zone: per source the partitions that it read."""
+
+    partitions: Mapping[str, Sequence[Partition]]
+
+    @property
+    def days(self) -> list[date]:
+        """Arrival days of which anything was read."""
+        return sorted({partition.arrived_date for found in self.partitions.values() for partition in found})
+
+    @property
+    def accepted(self) -> int:
+        """Rows that entered the lake."""
+        return sum(partition.accepted for found in self.partitions.values() for partition in found)
+
+    @property
+    def quarantined(self) -> int:
+        """Rows that were refused."""
+        return sum(partition.quarantined for found in self.partitions.values() for partition in found)
+
+
+def ingest(night: Night, days: Sequence[date] | None = None, *, as_of: date | None = None) -> Ingested:
+    """Take landed partitions into the lake: the given arrival days again, or all that are not there yet up to a day."""
+    from orchestration.landing import arrivals
+    from orchestration.landing import ingest as landing
+
+    settings = night.settings
+    with night.stage("ingest") as stage:
+        if days is None:
+            waiting = arrivals.pending(settings.landing, night.lake)
+            wanted = {source: [day for day in found if as_of is None or day <= as_of] for source, found in waiting.items()}
+        else:
+            there = arrivals.landed(settings.landing)
+            wanted = {source: [day for day in found if day in set(days)] for source, found in there.items()}
+            if not any(wanted.values()):
+                raise UserError(f"nothing has landed from {min(days)} to {max(days)} in {settings.landing}")
+        partitions: dict[str, list[Partition]] = {}
+        refused: list[landing.IngestError] = []
+        # Requests first: what lands with them is erased on its way in, so that nothing goes on when they are refused.
+        for source, found in sorted(wanted.items(), key=lambda item: item[0] != erasure.REQUESTS):
+            try:
+                partitions[source] = landing.ingest(
+                    settings.landing,
+                    night.lake,
+                    source,
+                    found,
+                    timezone=settings.config.reporting_timezone,
+                    max_quarantine_ratio=settings.config.max_quarantine_ratio,
+                    partition_start=settings.config.partition_start,
+                    ledger=night.ledger,
+                    memory_limit=settings.config.memory_limit,
+                )
+            except landing.IngestError as error:
+                if source == erasure.REQUESTS:
+                    raise
+                refused.append(error)
+        notices.announce_landed(night, partitions)
+        # All sources are judged before the night ends: whoever mends the files sees everything at once.
+        if refused:
+            raise NorthstarError("\n".join(map(str, refused)))
+        result = Ingested(partitions)
+        stage.rows = result.accepted
+        stage.detail = f"{len(result.days)} arrival days, {result.quarantined:,} rows in quarantine"
+    return result
+
+
+def erase(night: Night) -> erasure.Erased:
+    """Take persons who asked for it, and are not erased yet, out of lake, quarantine and build file.
+
+    A night that was killed in here is finished by the next one. The releases that hold them go when the next one stands.
+    """
+    if not night.ledger.pending:
+        return erasure.Erased()
+    with night.stage("erase") as stage:
+        erased = erasure.rewrite(night.lake, night.ledger, memory_limit=night.settings.config.memory_limit)
+        night.warehouse.discard()
+        night.ledger.mark_applied(erased)
+        stage.rows, stage.detail = erased.rows, str(erased)
+    if erased.warning:
+        _logger.warning("%s", erased.warning)
+    return erased
+
+
+def plan(night: Night, *, as_of: date | None = None, anew: bool = False) -> FoldPlan:
+    """Decide what the run folds in; `anew` throws the build file away first. What later stages had decided before is void."""
+    with night.stage("plan") as stage:
+        night.state = RunState(night.state.run_id, as_of=as_of, timings=night.state.timings)
+        made = night.planner.plan(as_of, anew=anew, run_id=night.state.run_id)
+        persons = night.ledger.unpublished.persons
+        if made.is_rebuild and persons and not anew and night.releases.current() is not None:
+            made = replace(made, rebuild_reason=f"{persons:,} {'person' if persons == 1 else 'persons'} erased")
+        night.state.plan = made
+        night.state.config_digest, night.state.lake_digest = night.settings.digest, night.lake_digest
+        notices.announce_ended(night, made.data_through)
+        stage.detail = f"{made.affected_days:,} event days affected"
+        if made.rebuild_reason:
+            stage.detail += f", everything is built ({made.rebuild_reason})"
+    return made
+
+
+def planned(night: Night) -> FoldPlan:
+    """The run's plan; made now for a run that someone started below it, for one model, say."""
+    return plan(night) if night.state.plan is None else night.plan

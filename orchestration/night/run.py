@@ -1,0 +1,164 @@
+"""One run over one home: the writer's lock, the order of stages, and what every stage works with.
+
+Belongs here: opening and closing a run, timing its stages, continuing an earlier run. Does not belong here: the stages (`intake`,
+`building`, `releasing`).
+
+A `Night` lives as long as one process works on a run and holds the writer's lock all that time: a second one says so and leaves.
+"""
+
+import hashlib
+import json
+import logging
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from importlib.metadata import version
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from orchestration.base import digests
+from orchestration.base.errors import NorthstarError, UserError
+from orchestration.base.pseudonyms import Key, load_key
+from orchestration.base.timing import Stage, timed
+from orchestration.config.project import PROJECT
+from orchestration.config.settings import Settings
+from orchestration.landing import erasure
+from orchestration.landing.contract import CONTRACT
+from orchestration.landing.lake import Lake, Partition
+from orchestration.marts import MartSpec, read_specs
+from orchestration.night import JOB
+from orchestration.night.state import RunStates
+from orchestration.publishing.lock import WriterLock
+from orchestration.publishing.store import ReleaseStore
+from orchestration.warehouse import dbt
+from orchestration.warehouse.build_file import Warehouse
+from orchestration.warehouse.fold_plan import FoldPlan, FoldPlanner
+from orchestration.warehouse.incremental import Incremental
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest as DbtManifest
+
+_logger = logging.getLogger("northstar.night")
+
+
+class Night:
+    """One run, from `with Night(...)` to its end. Stages are called in order; each builds on those before.
+
+    run_id: of the run to start, or to continue with a stage after the ones that it has done; by default a new one. parsed: the
+    dbt project where this process has just parsed it, so that it is not parsed twice.
+    """
+
+    def __init__(
+        self, settings: Settings, *, purpose: str = JOB, run_id: str | None = None, parsed: "DbtManifest | None" = None
+    ) -> None:
+        self.settings = settings
+        self.lake = Lake(settings.home)
+        self.warehouse = Warehouse(settings)
+        self.releases = ReleaseStore(settings.home, memory_limit=settings.config.memory_limit)
+        self.lock = WriterLock(settings.home, purpose)
+        self.ledger = erasure.Ledger(
+            settings.home,
+            lambda: self.key,
+            denied=settings.config.identity_deny_list,
+            max_links=settings.config.max_identity_links,
+        )
+        self.parsed = parsed
+        self._states = RunStates(settings.home)
+        self._is_current = False
+        self._run_id = run_id or uuid.uuid4().hex
+
+    def __enter__(self) -> "Night":
+        self.lock.acquire()
+        try:
+            self.state = self._states.read(self._run_id)
+            waiting = [] if self.state.candidate is None else [self.state.candidate.release_id]
+            for repaired in self.releases.recover(self.lock, keep=waiting):
+                _logger.info("repaired after an interrupted run: %s", repaired)
+        except BaseException:
+            self.lock.release()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.lock.release()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """Time a stage, keep what it decided, and tell the watcher when it is over."""
+        with timed(name) as stage:
+            yield stage
+        self.state.timings[name] = round(stage.seconds, 3)
+        self.save()
+        _logger.info("stage", extra={"stage": stage})
+
+    def save(self) -> None:
+        """Keep what the run has decided so far, for whoever continues it."""
+        self._states.write(self.state)
+
+    @property
+    def plan(self) -> FoldPlan:
+        """The plan of this run. Raises UserError when the run was begun earlier, and its plan no longer holds."""
+        plan = self.state.plan
+        if plan is None:
+            raise NorthstarError("nothing was planned in this run; run the whole job")
+        if not self._is_current:
+            self._require_current()
+            self._is_current = True
+        return plan
+
+    def _require_current(self) -> None:
+        reason = None
+        if self.warehouse.planned_by() != self.state.run_id:
+            reason = f"{self.warehouse.path} holds what another run has built since"
+        elif self.state.config_digest != self.settings.digest:
+            reason = "the configuration has changed since"
+        elif self.state.lake_digest != self.lake_digest:
+            reason = f"what lies in {self.settings.home / 'lake'} has changed since"
+        if reason is not None:
+            raise UserError(f"this run cannot be continued: {reason}; start a new one, `northstar nightly` for example")
+
+    @property
+    def planner(self) -> FoldPlanner:
+        """What makes the plan."""
+        return FoldPlanner(self.settings, self.lake, self.warehouse, Incremental.read(self.manifest))
+
+    @property
+    def lake_digest(self) -> str:
+        """SHA-256 of which partitions the lake holds within this run's horizon, and of their contents."""
+        listed = [(source, str(part.arrived_date), part.digest) for source in CONTRACT for part in self.partitions(source)]
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+    def partitions(self, source: str) -> list[Partition]:
+        """What the lake holds of a source up to the run's horizon."""
+        as_of = self.state.as_of
+        return [partition for day, partition in self.lake.partitions(source).items() if as_of is None or day <= as_of]
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """The dbt manifest of this run."""
+        return dbt.read_manifest(self.settings)
+
+    @property
+    def manifest_digest(self) -> str:
+        """SHA-256 of the dbt manifest."""
+        return digests.of_file(dbt.manifest_path(self.settings))
+
+    @cached_property
+    def specs(self) -> dict[str, MartSpec]:
+        """What the project declares of its marts, by name."""
+        return read_specs(self.manifest)
+
+    @cached_property
+    def key(self) -> Key:
+        """The key of published pseudonyms; made for this home, when there is none yet."""
+        configured = self.settings.pseudonym_key
+        return load_key(self.settings.home, None if configured is None else configured.get_secret_value())
+
+    @property
+    def code_version(self) -> str:
+        """Version of Northstar, with a digest of the files that releases are made by."""
+        packages = ("orchestration", "ml", "expectations", "dbt_project")
+        suffixes = ("py", "sql", "yml", "csv")
+        files = [path for package in packages for suffix in suffixes for path in (PROJECT / package).rglob(f"*.{suffix}")]
+        return f"{version('northstar')}+{digests.of_files(PROJECT, files)[:12]}"

@@ -1,0 +1,4 @@
+"""Comparing two versions of the marts: rows, schemas, and figures of closed periods, with the cause where they moved.
+
+Belongs here: whatever needs two releases, or a release and a candidate. Does not belong here: building or promoting either.
+"""

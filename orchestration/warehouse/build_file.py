@@ -1,0 +1,119 @@
+"""The build file `warehouse.duckdb`: opening it, looking into it, and throwing it away.
+
+Belongs here: connections to the file and what it says of itself. Does not belong here: what a night folds into it (`fold_plan`).
+
+The file is disposable: everything in it is rebuilt from the lake.
+"""
+
+import logging
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.base import duck
+from orchestration.base.errors import NorthstarError
+from orchestration.config.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+_logger = logging.getLogger("northstar.night")
+
+
+class Warehouse:
+    """The build file of one home. Methods open and close it themselves; a second process that holds it open is an error."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @property
+    def path(self) -> Path:
+        """Where the build file lies."""
+        return self._settings.warehouse
+
+    @contextmanager
+    def connect(self, *, read_only: bool = False) -> Iterator["duckdb.DuckDBPyConnection"]:
+        """A connection with the house's limits, closed on leaving."""
+        import duckdb
+
+        temporary = self._settings.home / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = duck.connect(
+                self.path,
+                read_only=read_only,
+                memory_limit=self._settings.config.memory_limit,
+                temp_directory=temporary,
+            )
+        except (duckdb.IOException, duckdb.SerializationException, duckdb.InternalException, duckdb.FatalException) as error:
+            raise NorthstarError(f"{self.path} cannot be opened: {str(error).splitlines()[0]}") from error
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def make_ready(self, *, anew: bool = False) -> None:
+        """Make sure that the file can be opened; a damaged one is thrown away, and with `anew` any."""
+        self._settings.home.mkdir(parents=True, exist_ok=True)
+        if self.path.is_dir():
+            raise NorthstarError(
+                f"{self.path} is a folder, where the build file belongs; move it away and run `northstar nightly`"
+            )
+        if anew or self._is_damaged():
+            self._unlink()
+
+    def discard(self) -> None:
+        """Throw the file away with all that was spilled beside it: freed blocks of a DuckDB file keep what they held."""
+        self._unlink()
+        shutil.rmtree(self._settings.home / "tmp", ignore_errors=True)
+
+    def _unlink(self) -> None:
+        for path in (self.path, self.path.with_suffix(".duckdb.wal")):
+            path.unlink(missing_ok=True)
+
+    def _is_damaged(self) -> bool:
+        """Whether the build file cannot be opened for another reason than that a process holds it."""
+        try:
+            with self.connect():
+                return False
+        except NorthstarError as error:
+            if "lock on file" in str(error):
+                raise
+            _logger.warning("%s; it is thrown away and built anew from the lake", error)
+            return True
+
+    def mark_folded(self) -> None:
+        """Record that everything the last plan showed is in the incremental models; in one transaction."""
+        with self.connect() as connection:
+            connection.execute("begin")
+            connection.execute("delete from control.affected_days")
+            connection.execute("delete from control.folded")
+            connection.execute("insert into control.folded select source, arrived_date, digest from control.target")
+            connection.execute("insert or replace into control.digests select name, digest from control.planned_digests")
+            connection.execute("commit")
+
+    def planned_by(self) -> str | None:
+        """The run whose plan the file holds; None when it holds none, or one of an earlier version of Northstar."""
+        if not self.path.is_file():
+            return None
+        with self.connect(read_only=True) as connection:
+            known = connection.execute(
+                "select 1 from duckdb_tables() where schema_name = 'control' and table_name = 'planned_by'"
+            ).fetchall()
+            rows = connection.execute("from control.planned_by").fetchall() if known else []
+        return str(rows[0][0]) if rows else None
+
+    def landed_sources(self) -> frozenset[str]:
+        """Sources with anything within the horizon of the last plan."""
+        with self.connect(read_only=True) as connection:
+            rows = connection.execute("select source from control.landed_sources where is_landed").fetchall()
+        return frozenset(name for (name,) in rows)
+
+    def row_counts(self, relations: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Rows of each (schema, table) that exists as a table; views are not counted, since counting would compute them."""
+        wanted = set(relations)
+        with self.connect(read_only=True) as connection:
+            tables = connection.execute("select schema_name, table_name, estimated_size from duckdb_tables()").fetchall()
+        return {(schema, table): rows for schema, table, rows in tables if (schema, table) in wanted}

@@ -1,0 +1,226 @@
+"""The plan of a night: what it folds into the build file, and which event days it replaces.
+
+Belongs here: comparing the lake with what is folded in, and showing it to dbt as the schemas `lake` and `control`. Does not
+belong here: the tables of `control` (`control`), and what the incremental models depend on (`incremental`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from orchestration.base.errors import UserError
+from orchestration.base.sql import literal
+from orchestration.config.settings import Settings
+from orchestration.landing.contract import CONTRACT
+from orchestration.landing.lake import Lake, Partition, scan
+from orchestration.warehouse import control
+from orchestration.warehouse.build_file import Warehouse
+from orchestration.warehouse.control import Partitions
+from orchestration.warehouse.incremental import FOLDED_SOURCE, Incremental
+
+if TYPE_CHECKING:
+    import duckdb
+
+# A lake's manifest cuts days in the time zone that held when the file was ingested: two days on either side cover any other zone,
+# since local times lie up to 26 hours apart.
+_ZONE_SHIFTS = range(-2, 3)
+
+# Of these a night needs at least one: without them there is neither activity nor revenue to speak of.
+_NEEDED = ("events", "orders", "subscriptions", "payments")
+
+# A partition changed when the lake holds another version than is folded in, or no longer holds it within the night's horizon.
+_CHANGED = """
+create or replace temp table changed as
+select coalesce(target.source, folded.source) as source, coalesce(target.arrived_date, folded.arrived_date) as arrived_date
+from control.target as target
+full join control.folded as folded on target.source = folded.source and target.arrived_date = folded.arrived_date
+where target.digest is distinct from folded.digest
+"""
+
+# The days of what arrived and of what it replaces; the days of any other copy of the same events, wherever it lies; and, to the
+# end, the days on which an event with a copy on an affected day has further copies: a day is only replaced with them.
+_AFFECTED = """
+insert or ignore into control.affected_days
+with recursive
+held as (
+  select event_id, event_date, landed_date from core.fct_events
+  union all
+  select event_id, event_date, arrived_date from intermediate.int_events__duplicates
+),
+changed_events as (select arrived_date from changed where source = 'events'),
+touched_ids as (
+  select distinct event_id from arrived
+  union
+  select event_id from held where landed_date in (from changed_events)
+),
+touched_days as (
+  select event_date from arrived
+  union
+  select event_date from held where landed_date in (from changed_events)
+  union
+  select event_date from held where event_id in (from touched_ids)
+),
+scattered as (
+  select distinct copies.event_id, copies.event_date
+  from held as copies
+  where copies.event_id in (select event_id from intermediate.int_events__duplicates)
+),
+closed (event_date) as (
+  select event_date from touched_days
+  union
+  select elsewhere.event_date
+  from closed
+  inner join scattered as here on closed.event_date = here.event_date
+  inner join scattered as elsewhere on here.event_id = elsewhere.event_id
+)
+select event_date from closed
+"""
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """What a night folds into the warehouse.
+
+    data_through: last arrival day that is complete. changed: partitions per source that are new, replaced or withdrawn.
+    affected_days: event days that are replaced. is_rebuild: whether everything is built anew, and why.
+    """
+
+    data_through: date
+    changed: Mapping[str, int]
+    affected_days: int
+    rebuild_reason: str | None
+
+    @property
+    def is_rebuild(self) -> bool:
+        """Whether everything is built anew."""
+        return self.rebuild_reason is not None
+
+
+class FoldPlanner:
+    """Plans the nights of one home. incremental: what the incremental models of the dbt project depend on."""
+
+    def __init__(self, settings: Settings, lake: Lake, warehouse: Warehouse, incremental: Incremental) -> None:
+        self._settings = settings
+        self._lake = lake
+        self._warehouse = warehouse
+        self._incremental = incremental
+
+    def plan(self, as_of: date | None = None, *, anew: bool = False, run_id: str = "") -> FoldPlan:
+        """Show the lake up to a day (default: all of it) to dbt and decide which event days the night replaces.
+
+        anew: throw the build file away first. run_id: the run that the build file belongs to from now on. Nothing is folded yet:
+        `mark_folded` records that, and until then the next plan contains this one. Raises UserError when none of what a night
+        needs has landed.
+        """
+        partitions = self._partitions(as_of)
+        data_through = self._data_through(partitions)
+        self._lake.require_whole(partition for days in partitions.values() for partition in days.values())
+        self._warehouse.make_ready(anew=anew)
+        with self._warehouse.connect() as connection:
+            connection.execute("begin")
+            connection.execute(control.CONTROL_TABLES)
+            digests = self._incremental.digests(self._settings)
+            control.insert(connection, "control.planned_digests", list(digests.items()))
+            control.write_configuration(connection, self._settings.config)
+            control.write_targets(connection, partitions)
+            connection.execute(_CHANGED)
+            rebuild_reason = self._rebuild_reason(connection, digests)
+            if rebuild_reason is not None:
+                for table in ("folded", "affected_days", "arrivals", "happened"):
+                    connection.execute(f"delete from control.{table}")
+                connection.execute(_CHANGED)
+            control.write_arrivals(connection, self._lake, partitions)
+            for source in CONTRACT:
+                rows = self._scan(source, partitions[source].values())
+                connection.execute(f"create or replace view lake.{source} as {rows}")
+            if rebuild_reason is None:
+                self._affect_touched_days(connection, partitions[FOLDED_SOURCE])
+            else:
+                _affect_every_day(connection)
+            rows = self._scan(FOLDED_SOURCE, _to_fold(connection, partitions[FOLDED_SOURCE].values()))
+            connection.execute(f"create or replace view control.events_to_fold as {rows}")
+            connection.execute("insert into control.run values (?, ?)", [data_through, rebuild_reason is not None])
+            connection.execute("insert into control.planned_by values (?)", [run_id])
+            plan = FoldPlan(
+                data_through=data_through,
+                changed=dict(
+                    connection.execute("select source, count(*) from changed group by source order by source").fetchall()
+                ),
+                affected_days=_scalar(connection, "select count(*) from control.affected_days"),
+                rebuild_reason=rebuild_reason,
+            )
+            connection.execute("commit")
+        return plan
+
+    def _partitions(self, as_of: date | None) -> Partitions:
+        partitions = {
+            source: {day: partition for day, partition in self._lake.partitions(source).items() if as_of is None or day <= as_of}
+            for source in CONTRACT
+        }
+        if not any(partitions[source] for source in _NEEDED):
+            raise UserError(
+                f"nothing to build: none of {', '.join(_NEEDED)} has landed in {self._settings.landing}"
+                f"{'' if as_of is None else f' up to {as_of}'}; `northstar simulate` or `northstar import` write a landing zone"
+            )
+        return partitions
+
+    def _data_through(self, partitions: Partitions) -> date:
+        newest = {source: max(days) for source, days in partitions.items() if days}
+        required = self._settings.config.required_sources
+        missing = [source for source in required if source not in newest]
+        if missing:
+            raise UserError(
+                f"required_sources names {', '.join(missing)}, of which nothing has landed in {self._settings.landing}"
+            )
+        return min(newest[source] for source in required) if required else max(newest.values())
+
+    def _rebuild_reason(self, connection: "duckdb.DuckDBPyConnection", digests: Mapping[str, str]) -> str | None:
+        known = dict(connection.execute("select name, digest from control.digests").fetchall())
+        if not known:
+            return "first night"
+        changed = [name for name, digest in digests.items() if known.get(name) != digest]
+        unfolded = self._incremental.sources - {FOLDED_SOURCE}
+        found = connection.execute("select distinct source from changed order by source").fetchall()
+        changed += [source for (source,) in found if source in unfolded]
+        return f"{' and '.join(changed)} changed" if changed else None
+
+    def _affect_touched_days(self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[date, Partition]) -> None:
+        days = [
+            day for (day,) in connection.execute(f"select arrived_date from changed where source = '{FOLDED_SOURCE}'").fetchall()
+        ]
+        if not days:
+            return
+        # A changed day that is not among the partitions was withdrawn: nothing of it arrived.
+        rows = self._scan(FOLDED_SOURCE, [partitions[day] for day in days if day in partitions])
+        connection.execute(
+            "create or replace temp view arrived as select event_id,"
+            f" cast(occurred_at at time zone 'UTC' at time zone {literal(self._settings.config.reporting_timezone)} as date)"
+            f" as event_date from ({rows})"
+        )
+        connection.execute(_AFFECTED)
+
+    def _scan(self, source: str, partitions: Iterable[Partition]) -> str:
+        """A select over the files of partitions of a source; without files, one that returns no row of the same types."""
+        return scan(CONTRACT[source], [path for partition in partitions for path in self._lake.data_files(partition)])
+
+
+def _affect_every_day(connection: "duckdb.DuckDBPyConnection") -> None:
+    shifts = ", ".join(f"event_date + ({shift})" for shift in _ZONE_SHIFTS)
+    connection.execute(
+        "insert or ignore into control.affected_days"
+        f" select unnest([{shifts}]) from (select distinct happened_date as event_date from control.happened"
+        f" where source = '{FOLDED_SOURCE}')"
+    )
+
+
+def _to_fold(connection: "duckdb.DuckDBPyConnection", partitions: Iterable[Partition]) -> list[Partition]:
+    affected = [day for (day,) in connection.execute("select event_date from control.affected_days").fetchall()]
+    near = {(day + timedelta(days=shift)).isoformat() for day in affected for shift in _ZONE_SHIFTS}
+    return [partition for partition in partitions if not near.isdisjoint(partition.happened)]
+
+
+def _scalar(connection: "duckdb.DuckDBPyConnection", query: str) -> Any:
+    row = connection.execute(query).fetchone()
+    assert row is not None  # noqa: S101  (an aggregate returns a row)
+    return row[0]
