@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from orchestration.marts import Column, MartSpec
+from orchestration.publishing.facts import RunFacts
+from orchestration.publishing.layout import new_release_id
 
 # The marts of the project by name; filled once it is parsed, where a test folder asks for it.
 SPECS: dict[str, MartSpec] = {}
@@ -33,3 +36,10 @@ def declare(
         for mart in marts
         for described, domains in [((comments or {}).get(mart, ("", {}))[1], (pseudonyms or {}).get(mart, {}))]
     ]
+
+
+def run_facts(**known: Any) -> RunFacts:
+    """Facts of a run over data through 2026-11-20, but for those given; a release id is made where none is."""
+    told = {"data_through": date(2026, 11, 20), "code_version": "1", **known}
+    made = new_release_id(told["code_version"], told["data_through"])
+    return RunFacts(**{"release_id": made, **told})

@@ -19,22 +19,24 @@ USERS = 300
 
 def build(home: Path, accounts: int, seed: int) -> None:
     """Simulate the company and take it through a night's stages up to the features and labels."""
-    from orchestration import transform
     from orchestration.config.loading import load
-    from orchestration.night import Night
+    from orchestration.night import intake
+    from orchestration.night.run import Night
     from orchestration.simulator import parameters, simulate
+    from orchestration.warehouse import dbt
+    from tests import stages
 
     home.mkdir(parents=True, exist_ok=True)
     settings = load({**os.environ, "NORTHSTAR_HOME": str(home)}, directory=home)
     with patch.object(parameters, "BASE_PAYING_ACCOUNTS", accounts / USERS):
         simulate(settings.landing, days=DAYS, users=USERS, seed=seed, end=LAST)
-    with Night(settings, parsed=transform.prepare(settings)) as night:
-        night.ingest()
-        night.plan()
-        with patch.dict(os.environ, {"DBT_INDIRECT_SELECTION": "empty"}):
-            failures = [each for each in night.build(["+int_churn__features", "+int_churn__labels"]) if each.is_failure]
+    with Night(settings, parsed=dbt.prepare(settings)) as night:
+        intake.ingest(night)
+        intake.plan(night)
+        built = stages.built(night, ["+int_churn__features", "+int_churn__labels"])
+        failures = [each for each in built if each.is_failure]
     if failures:
-        raise SystemExit(transform.explain(failures))
+        raise SystemExit(dbt.explain(failures))
 
 
 def report(home: Path) -> None:
@@ -43,7 +45,7 @@ def report(home: Path) -> None:
 
     from ml.churn.evaluation import evaluate
     from ml.churn.training import train
-    from orchestration.churn import LABEL_WINDOW_DAYS, MINIMUM_CHURNS
+    from orchestration.ml_steps.churn import LABEL_WINDOW_DAYS, MINIMUM_CHURNS
     from tests.integration.hazards import with_hazards
 
     frame = with_hazards(home)

@@ -46,23 +46,24 @@ def run(home: Path, events: int, days: int, memory_limit: str) -> None:
     os.environ["NORTHSTAR_HOME"] = str(home)
     home.mkdir(parents=True, exist_ok=True)
     (home / "northstar.toml").write_text(f'memory_limit = "{memory_limit}"\n', encoding="utf-8")
-    from orchestration import transform
     from orchestration.config.loading import load
-    from orchestration.night import Night
+    from orchestration.night import intake
+    from orchestration.night.run import Night
     from orchestration.simulator import simulate
+    from orchestration.warehouse import dbt
 
     settings = load(directory=home)
     users = max(1, round(events / EVENTS_PER_USER * 365 / days))
     print(f"{'':<58}{'wall s':>9}{'CPU s':>9}{'MB':>8}")
     if not settings.landing.exists():
         measured("simulate", lambda: simulate(settings.landing, days=days, users=users, end=LAST))
-    with Night(settings, parsed=transform.prepare(settings)) as night:
+    with Night(settings, parsed=dbt.prepare(settings)) as night:
         before = LAST - timedelta(days=1)
-        measured(f"ingest {days - 1} days", lambda: night.ingest(as_of=before))
-        measured("plan a rebuild", lambda: night.plan(as_of=before, anew=True))
+        measured(f"ingest {days - 1} days", lambda: intake.ingest(night, as_of=before))
+        measured("plan a rebuild", lambda: intake.plan(night, as_of=before, anew=True))
         built = build(night, "build everything")
-        measured("ingest one day", night.ingest)
-        measured("plan one day", night.plan)
+        measured("ingest one day", lambda: intake.ingest(night))
+        measured("plan one day", lambda: intake.plan(night))
         folded = build(night, "build after one day")
     print(f"one day / everything: incremental models 1 / {built[0] / folded[0]:.0f}, all 1 / {built[1] / folded[1]:.1f}")
 
@@ -70,7 +71,7 @@ def run(home: Path, events: int, days: int, memory_limit: str) -> None:
 def build(night: "Night", name: str) -> tuple[float, float]:
     """Run dbt and show it; seconds of the models that are folded by day, and of all nodes."""
     results = []
-    measured(name, lambda: results.extend(night.build()))
+    measured(name, lambda: results.extend(stages.built(night)))
     incremental = {
         unique_id for unique_id, node in night.manifest["nodes"].items() if node["config"].get("materialized") == "incremental"
     }

@@ -21,42 +21,34 @@ def run(home: Path, seed: int, nights: int, history: int, users: int) -> list[st
     os.environ["NORTHSTAR_HOME"], os.environ["NORTHSTAR_CONFIG"] = str(home), ""
     home.mkdir(parents=True)
     from expectations.report import summary_lines
-    from orchestration import transform
     from orchestration.config.loading import load
-    from orchestration.night import Night
+    from orchestration.night import releasing
+    from orchestration.night.run import Night
     from orchestration.simulator import simulate
+    from orchestration.warehouse import dbt
+    from tests import stages
 
     settings = load(directory=home)
     settings.export()
     simulate(settings.landing, days=history + nights - 1, users=users, seed=seed, end=LAST)
-    parsed = transform.prepare(settings)
+    parsed = dbt.prepare(settings)
     refused, passed, warnings, gate, whole = [], 0, Counter(), 0.0, 0.0
     for number in reversed(range(nights)):
         day, started = LAST - timedelta(days=number), time.monotonic()
         with Night(settings, parsed=parsed) as night:
-            night.ingest(as_of=day)
-            night.erase()
-            night.plan(as_of=day)
-            built = night.build()
-            night.value()
-            night.train()
-            night.score()
-            built += night.build_scored()
-            failed = [result.name for result in built if result.is_failure]
-            assert not failed, failed
-            night.candidate()
-            report = night.validate()
+            stages.build(night, as_of=day)
+            report = stages.judge(night)
             if report.passed:
                 passed += 1
-                night.publish()
+                releasing.publish(night)
             else:
                 refused += [f"seed {seed}, {day}: {line.strip()}" for line in summary_lines(report) if "ed: " in line]
         warned = [check.qualified_name for check in report.checks if check.status == "failed" and not check.refuses]
         warnings.update(warned)
-        gate, whole = gate + night.timings["gate"], whole + time.monotonic() - started
+        gate, whole = gate + night.state.timings["gate"], whole + time.monotonic() - started
         print(
             f"seed {seed}  {day}  {'passed' if report.passed else 'REFUSED'}  {time.monotonic() - started:6.1f} s,"
-            f" gate {night.timings['gate']:5.1f} s  {', '.join(warned)}",
+            f" gate {night.state.timings['gate']:5.1f} s  {', '.join(warned)}",
             flush=True,
         )
     print(f"seed {seed}: {passed} of {nights} passed; the gate took {gate / whole:.0%}")

@@ -26,7 +26,7 @@ from orchestration.config.schema import Config
 from orchestration.config.settings import Settings
 from orchestration.config.tables import Funnel, Pages
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Type
-from orchestration.warehouse import _CONTROL_TABLES, Warehouse
+from orchestration.warehouse import control
 from tests.oracles.reporting import Arrival, Facts, Reporting, arrivals_of
 
 CATALOG = "warehouse"
@@ -71,7 +71,7 @@ class DbtProject:
         schemas = {node["schema"] for node in self._manifest["nodes"].values() if node["resource_type"] in ("model", "seed")}
         for schema in sorted(schemas):
             self._connection.execute(f'create schema if not exists "{schema}"')
-        self._connection.execute(_CONTROL_TABLES)
+        self._connection.execute(control.CONTROL_TABLES)
         self._write_seeds()
 
     def reporting(self, data_through: Any) -> Reporting:
@@ -113,7 +113,7 @@ class DbtProject:
         predictions: rows by table of `ml`, as the night's models would have written them; the others are empty.
         """
         connection = self._connection
-        connection.execute(_CONTROL_TABLES)
+        connection.execute(control.CONTROL_TABLES)
         self._write_lake(facts)
         brought = {
             "funnels": tuple(funnels),
@@ -123,7 +123,7 @@ class DbtProject:
             "pages": pages or Pages(),
         }
         config = self.config.model_copy(update=brought)
-        Warehouse(self._settings(config), None)._write_configuration(connection)  # type: ignore[arg-type]
+        control.write_configuration(connection, config)
         self._write_arrivals(facts, reporting, arrivals_of(facts) if arrivals is None else arrivals)
         connection.execute("insert into control.run values (?, ?)", [reporting.data_through, replaced_days is None])
         self._write_predictions(predictions or {})

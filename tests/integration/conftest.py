@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from orchestration.config.loading import load
+from tests import stages
 from tests.conftest import Done, environment_of
 from tests.oracles import restatements
 from tests.oracles.restatements import Figure
@@ -54,7 +55,7 @@ def restated(home: Path, *, by: str | None = None) -> dict[Figure, tuple[float |
 def restated_in_truth(before: Path, after: Path) -> dict[Figure, tuple[float | None, float | None]]:
     """The same of the current releases of two homes, by the oracle."""
     from orchestration.marts import read_specs
-    from orchestration.transform import read_manifest
+    from orchestration.warehouse.dbt import read_manifest
 
     with patch.dict(os.environ, environment_of(after), clear=True), chdir(after):
         grains = {mart: spec.grain for mart, spec in read_specs(read_manifest(load())).items()}
@@ -113,9 +114,9 @@ def run_stages(
 ) -> dict[str, str]:
     """A night stage by stage, without the command line and Dagster, which take about as long again: stage → what it said.
 
-    days: first and last arrival day of a backfill. as_of and anew are those of `Night.plan`.
+    days: first and last arrival day of a backfill. as_of and anew are those of `intake.plan`.
     """
-    from orchestration.night import Night
+    from orchestration.night.run import Night
 
     watching, logger = _Details(), logging.getLogger("northstar.night")
     again = days and [days[0] + timedelta(days=shift) for shift in range((days[1] - days[0]).days + 1)]
@@ -123,19 +124,9 @@ def run_stages(
         logger.addHandler(watching)
         logger.setLevel(logging.INFO)
         try:
-            night.ingest(again, as_of=as_of)
-            night.erase()
-            night.plan(as_of=as_of, anew=anew)
-            built = night.build()
-            night.value()
-            night.train()
-            night.score()
-            built += night.build_scored()
-            assert [result.name for result in built if result.is_failure] == []
+            stages.build(night, again, as_of=as_of, anew=anew)
             if publish:
-                night.candidate()
-                night.validate()
-                night.publish()
+                stages.publish(night)
         finally:
             logger.removeHandler(watching)
     return watching.details

@@ -12,10 +12,10 @@ import pytest
 from orchestration.base.errors import NorthstarError
 from orchestration.landing.erasure import Ledger
 from orchestration.landing.lake import Lake
-from orchestration.model_store import ModelStore
-from orchestration.night import Night
+from orchestration.ml_steps.model_store import ModelStore
+from orchestration.night.run import Night
 from orchestration.publishing.store import ReleaseStore
-from orchestration.warehouse import Warehouse
+from orchestration.warehouse.build_file import Warehouse
 from tests.integration.conftest import ask, copy_home, current, digests, look, restated, restated_in_truth, run_stages
 from tests.oracles.restatements import MARTS as ORACLE_MARTS
 

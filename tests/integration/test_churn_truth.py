@@ -18,8 +18,11 @@ from sklearn.metrics import roc_auc_score
 
 from ml.churn.evaluation import evaluate
 from orchestration.config.loading import load
-from orchestration.model_store import CHURN, ModelStore
+from orchestration.ml_steps.churn import CHURN
+from orchestration.ml_steps.model_store import ModelStore
+from orchestration.night import intake
 from orchestration.simulator import parameters
+from tests import stages
 from tests.conftest import environment_of
 from tests.integration.conftest import LAST_DAY, copy_home, look
 from tests.integration.hazards import with_hazards
@@ -53,7 +56,7 @@ def test_the_champion_is_as_good_as_the_planted_hazards_allow(company_home):
 
 def judged(home: Path) -> pd.DataFrame:
     """Rows of the champion's test slice, with the planted `hazard` and the model's probability, `predicted`."""
-    from orchestration.churn import load_model
+    from orchestration.ml_steps.churn import load_model
 
     champion = ModelStore(home, CHURN).champion()
     test = champion.card["slices"]["test"]
@@ -84,7 +87,7 @@ def constant_home(prepared, northstar, tmp_path_factory) -> Path:
     Small, and still with more churns in each slice than the company that is promoted: one in eight accounts leaves in 30 days.
     Many customers from before and few new ones, small teams and short sessions leave as few events as the accounts need.
     """
-    from orchestration.night import Night
+    from orchestration.night.run import Night
 
     home = copy_home(prepared, tmp_path_factory.mktemp("constant") / "home")
     with patch.multiple(parameters, BASE_PAYING_ACCOUNTS=12.0, BASE_TEAM_MEAN=1.5, SESSION_EVENTS_MEAN=1.0):
@@ -94,17 +97,17 @@ def constant_home(prepared, northstar, tmp_path_factory) -> Path:
         if folder.is_dir() and folder.name not in SOURCES:
             shutil.rmtree(folder)
     with (
-        patch.dict(os.environ, {**environment_of(home), "DBT_INDIRECT_SELECTION": "empty"}, clear=True),
+        patch.dict(os.environ, environment_of(home), clear=True),
         chdir(home),
         Night(load()) as night,
     ):
-        night.ingest()
-        night.plan()
-        assert [result.name for result in night.build([*FEATURES, "resource_type:seed"]) if result.is_failure] == []
-        trained, scored = night.train(), night.score()
-    assert trained.outcome.startswith("refused: refused: ")
-    assert (trained.model_version, scored.model_version, scored.rows) == (None, None, 0)
-    assert scored.accounts > 100
+        intake.ingest(night)
+        intake.plan(night)
+        assert [result.name for result in stages.built(night, [*FEATURES, "resource_type:seed"]) if result.is_failure] == []
+        trained, scored = stages.run_task(night, "train"), stages.run_task(night, "score")
+    assert trained.detail.startswith("refused: refused: ")
+    assert (trained.metadata["model"], scored.missing, scored.rows) == ("none", "no model has earned its place yet", 0)
+    assert look(home, "select count(*) > 100 from intermediate.int_churn__features where is_current") == [(True,)]
     return home
 
 
@@ -138,17 +141,17 @@ def test_nothing_is_found_where_nothing_is(constant_home, company_home, northsta
 
 def test_lights_of_the_wrong_accounts_are_warned_of(company_home, tmp_path):
     """Churn falls from red to green; with red and green exchanged the same back-test says that it does not, and stops nothing."""
-    from orchestration.night import Night
+    from orchestration.night.run import Night
 
     home = copy_home(company_home, tmp_path / "home")
     turned = "['green', 'amber', 'red'][list_position(['red', 'amber', 'green'], light)]"
     statuses = []
     with patch.dict(os.environ, environment_of(home), clear=True), chdir(home), Night(load()) as night:
-        night.plan()
+        intake.plan(night)
         for light in ("light", turned):
             with night.warehouse.connect() as connection:
                 connection.execute(f"update intermediate.int_health__scores set light = {light}")
-            built = night.build(["int_health__backtest"])
+            built = stages.built(night, ["int_health__backtest", "assert_churn_falls_from_red_to_green"])
             assert [result.name for result in built if result.is_failure] == []
             statuses.append({result.status for result in built if result.name == "assert_churn_falls_from_red_to_green"})
     assert statuses == [{"pass"}, {"warn"}]

@@ -9,6 +9,8 @@ import duckdb
 import pytest
 
 from orchestration.config.loading import load
+from orchestration.night import intake
+from tests import stages
 from tests.integration.conftest import ask, copy_home, current, look
 
 
@@ -40,7 +42,7 @@ def test_the_champion_earned_its_place(company_home):
 
 
 def test_a_night_as_of_an_earlier_day_leaves_the_champion(company_home, tmp_path):
-    from orchestration.night import Night
+    from orchestration.night.run import Night
 
     home = copy_home(company_home, tmp_path / "home")
     champion = current(home)["model_version"]
@@ -50,18 +52,18 @@ def test_a_night_as_of_an_earlier_day_leaves_the_champion(company_home, tmp_path
         (None, "kept: decided on data through"),
     ):
         with Night(settings) as night:
-            night.plan(as_of=day)
-            trained = night.train()
+            intake.plan(night, as_of=day)
+            trained = stages.run_task(night, "train")
         assert trained.model_version == champion
         assert trained.outcome.startswith(outcome)
 
 
 def _train(home):
-    from orchestration.night import Night
+    from orchestration.night.run import Night
 
     with Night(load({"NORTHSTAR_HOME": str(home)}, directory=home)) as night:
-        night.plan()
-        return night.train()
+        intake.plan(night)
+        return stages.run_task(night, "train")
 
 
 @pytest.mark.parametrize(("decided", "is_challenged"), [("2026-11-14", False), ("2026-11-13", True)])
@@ -84,8 +86,8 @@ def test_a_drifted_score_challenges_the_champion_a_week_after_it_was_decided_on(
 
 def test_a_champion_of_features_that_are_made_no_more_is_replaced(company_home, tmp_path):
     from ml.churn import artifact
-    from orchestration.churn import load_model
-    from orchestration.model_store import CHURN, ModelStore, StoredModel
+    from orchestration.ml_steps.churn import CHURN, load_model
+    from orchestration.ml_steps.model_store import ModelStore, StoredModel
 
     home = copy_home(company_home, tmp_path / "home")
     store = ModelStore(home, CHURN)
@@ -192,7 +194,7 @@ def test_every_customer_is_valued(company_home):
 
 def test_what_arrives_later_leaves_earlier_features_as_they_were(company_home, tmp_path):
     """Facts of the past that arrive tomorrow are not in yesterday's features, though they are in the facts."""
-    from orchestration.night import Night
+    from orchestration.night.run import Night
 
     home = copy_home(company_home, tmp_path / "home")
     features = "from intermediate.int_churn__features where as_of_date < date '2026-11-20' order by as_of_date, account_id"
@@ -202,9 +204,9 @@ def test_what_arrives_later_leaves_earlier_features_as_they_were(company_home, t
     appended = {source: _land_late(home, source, sql) for source, sql in LATE.items()}
     settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
     with Night(settings) as night:
-        night.ingest()
-        night.plan()
-        failures = [result for result in night.build() if result.is_failure]
+        intake.ingest(night)
+        intake.plan(night)
+        failures = [result for result in stages.built(night) if result.is_failure]
     assert failures == []
     for source, table in facts.items():
         assert look(home, f"select count(*) from {table}") == [(counts[source] + appended[source],)]

@@ -14,7 +14,7 @@ import pytest
 
 from orchestration.base.errors import NorthstarError
 from orchestration.config.loading import load
-from orchestration.night import Night
+from orchestration.night.run import Night
 from tests.conftest import environment_of
 from tests.integration.conftest import copy_home, current
 from tests.integration.tiny import FIRST, Company, days, event, order
@@ -124,12 +124,14 @@ def garble(path: Path) -> None:
 
 def begin(home: Path) -> None:
     """The stages of a night before dbt, and what reads the manifest and the champion."""
-    from orchestration.model_store import CHURN, ModelStore
+    from orchestration.ml_steps.churn import CHURN
+    from orchestration.ml_steps.model_store import ModelStore
+    from orchestration.night import intake
 
     with patch.dict(os.environ, environment_of(home), clear=True), chdir(home), Night(load()) as night:
-        night.ingest()
-        night.erase()
-        night.plan()
+        intake.ingest(night)
+        intake.erase(night)
+        intake.plan(night)
         assert night.manifest["nodes"]
         ModelStore(home, CHURN).champion()
 

@@ -9,8 +9,8 @@ from unittest.mock import patch
 import duckdb
 import pytest
 
-from orchestration import transform
 from orchestration.config.loading import load
+from orchestration.warehouse import dbt
 from tests.integration.conftest import copy_home
 
 FUNNEL, EXITS, OPPORTUNITIES = "mart_funnel__entry", "mart_funnel_exits__weekly", "mart_funnel_opportunities__current"
@@ -119,7 +119,7 @@ def compiled(small_home, tmp_path_factory) -> dict[str, str]:
     home = copy_home(small_home, tmp_path_factory.mktemp("compiled") / "home")
     with patch.dict(os.environ):
         settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
-        found = transform._invoke(settings, ["compile", "--select", "resource_type:test"], parsed=transform.read_parsed(settings))
+        found = dbt._invoke(settings, ["compile", "--select", "resource_type:test"], parsed=dbt.read_parsed(settings))
     compiled = {result.node.unique_id: result.node.compiled_code for result in found.results}
     nodes = json.loads((home / "dbt" / "target" / "manifest.json").read_bytes())["nodes"]
     told = {unique_id for unique_id, node in nodes.items() if node["resource_type"] == "model" and node["schema"] == "marts"}

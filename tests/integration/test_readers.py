@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.promotion import Verdict
 from orchestration.publishing.release import Release
 from orchestration.publishing.store import ReleaseStore
-from tests.specs import declare
+from tests.specs import declare, run_facts
 
 MARTS = ["mart_metric", "mart_mrr"]
 READER = Path(__file__).with_name("reader.py")
@@ -53,8 +52,7 @@ class Publisher:
             "mart_metric": ("One row per id.", {"amount": "What it's worth, in US dollars."}),
             "mart_mrr": ("One row per id and nothing else.", {}),
         }
-        known = {"data_through": date(2026, 11, 20), "code_version": str(version), "model_version": None}
-        return self.store.build(warehouse, declare(MARTS, comments=comments), **known)
+        return self.store.build(warehouse, declare(MARTS, comments=comments), run_facts(code_version=str(version)))
 
     def promote(self, candidate: Candidate) -> Release:
         current = self.store.current()

@@ -11,7 +11,8 @@ import duckdb
 import pytest
 
 from orchestration.config.loading import load
-from orchestration.night import Night
+from orchestration.night.run import Night
+from tests import stages
 from tests.conftest import environment_of
 from tests.integration.conftest import ask, copy_home, current
 
@@ -54,9 +55,7 @@ def remember(home: Path, mart: str, columns: dict[str, str | None]) -> None:
 
 def publish(home: Path) -> None:
     with patch.dict(os.environ, environment_of(home), clear=True), chdir(home), Night(load()) as night:
-        night.candidate()
-        night.validate()
-        night.publish()
+        stages.publish(night)
 
 
 def test_a_night_announces_what_a_new_version_changes_and_what_is_going(home, caplog):

@@ -9,9 +9,10 @@ from unittest.mock import patch
 import duckdb
 import pytest
 
-from orchestration import inputs
 from orchestration.config.loading import load
-from orchestration.night import Night
+from orchestration.night import omissions
+from orchestration.night.run import Night
+from orchestration.warehouse import inputs
 from tests.conftest import environment_of
 from tests.integration.conftest import copy_home
 from tests.integration.shapes import FUNNEL, SHAPES
@@ -94,7 +95,8 @@ def _told(company: Company) -> tuple[dict[str, str], dict[str, str]]:
     """What a night on this build file would leave out, and what it would tell of empty marts that it keeps."""
     with patch.dict(os.environ, environment_of(company.home), clear=True), chdir(company.home):
         night = Night(load())
-        return night.left_out, night._awaited()
+        omitted = omissions.left_out(night)
+        return omitted, omissions.awaited(night, night.specs.keys() - omitted.keys())
 
 
 def test_refunds_of_orders_among_the_payments_count_once_or_are_told(whole, tmp_path, caplog) -> None:

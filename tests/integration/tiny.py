@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from orchestration.config.loading import load
+from tests import stages
 from tests.conftest import environment_of
 from tests.integration.conftest import ask, current
 
@@ -39,23 +40,11 @@ class Company:
 
     def night(self, **plan: Any) -> dict[str, Any]:
         """Run the stages of a night; the manifest of what it published. Raises what the night raises."""
-        from orchestration import transform
-        from orchestration.night import Night
+        from orchestration.night.run import Night
 
         with patch.dict(os.environ, environment_of(self.home), clear=True), chdir(self.home), Night(load()) as night:
-            night.ingest()
-            night.erase()
-            night.plan(**plan)
-            built = night.build()
-            night.value()
-            night.train()
-            night.score()
-            built += night.build_scored()
-            failures = [result for result in built if result.is_failure]
-            assert not failures, transform.explain(failures)
-            night.candidate()
-            self.report = night.validate()
-            night.publish()
+            stages.build(night, **plan)
+            self.report = stages.publish(night)
         return self.manifest
 
     @property

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from orchestration import transform
 from orchestration.config.loading import load
 from orchestration.config.project import PROJECT
 from orchestration.config.settings import Settings
+from orchestration.warehouse import dbt
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def configured(prepared: Path) -> Settings:
 @pytest.fixture(scope="session")
 def manifest(configured: Settings) -> Mapping[str, Any]:
     """The nodes and sources of the real project."""
-    whole = transform.read_manifest(configured)
+    whole = dbt.read_manifest(configured)
     return {"nodes": whole["nodes"], "sources": whole["sources"]}
 
 

@@ -16,9 +16,9 @@ from expectations.registry import SUITES
 from expectations.suites import retention, revenue
 from orchestration.base.pseudonyms import PUBLISHED
 from orchestration.config.filters import COLUMNS as FILTER_COLUMNS
-from orchestration.inputs import INPUTS
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
 from orchestration.marts import mart_nodes, read_specs
+from orchestration.warehouse.inputs import INPUTS
 
 # Mart → module of tests/oracles that computes it another way.
 ORACLES = {

@@ -14,7 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from orchestration import reference, transform
+from orchestration import reference
 from orchestration.adapters import ADAPTERS
 from orchestration.cli import cli
 from orchestration.config.loading import load
@@ -24,6 +24,7 @@ from orchestration.config.tables import ChannelRule, Funnel, FunnelStep, Pages, 
 from orchestration.flowchart import flowchart
 from orchestration.landing.contract import CONTRACT, CORE_EVENTS
 from orchestration.marts import Column, MartSpec, mart_nodes
+from orchestration.warehouse import dbt
 
 REFERENCE = Path("docs", "reference")
 METRICS_OF_DBT = Path("dbt_project", "models", "marts", "metrics", "metrics.md")
@@ -38,7 +39,7 @@ PAGES = (
 
 @pytest.fixture(scope="module")
 def pages(configured) -> dict[Path, str]:
-    transform.prepare(configured)
+    dbt.prepare(configured)
     return reference.pages(configured)
 
 

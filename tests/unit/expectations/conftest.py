@@ -9,9 +9,9 @@ import duckdb
 import pytest
 
 from expectations.checks import Arrived, Context
-from orchestration import transform
 from orchestration.config.loading import load
 from orchestration.marts import read_specs
+from orchestration.warehouse import dbt
 from tests.specs import SPECS
 
 THROUGH = date(2026, 3, 31)
@@ -39,7 +39,7 @@ _TOGETHER = ("mart_metric__daily", "mart_metric_tree__current")
 @pytest.fixture(scope="session", autouse=True)
 def _declared(prepared: Path) -> None:
     configured = load({"NORTHSTAR_HOME": str(prepared)}, directory=prepared)
-    SPECS.update(read_specs(transform.read_manifest(configured)))
+    SPECS.update(read_specs(dbt.read_manifest(configured)))
 
 
 # Every figure follows from one table of persons, so that sums, rates and cohorts agree by construction.

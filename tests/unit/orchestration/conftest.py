@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestration import transform
+from orchestration.warehouse import dbt
+from orchestration.warehouse.incremental import Incremental
 from tests.unit.orchestration.harness import BOT_EVENTS, FUNNELS, CompiledChain, Home, environment_restored, event
 
 
@@ -35,7 +36,7 @@ def template(built_once: Callable[[str, Callable[[Path], None]], Path]) -> Home:
         home = Home(root, bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
         home.put(date(2024, 3, 5), [event("e1", "2024-03-05T01:00:00Z")])
         with environment_restored():
-            home.night(transform.prepare(home.settings))
+            home.night(dbt.prepare(home.settings))
 
     return Home(built_once("template", fill), bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
 
@@ -43,13 +44,21 @@ def template(built_once: Callable[[str, Callable[[Path], None]], Path]) -> Home:
 @pytest.fixture(scope="session")
 def parsed(template: Home) -> Any:
     """The dbt project parsed once for all homes."""
-    return transform.read_parsed(template.settings)
+    return dbt.read_parsed(template.settings)
 
 
 @pytest.fixture(scope="session")
 def chain(template: Home) -> CompiledChain:
     """The chain as dbt compiled it for the template."""
     return CompiledChain(template)
+
+
+@pytest.fixture(autouse=True)
+def _incremental_models(template: Home, monkeypatch: pytest.MonkeyPatch) -> Incremental:
+    """What the incremental models of the project depend on."""
+    found = Incremental.read(dbt.read_manifest(template.settings))
+    monkeypatch.setattr(Home, "incremental", found)
+    return found
 
 
 @pytest.fixture(autouse=True)

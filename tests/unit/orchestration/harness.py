@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import duckdb
 
-from orchestration import transform
 from orchestration.base.pseudonyms import load_key
 from orchestration.config.schema import Config
 from orchestration.config.settings import Settings
@@ -21,7 +20,10 @@ from orchestration.landing.arrivals import pending
 from orchestration.landing.erasure import Ledger
 from orchestration.landing.ingest import ingest
 from orchestration.landing.lake import Lake
-from orchestration.warehouse import FoldPlan, Warehouse
+from orchestration.warehouse import dbt
+from orchestration.warehouse.build_file import Warehouse
+from orchestration.warehouse.fold_plan import FoldPlan, FoldPlanner
+from orchestration.warehouse.incremental import Incremental
 
 # The incremental chain, in the order in which dbt builds it.
 INCREMENTAL = (
@@ -60,6 +62,9 @@ FUNNELS = (
 class Home:
     """One home with its landing zone: `put` and `withdraw` files, `ingest`, `plan`, `build`, and look at what came of it."""
 
+    # Of the project as it is: read once for all homes of a test run.
+    incremental: ClassVar[Incremental | None] = None
+
     def __init__(self, root: Path, **config: Any) -> None:
         self.root = root
         self.configure(**config)
@@ -69,7 +74,7 @@ class Home:
         home = self.root / "home"
         self.settings = Settings(home=home, landing=self.root / "landing", config_file=None, config=Config(**config))
         self.lake = Lake(home)
-        self.warehouse = Warehouse(self.settings, self.lake)
+        self.warehouse = Warehouse(self.settings)
         self.ledger = Ledger(home, lambda: load_key(home, None), denied=(), max_links=self.settings.config.max_identity_links)
 
     def put(self, day: date, rows: Sequence[Mapping[str, Any]], *, source: str = "events", name: str = "part.jsonl") -> Path:
@@ -97,13 +102,14 @@ class Home:
                 )
 
     def plan(self, as_of: date | None = None) -> FoldPlan:
-        return self.warehouse.plan(as_of)
+        incremental = self.incremental or Incremental.read(dbt.read_manifest(self.settings))
+        return FoldPlanner(self.settings, self.lake, self.warehouse, incremental).plan(as_of)
 
     def build(self, plan: FoldPlan, parsed: Any) -> None:
         """The incremental chain by dbt in process."""
-        results = transform.build(self.settings, full_refresh=plan.is_rebuild, parsed=parsed, selection=SELECTION)
+        results = list(dbt.build(self.settings, full_refresh=plan.is_rebuild, parsed=parsed, selection=SELECTION))
         failures = [result for result in results if result.is_failure]
-        assert not failures, transform.explain(failures)
+        assert not failures, dbt.explain(failures)
 
     def night(self, parsed: Any, *, days: Iterable[date] | None = None, as_of: date | None = None) -> FoldPlan:
         self.ingest(days)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,13 @@ from orchestration.cli import releases as releases_commands
 from orchestration.config.settings import without_wildcards
 from orchestration.config.values import SettingsError
 from orchestration.marts import MartSpec, Periods
-from orchestration.model_store import CHURN, ModelStore, StoredModel
+from orchestration.ml_steps.churn import CHURN
+from orchestration.ml_steps.model_store import ModelStore, StoredModel
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.promotion import Verdict
 from orchestration.publishing.store import ReleaseStore
+from tests.specs import run_facts
 
 
 @pytest.fixture(autouse=True)
@@ -59,9 +61,7 @@ def publish(home: Path, sql: str, *, published_at: datetime) -> None:
     with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
         connection.execute(f"create schema if not exists marts; create or replace table marts.mart_x as {sql}")
     store = ReleaseStore(home)
-    candidate = store.build(
-        home / "warehouse.duckdb", [MartSpec("mart_x", ())], data_through=date(2026, 11, 20), code_version="1", model_version=None
-    )
+    candidate = store.build(home / "warehouse.duckdb", [MartSpec("mart_x", ())], run_facts())
     candidate = replace(candidate, published_at=published_at)
     current = store.current()
     manifest = candidate.manifest(
@@ -227,7 +227,7 @@ def test_a_model_that_cannot_come_back(run, two_champions: ModelStore, arguments
 
 
 def test_a_rollback_says_who_scores_next(run, two_champions: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestration.churn.load_model", lambda stored: stored)
+    monkeypatch.setattr("orchestration.ml_steps.churn.load_model", lambda stored: stored)
     code, out, err = run("models", "rollback")
     assert (code, out, err) == (0, "champion is m1; the next night scores with it\n", "")
     assert two_champions.champion().model_id == "m1"

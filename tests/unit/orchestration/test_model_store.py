@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.base.errors import NorthstarError, UserError
-from orchestration.model_store import ModelStore, StoredModel
+from orchestration.ml_steps.model_store import ModelStore, StoredModel
 
 MODEL = StoredModel("m1", b"\x00artifact", {"sha256": "ab", "metrics": {"auc": 0.7}}, [{"x": 1.5, "y": None, "score": 0.25}])
 

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from orchestration.night import ended
+from orchestration.night.sources import ended
 
 LAST = date(2026, 3, 31)
 

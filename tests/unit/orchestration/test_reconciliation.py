@@ -6,7 +6,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
-from orchestration.reconciliation import advertised
+from orchestration.warehouse.reconciliation import advertised
 
 COSTS = """
     VALUES (DATE '2026-01-01', 'a', 'cpc', 'x', 10.00::DECIMAL(18, 4), 'CNY', 100::BIGINT, 5::BIGINT, DATE '2026-01-02', 'f', 1),

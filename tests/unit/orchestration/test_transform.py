@@ -2,18 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from orchestration import transform
 from orchestration.base.errors import NorthstarError
 from orchestration.config.schema import Config
 from orchestration.config.settings import Settings
 from orchestration.defs.transform.assets import events
-from orchestration.transform import NodeResult
+from orchestration.warehouse import dbt
+from orchestration.warehouse.dbt import NodeResult
 from tests.unit.orchestration.harness import BOT_EVENTS, FUNNELS, Home, event
 
 
@@ -36,40 +37,40 @@ def small_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("models/a.sql", "models/a.yml", "seeds/a.csv", "README.md", "target/compiled/a.sql"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("1")
-    monkeypatch.setattr(transform, "DBT_PROJECT", folder)
+    monkeypatch.setattr(dbt, "DBT_PROJECT", folder)
     return folder
 
 
 def stamped(home: Path, **config) -> Settings:
     settings = Settings(home=home, landing=home, config_file=None, config=Config(**config))
     settings.dbt_target.mkdir(parents=True, exist_ok=True)
-    transform.manifest_path(settings).write_text('{"nodes": {}}')
-    transform._parsed_path(settings).write_bytes(b"parsed")
-    (settings.dbt_target / "manifest.sha256").write_text(transform._made(settings))
+    dbt.manifest_path(settings).write_text('{"nodes": {}}')
+    dbt._parsed_path(settings).write_bytes(b"parsed")
+    (settings.dbt_target / "manifest.sha256").write_text(dbt._made(settings))
     return settings
 
 
 @pytest.mark.usefixtures("project")
 def test_a_stamped_manifest_is_current(tmp_path: Path) -> None:
     settings = stamped(tmp_path / "home")
-    assert transform.is_prepared(settings)
-    assert transform.prepare(settings) is None
-    assert transform.read_manifest(settings) == {"nodes": {}}
+    assert dbt.is_prepared(settings)
+    assert dbt.prepare(settings) is None
+    assert dbt.read_manifest(settings) == {"nodes": {}}
 
 
 @pytest.mark.parametrize("name", ["models/a.sql", "models/a.yml", "seeds/a.csv", "models/new.sql"])
 def test_a_changed_or_new_file_makes_it_stale(project: Path, tmp_path: Path, name: str) -> None:
     settings = stamped(tmp_path / "home")
     (project / name).write_text("2")
-    assert not transform.is_prepared(settings)
+    assert not dbt.is_prepared(settings)
     with pytest.raises(NorthstarError, match=r"manifest.json is missing or older than dbt_project; run `northstar prepare`"):
-        transform.read_manifest(settings)
+        dbt.read_manifest(settings)
 
 
 def test_a_removed_or_renamed_file_makes_it_stale(project: Path, tmp_path: Path) -> None:
     settings = stamped(tmp_path / "home")
     (project / "models/a.sql").rename(project / "models/b.sql")
-    assert not transform.is_prepared(settings)
+    assert not dbt.is_prepared(settings)
 
 
 def test_a_folder_above_the_project_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,14 +78,14 @@ def test_a_folder_above_the_project_may_have_any_name(tmp_path: Path, monkeypatc
     project = small_project(tmp_path / "target" / "dbt_project", monkeypatch)
     settings = stamped(tmp_path / "home")
     (project / "models/a.sql").write_text("2")
-    assert not transform.is_prepared(settings)
+    assert not dbt.is_prepared(settings)
 
 
 @pytest.mark.parametrize("name", ["README.md", "target/compiled/a.sql"])
 def test_what_dbt_does_not_read_or_wrote_itself_changes_nothing(project: Path, tmp_path: Path, name: str) -> None:
     settings = stamped(tmp_path / "home")
     (project / name).write_text("2")
-    assert transform.is_prepared(settings)
+    assert dbt.is_prepared(settings)
 
 
 @pytest.mark.usefixtures("project")
@@ -92,8 +93,8 @@ def test_a_variable_makes_it_stale(tmp_path: Path) -> None:
     stamped(tmp_path / "home")
     changed = Settings(home=tmp_path / "home", landing=tmp_path, config_file=None, config=Config(week_start="sunday"))
     unchanged = Settings(home=tmp_path / "home", landing=tmp_path, config_file=None, config=Config(keep_releases=3))
-    assert not transform.is_prepared(changed)
-    assert transform.is_prepared(unchanged)
+    assert not dbt.is_prepared(changed)
+    assert dbt.is_prepared(unchanged)
 
 
 @pytest.mark.usefixtures("project")
@@ -101,7 +102,7 @@ def test_a_variable_makes_it_stale(tmp_path: Path) -> None:
 def test_without_manifest_or_stamp_nothing_is_prepared(tmp_path: Path, name: str) -> None:
     settings = stamped(tmp_path / "home")
     (settings.dbt_target / name).unlink()
-    assert not transform.is_prepared(settings)
+    assert not dbt.is_prepared(settings)
 
 
 @pytest.mark.usefixtures("project")
@@ -110,26 +111,26 @@ def test_zeros_of_the_right_length_are_not_prepared(tmp_path: Path, name: str) -
     settings = stamped(tmp_path / "home")
     file = settings.dbt_target / name
     file.write_bytes(bytes(file.stat().st_size))
-    assert not transform.is_prepared(settings)
+    assert not dbt.is_prepared(settings)
 
 
 @pytest.mark.usefixtures("project")
 def test_a_manifest_that_cannot_be_read_is_no_longer_prepared(tmp_path: Path) -> None:
     settings = stamped(tmp_path / "home")
-    path = transform.manifest_path(settings)
+    path = dbt.manifest_path(settings)
     path.write_bytes(b"{".ljust(path.stat().st_size, b"x"))
     with pytest.raises(NorthstarError, match=r"manifest.json is damaged \(.*\); `northstar prepare` makes it anew"):
-        transform.read_manifest(settings)
-    assert not transform.is_prepared(settings)
+        dbt.read_manifest(settings)
+    assert not dbt.is_prepared(settings)
 
 
 @pytest.mark.usefixtures("project")
 def test_a_manifest_that_was_made_again_is_read_again(tmp_path: Path) -> None:
     settings = stamped(tmp_path / "home")
-    assert transform.read_manifest(settings) is transform.read_manifest(settings)
-    transform.manifest_path(settings).write_text(json.dumps({"nodes": {"a": 1}}))
-    (settings.dbt_target / "manifest.sha256").write_text(transform._made(settings))
-    assert transform.read_manifest(settings) == {"nodes": {"a": 1}}
+    assert dbt.read_manifest(settings) is dbt.read_manifest(settings)
+    dbt.manifest_path(settings).write_text(json.dumps({"nodes": {"a": 1}}))
+    (settings.dbt_target / "manifest.sha256").write_text(dbt._made(settings))
+    assert dbt.read_manifest(settings) == {"nodes": {"a": 1}}
 
 
 def test_a_project_that_does_not_parse_is_told_by_dbt_s_words(project: Path, tmp_path: Path) -> None:
@@ -140,9 +141,9 @@ def test_a_project_that_does_not_parse_is_told_by_dbt_s_words(project: Path, tmp
     settings = Settings(home=tmp_path / "home", landing=tmp_path, config_file=None, config=Config())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("orchestration.config.settings.DBT_PROJECT", project)
-        with pytest.raises(transform.BuildFailed, match=r"(?s)dbt parse could not run: .*nothing"):
-            transform.prepare(settings)
-    assert not transform.is_prepared(settings)
+        with pytest.raises(dbt.BuildFailed, match=r"(?s)dbt parse could not run: .*nothing"):
+            dbt.prepare(settings)
+    assert not dbt.is_prepared(settings)
 
 
 def test_a_home_that_moved_is_built_without_another_parse(
@@ -160,8 +161,8 @@ def test_a_home_that_moved_is_built_without_another_parse(
     home.night(None)
     assert home.query("select count(*) from core.fct_events") == [(2,)]
     home.configure(week_start="sunday")
-    assert transform.read_parsed(home.settings) is None
-    with pytest.raises(transform.BuildFailed, match="dbt parses"):
+    assert dbt.read_parsed(home.settings) is None
+    with pytest.raises(dbt.BuildFailed, match="dbt parses"):
         home.night(None)
 
 
@@ -185,7 +186,7 @@ def test_which_results_stop_a_night(status: str, stops: bool) -> None:
 
 
 def test_failures_are_explained_one_a_line() -> None:
-    text = transform.explain(
+    text = dbt.explain(
         [
             result(
                 "fail",
@@ -215,7 +216,7 @@ def test_failures_are_explained_one_a_line() -> None:
 # Dagster's events.
 
 
-def translated(results: list[NodeResult], row_counts: dict[str, int] | None = None) -> list:
+def translated(results: list[NodeResult]) -> list:
     unique_id = "dagster_dbt/unique_id"
 
     @dg.multi_asset(
@@ -225,11 +226,11 @@ def translated(results: list[NodeResult], row_counts: dict[str, int] | None = No
     def assets():
         raise NotImplementedError
 
-    return list(events(assets, results, row_counts or {}))
+    return list(events(assets, results))
 
 
 def test_a_built_model_is_a_materialization_with_its_rows() -> None:
-    (found,) = translated([result("success")], {"model.northstar.x": 7})
+    (found,) = translated([replace(result("success"), rows=7)])
     assert found.asset_key == dg.AssetKey(["core", "x"])
     assert found.metadata == {"seconds": 0.123, "dagster/row_count": 7}
 

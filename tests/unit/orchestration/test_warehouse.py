@@ -1,18 +1,20 @@
 """The plan of a night on small lakes: what changed, which event days are replaced, what dbt sees, why all is built anew."""
 
+import copy
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestration import warehouse
 from orchestration.base.errors import NorthstarError, UserError
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
+from orchestration.warehouse import dbt
+from orchestration.warehouse.incremental import Incremental
 from tests.unit.orchestration.harness import CompiledChain, Home, event
 
 DAYS = [date(2024, 3, 10) + timedelta(days=shift) for shift in range(5)]
@@ -167,53 +169,127 @@ def test_a_change_of_what_is_not_folded_rebuilds_nothing(folded: Home) -> None:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the dbt project's code that may be changed."""
-    copy = tmp_path / "project"
-    for path in warehouse.DBT_PROJECT.rglob("*"):
-        if path.suffix in {".sql", ".csv"} and "target" not in path.relative_to(warehouse.DBT_PROJECT).parts:
-            target = copy / path.relative_to(warehouse.DBT_PROJECT)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
-    monkeypatch.setattr(warehouse, "DBT_PROJECT", copy)
-    return copy
+def manifest(template: Home) -> dict[str, Any]:
+    """A copy of dbt's manifest that may be changed."""
+    return copy.deepcopy(dict(dbt.read_manifest(template.settings)))
+
+
+def incremental(monkeypatch: pytest.MonkeyPatch, manifest: dict[str, Any]) -> None:
+    monkeypatch.setattr(Home, "incremental", Incremental.read(manifest))
 
 
 @pytest.mark.parametrize(
-    ("file", "rebuilds"),
+    ("node", "rebuilds"),
     [
-        ("models/core/fct_events.sql", True),
-        ("models/staging/events/stg_events.sql", True),
-        ("macros/engine/dates.sql", True),
-        ("seeds/funnels.csv", True),
-        # Keys of sources whose models are built anew on every night.
-        ("macros/landing_keys.sql", False),
-        ("models/marts/retention/mart_retention__cohort.sql", False),
+        ("model.northstar.fct_events", True),
+        ("model.northstar.stg_events", True),
+        ("model.northstar.int_funnel__steps", True),
+        ("seed.northstar.funnels", True),
+        ("model.northstar.mart_retention__cohort", False),
     ],
 )
-def test_a_change_of_incremental_code_rebuilds(folded: Home, project: Path, file: str, rebuilds: bool) -> None:
+def test_a_change_of_incremental_code_rebuilds(
+    folded: Home, manifest: dict[str, Any], monkeypatch: pytest.MonkeyPatch, node: str, rebuilds: bool
+) -> None:
     assert folded.plan().rebuild_reason is None
-    with (project / file).open("a") as changed:
-        changed.write("\n-- changed\n")
+    manifest["nodes"][node]["checksum"]["checksum"] = "another"
+    incremental(monkeypatch, manifest)
     assert folded.plan().rebuild_reason == ("code changed" if rebuilds else None)
 
 
-def test_a_change_of_the_key_of_events_rebuilds(folded: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("macro", "rebuilds"),
+    [
+        # Used by a model; chosen by dispatch; the incremental strategy, which no model calls by name.
+        ("of_affected_days", True),
+        ("duckdb__get_incremental_replace_days_sql", True),
+        ("content_hash", True),
+        ("landing_key", False),
+        ("health_light", False),
+    ],
+)
+def test_a_change_of_a_macro_that_incremental_models_use_rebuilds(
+    folded: Home, manifest: dict[str, Any], monkeypatch: pytest.MonkeyPatch, macro: str, rebuilds: bool
+) -> None:
+    found = [name for name in manifest["macros"] if name.startswith(f"macro.northstar.{macro}")]
+    assert found
+    for name in found:
+        manifest["macros"][name]["macro_sql"] += " -- changed"
+    incremental(monkeypatch, manifest)
+    assert folded.plan().rebuild_reason == ("code changed" if rebuilds else None)
+
+
+def test_a_change_of_the_key_of_events_rebuilds(folded: Home, manifest: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     for source, key, reason in (("orders", ("user_id",), None), ("events", ("event_id", "event"), "code changed")):
         changed = {**CONTRACT, source: replace(CONTRACT[source], key=key)}
-        monkeypatch.setattr(warehouse, "CONTRACT", changed)
+        monkeypatch.setattr("orchestration.warehouse.incremental.CONTRACT", changed)
+        incremental(monkeypatch, manifest)
         assert folded.plan().rebuild_reason == reason
 
 
-def test_a_change_of_code_during_a_night_is_seen_by_the_next(folded: Home, project: Path) -> None:
+def test_a_change_of_code_during_a_night_is_seen_by_the_next(
+    folded: Home, manifest: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the night folded was planned with the old code; a release installed meanwhile must not pass for it."""
     folded.put(DAYS[2], [event("e2", at(DAYS[2]))])
     folded.ingest()
     folded.plan()
-    with (project / "models/core/fct_events.sql").open("a") as changed:
-        changed.write("\n-- changed\n")
+    manifest["nodes"]["model.northstar.fct_events"]["checksum"]["checksum"] = "another"
     folded.warehouse.mark_folded()
+    incremental(monkeypatch, manifest)
     assert folded.plan().rebuild_reason == "code changed"
+
+
+def plant(manifest: dict[str, Any], *reads: str) -> None:
+    """An incremental model that reads these nodes and sources."""
+    nodes = manifest["nodes"]
+    planted = copy.deepcopy(nodes["model.northstar.int_activity__visitor_day"])
+    planted |= {"name": "int_planted", "unique_id": "model.northstar.int_planted"}
+    planted["depends_on"]["nodes"] = list(reads)
+    nodes["model.northstar.int_planted"] = planted
+
+
+def test_a_planted_incremental_model_with_another_source_is_rebuilt_when_that_source_changes(
+    folded: Home, manifest: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would silently keep the rows that it made of the old orders."""
+    plant(manifest, "model.northstar.fct_events", "source.northstar.lake.orders")
+    incremental(monkeypatch, manifest)
+    assert folded.plan().rebuild_reason == "code changed"
+    folded.warehouse.mark_folded()
+    assert folded.plan().rebuild_reason is None
+    folded.put(DAYS[2], [ORDER], source="orders")
+    folded.ingest()
+    assert folded.plan().rebuild_reason == "orders changed"
+    assert len(folded.affected_days()) > 1
+    folded.warehouse.mark_folded()
+    assert folded.plan().rebuild_reason is None
+
+
+@pytest.mark.parametrize(
+    ("reads", "message"),
+    [
+        ("source.northstar.control.run", "int_planted is incremental and reads control.run, which every night writes anew"),
+        ("model.northstar.int_identity__visitors", "int_planted is incremental and reads the table int_identity__visitors"),
+    ],
+)
+def test_a_planted_incremental_model_that_cannot_be_folded_by_day_is_refused(
+    manifest: dict[str, Any], reads: str, message: str
+) -> None:
+    plant(manifest, "model.northstar.fct_events", reads)
+    with pytest.raises(NorthstarError, match=message):
+        Incremental.read(manifest)
+
+
+def test_configuration_that_a_planted_model_reads_is_part_of_what_is_folded(
+    folded: Home, manifest: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(manifest, "model.northstar.fct_events", "source.northstar.control.plans")
+    incremental(monkeypatch, manifest)
+    folded.plan()
+    folded.warehouse.mark_folded()
+    folded.configure(**{**folded.settings.config.model_dump(), "plans": {"basic": "professional"}})
+    assert folded.plan().rebuild_reason == "configuration changed"
 
 
 def test_required_sources_bound_what_is_complete(make_home: MakeHome) -> None:

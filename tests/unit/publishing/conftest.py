@@ -16,7 +16,7 @@ from orchestration.publishing.manifest import GateRecord, Manifest, SourceRecord
 from orchestration.publishing.promotion import Verdict
 from orchestration.publishing.release import Release
 from orchestration.publishing.store import ReleaseStore
-from tests.specs import declare
+from tests.specs import declare, run_facts
 
 MARTS = ("mart_mrr__month", "mart_metric__daily")
 
@@ -45,8 +45,9 @@ class Home:
     def build(self, marts: Sequence[str] = MARTS, **options) -> Candidate:
         options = {"order_by": {"mart_mrr__month": ["month", "segment"]}, **options}
         known = {"data_through": date(2026, 11, 20), "code_version": "0.1.0", "model_version": "churn-7"}
-        known |= {name: options.pop(name) for name in ("key", "release_id", *known) if name in options}
-        return self.store.build(self.warehouse, declare(marts, **options), **known)
+        known |= {name: options.pop(name) for name in ("release_id", *known) if name in options}
+        key = options.pop("key", None)
+        return self.store.build(self.warehouse, declare(marts, **options), run_facts(**known), key=key)
 
     def manifest(self, candidate: Candidate, **fields) -> Manifest:
         current = self.store.current()

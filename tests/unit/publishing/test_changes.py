@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from orchestration.marts import MartSpec, Periods
-from orchestration.publishing.changes import Side, count_rows, moved_sql
+from orchestration.publishing.comparison.changes import Snapshot, count_rows, moved_sql
 from orchestration.publishing.manifest import PseudonymRecord, RowChanges, read_columns
 
 THROUGH = date(2026, 1, 4)
@@ -36,12 +36,12 @@ def fill(connection, schema: str, mart: str, columns: str, rows: list[tuple]) ->
         connection.executemany(f"INSERT INTO {schema}.{mart} VALUES ({', '.join('?' * len(rows[0]))})", rows)
 
 
-def sides(connection, *, through=(THROUGH, THROUGH), pseudonyms=(None, None)) -> list[Side]:
+def sides(connection, *, through=(THROUGH, THROUGH), pseudonyms=(None, None)) -> list[Snapshot]:
     found = []
     for schema, day, record in zip(("old", "new"), through, pseudonyms, strict=True):
         tables = connection.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = ?", [schema]).fetchall()
         columns = {mart: read_columns(connection, f"{schema}.{mart}") for (mart,) in tables}
-        found.append(Side(schema, columns, day, pseudonyms=record))
+        found.append(Snapshot(schema, columns, day, pseudonyms=record))
     return found
 
 
@@ -118,7 +118,7 @@ def test_ids_by_another_key_beside_the_grain_are_not_compared(connection):
 
 
 def test_equal_digests_need_no_look(connection):
-    old, new = (Side("nowhere", {"m": ()}, THROUGH, {"m": digest}) for digest in ("same", "same"))
+    old, new = (Snapshot("nowhere", {"m": ()}, THROUGH, {"m": digest}) for digest in ("same", "same"))
     connection.execute("CREATE SCHEMA nowhere; CREATE TABLE nowhere.m AS FROM range(7)")
     assert count_rows(connection, {"m": DAILY}, old, new) == {"m": RowChanges(0, 0, 0, 7)}
 

@@ -7,7 +7,7 @@ import pytest
 
 from orchestration.base.errors import UserError
 from orchestration.marts import MartSpec, Periods
-from orchestration.publishing.diff import Move, ReleaseDiff, diff
+from orchestration.publishing.comparison.diff import Move, ReleaseDiff, diff
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import RowChanges
 

@@ -1,7 +1,6 @@
 """Ids leave as keyed pseudonyms, releases say so, and releases that hold an erased person can be found and removed."""
 
 import json
-from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -14,7 +13,7 @@ from orchestration.publishing.manifest import ErasureRecord, Manifest, Pseudonym
 from orchestration.publishing.promotion import PublishRefused, Verdict
 from orchestration.publishing.release import Release
 from orchestration.publishing.store import ReleaseStore
-from tests.specs import declare
+from tests.specs import declare, run_facts
 from tests.unit.publishing.conftest import Home
 
 KEY, OTHER = Key("the key of these tests"), Key("another key of theirs")
@@ -173,6 +172,5 @@ def test_a_release_without_ids_of_persons_holds_nobody(published):
 
 def test_an_open_connection_is_a_warehouse_too(home):
     with duckdb.connect(str(home.warehouse)) as connection:
-        known = {"data_through": date(2026, 11, 20), "code_version": "0", "model_version": None}
-        candidate = ReleaseStore(home.path).build(connection, declare(MARTS, pseudonyms=IDS), **known, key=lambda: KEY)
+        candidate = ReleaseStore(home.path).build(connection, declare(MARTS, pseudonyms=IDS), run_facts(), key=lambda: KEY)
     assert ask(candidate.database, "SELECT count(*) FROM mart_person__list WHERE person_id LIKE 'p\\_%' ESCAPE '\\'") == [(40,)]

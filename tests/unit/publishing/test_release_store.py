@@ -18,7 +18,7 @@ from orchestration.publishing.lock import StaleToken, WriterLock
 from orchestration.publishing.manifest import Manifest, SchemaChange
 from orchestration.publishing.promotion import PublishRefused, Verdict
 from orchestration.publishing.store import ReleaseStore
-from tests.specs import declare
+from tests.specs import declare, run_facts
 from tests.unit.publishing.conftest import MARTS, is_whole
 
 # Building
@@ -107,9 +107,7 @@ def test_equal_data_gives_equal_digests_and_parquet_bytes_also_through_an_open_c
         second = home.store.build(
             connection,
             declare(["mart_mrr__month"], order_by={"mart_mrr__month": ["month"]}),
-            data_through=date(2026, 11, 20),
-            code_version="0.1.0",
-            model_version=None,
+            run_facts(code_version="0.1.0"),
         )
         assert connection.execute("SELECT count(*) FROM duckdb_databases() WHERE NOT internal").fetchone() == (1,)
     assert first.marts["mart_mrr__month"] == second.marts["mart_mrr__month"]
@@ -149,9 +147,7 @@ def test_a_failure_half_way_leaves_no_candidate_and_the_warehouse_connection_usa
     with duckdb.connect(str(home.warehouse)) as connection:
         connection.execute("CREATE VIEW marts.mart_bad AS SELECT error('the disk is on fire') AS x FROM range(3)")
         with pytest.raises(NorthstarError, match="on fire"):
-            home.store.build(
-                connection, declare(["mart_bad"]), data_through=date(2026, 11, 20), code_version="1", model_version=None
-            )
+            home.store.build(connection, declare(["mart_bad"]), run_facts())
         assert connection.execute("SELECT count(*) FROM duckdb_databases() WHERE NOT internal").fetchone() == (1,)
     assert not list(home.path.glob("published/.candidate-*"))
 

@@ -5,20 +5,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from unittest.mock import patch
 
 import duckdb
 import pytest
 
 from orchestration.base.errors import NorthstarError
 from orchestration.marts import MartSpec, Periods
-from orchestration.publishing.changes import Side
+from orchestration.publishing.candidate import Candidate
+from orchestration.publishing.comparison.changes import Snapshot
+from orchestration.publishing.comparison.restatements import LEDGER, summary
+from orchestration.publishing.facts import RunFacts
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord, Manifest, RowChanges, SourceRecord
 from orchestration.publishing.promotion import Verdict
 from orchestration.publishing.release import Release
-from orchestration.publishing.restatements import LEDGER, Tonight, summary, write
 from orchestration.publishing.store import ReleaseStore
-from orchestration.warehouse import _CONTROL_TABLES
+from orchestration.warehouse.control import CONTROL_TABLES
 
 DAILY = "mart_engagement__daily"
 LTV = "mart_ltv__cohort"
@@ -32,7 +35,7 @@ SPECS = {
 }
 BEFORE = {"events": {date(2026, 1, day): f"e{day}" for day in range(1, 21)}, "payments": {date(2026, 1, 20): "p20"}}
 TODAY = date(2026, 1, 21)
-TONIGHT = Tonight("20260122T000000Z-abcdef", TODAY, BEFORE, "c" * 64, "d" * 64, 0)
+FACTS = RunFacts("20260122T000000Z-abcdef", TODAY, "1", None, BEFORE, "c" * 64, "d" * 64)
 FRESH = {"events": {**BEFORE["events"], TODAY: "e21"}, "payments": {**BEFORE["payments"], TODAY: "p21"}}
 
 _OTHER_TABLES = """
@@ -40,7 +43,11 @@ CREATE SCHEMA marts; CREATE SCHEMA core; CREATE SCHEMA intermediate;
 CREATE TABLE marts.mart_engagement__daily AS
 SELECT DATE '2026-01-01' + i::INTEGER AS date, 10::BIGINT AS active_count FROM range(20) AS days(i);
 CREATE TABLE marts.mart_ltv__cohort AS SELECT DATE '2025-12-01' AS month, 100::DECIMAL(18, 2) AS revenue;
-CREATE VIEW marts.mart_restatements__release AS FROM control.restatements;
+CREATE TABLE marts.mart_restatements__release (
+  release_id VARCHAR, previous_release_id VARCHAR, data_through DATE, mart VARCHAR, series VARCHAR, period VARCHAR,
+  period_start DATE, measure VARCHAR, value_before DOUBLE, value_after DOUBLE, change DOUBLE, change_rate DOUBLE, cause VARCHAR,
+  possible_causes VARCHAR, late_fact_count BIGINT
+);
 CREATE TABLE core.fct_payments (status VARCHAR, paid_date DATE, original_paid_date DATE, landed_date DATE);
 CREATE TABLE intermediate.int_activity__visitor_day (
   event_date DATE, anonymous_id VARCHAR, user_id VARCHAR, landed_date DATE, is_bot BOOLEAN
@@ -64,14 +71,7 @@ class Home:
                 connection.execute(statement)
 
     def publish(self, release_id: str, through: date, days=BEFORE) -> Release:
-        candidate = self.store.build(
-            self.warehouse,
-            [*SPECS.values(), MartSpec(LEDGER, ())],
-            data_through=through,
-            code_version="1",
-            model_version=None,
-            release_id=release_id,
-        )
+        candidate = self.build(RunFacts(release_id, through, "1", None, days, "c" * 64, "d" * 64))
         current = self.store.current()
         sources = {source: SourceRecord(len(known), 1, min(known), max(known), "x", known) for source, known in days.items()}
         manifest = candidate.manifest(
@@ -87,12 +87,16 @@ class Home:
         with WriterLock(self.path) as lock:
             return self.store.promote(candidate, verdict, manifest, lock)
 
-    def restate(self, tonight: Tonight = TONIGHT, *, last: Release | None = None, columns: str = "*") -> list[tuple]:
-        with duckdb.connect(str(self.warehouse)) as connection:
-            count = write(connection, SPECS, list(SPECS), last or self.store.current(), tonight)
-            own = connection.execute("SELECT count(*) FROM control.restatements WHERE release_id = ?", [tonight.release_id])
-            assert own.fetchone() == (count,)
-            return connection.execute(f"SELECT {columns} FROM control.restatements ORDER BY ALL").fetchall()
+    def build(self, facts: RunFacts) -> Candidate:
+        return self.store.build(self.warehouse, [*SPECS.values(), MartSpec(LEDGER, ())], facts)
+
+    def restate(self, facts: RunFacts = FACTS, *, columns: str = "*") -> list[tuple]:
+        """Rows of the ledger of a candidate, which is thrown away."""
+        candidate = self.build(facts)
+        with duckdb.connect(str(candidate.database), read_only=True) as connection:
+            rows = connection.execute(f"SELECT {columns} FROM {LEDGER} ORDER BY ALL").fetchall()
+        shutil.rmtree(candidate.path)
+        return rows
 
     def moves(self, *days: int) -> "Home":
         listed = ", ".join(f"DATE '2026-01-{day:02}'" for day in days)
@@ -109,7 +113,7 @@ class Home:
 def published_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = Home(tmp_path_factory.mktemp("ledger") / "home")
     home.path.mkdir()
-    home.execute(_CONTROL_TABLES, _OTHER_TABLES)
+    home.execute(CONTROL_TABLES, _OTHER_TABLES)
     home.publish("20260121T000000Z-abcdef", date(2026, 1, 20), BEFORE)
     return home.path
 
@@ -120,10 +124,9 @@ def home(tmp_path: Path, published_once: Path) -> Home:
 
 
 def test_a_first_release_restates_nothing(home):
-    home.execute("INSERT INTO control.restatements (release_id) VALUES ('of a home that had releases once')")
-    with duckdb.connect(str(home.warehouse)) as connection:
-        assert write(connection, SPECS, list(SPECS), None, TONIGHT) == 0
-        assert connection.execute("SELECT count(*) FROM control.restatements").fetchone() == (0,)
+    shutil.rmtree(home.path / "published")
+    home.moves(5)
+    assert home.restate() == []
 
 
 def test_a_night_without_new_facts_restates_nothing(home):
@@ -132,10 +135,10 @@ def test_a_night_without_new_facts_restates_nothing(home):
 
 def test_late_facts_are_told_with_what_was_and_is(home):
     home.moves(5).arrived("events", [date(2026, 1, 5), TODAY])
-    tonight = replace(TONIGHT, days=FRESH)
-    assert home.restate(tonight) == [
+    facts = replace(FACTS, days=FRESH)
+    assert home.restate(facts) == [
         (
-            tonight.release_id,
+            facts.release_id,
             "20260121T000000Z-abcdef",
             TODAY,
             DAILY,
@@ -154,14 +157,14 @@ def test_late_facts_are_told_with_what_was_and_is(home):
     ]
 
 
-def causes(home: Home, tonight: Tonight) -> dict[tuple[str, str], tuple[str, str, int]]:
-    rows = home.restate(tonight, columns="mart, period_start::varchar, cause, possible_causes, late_fact_count")
+def causes(home: Home, facts: RunFacts) -> dict[tuple[str, str], tuple[str, str, int]]:
+    rows = home.restate(facts, columns="mart, period_start::varchar, cause, possible_causes, late_fact_count")
     return {(mart, start): (*rest,) for mart, start, *rest in rows}
 
 
 def test_a_day_that_moved_with_another_one_is_the_other_s_late_facts(home):
     home.moves(5, 6).arrived("events", [date(2026, 1, 5)])
-    found = causes(home, replace(TONIGHT, days=FRESH))
+    found = causes(home, replace(FACTS, days=FRESH))
     assert found == {
         (DAILY, "2026-01-05"): ("late_facts", "late_facts", 3),
         (DAILY, "2026-01-06"): ("late_facts", "late_facts", 0),
@@ -170,14 +173,14 @@ def test_a_day_that_moved_with_another_one_is_the_other_s_late_facts(home):
 
 def test_without_evidence_there_is_no_cause(home):
     home.moves(5).arrived("payments", [date(2026, 1, 5)]).arrived("events", [TODAY])
-    assert causes(home, replace(TONIGHT, days=FRESH)) == {(DAILY, "2026-01-05"): ("other", "other", 0)}
+    assert causes(home, replace(FACTS, days=FRESH)) == {(DAILY, "2026-01-05"): ("other", "other", 0)}
 
 
 def test_a_file_that_was_replaced_or_taken_back_goes_before_late_facts(home):
     home.moves(5, 7).arrived("events", [date(2026, 1, 5)]).arrived("events", [date(2026, 1, 5)], date(2026, 1, 6))
     days = {"events": {**FRESH["events"], date(2026, 1, 6): "another"}, "payments": BEFORE["payments"]}
     del days["events"][date(2026, 1, 7)]
-    assert causes(home, replace(TONIGHT, days=days)) == {
+    assert causes(home, replace(FACTS, days=days)) == {
         (DAILY, "2026-01-05"): ("replaced_files", "replaced_files, late_facts", 3),
         (DAILY, "2026-01-07"): ("replaced_files", "replaced_files", 0),
     }
@@ -190,7 +193,7 @@ def test_a_refund_counts_in_the_month_of_what_it_gives_back(home):
         " ('succeeded', '2026-01-21', '2026-01-21', '2026-01-21')",
     )
     home.arrived("payments", [TODAY])
-    assert causes(home, replace(TONIGHT, days=FRESH)) == {(LTV, "2025-12-01"): ("refunds", "refunds", 0)}
+    assert causes(home, replace(FACTS, days=FRESH)) == {(LTV, "2025-12-01"): ("refunds", "refunds", 0)}
 
 
 def test_a_refund_that_was_known_is_no_reason(home):
@@ -198,7 +201,7 @@ def test_a_refund_that_was_known_is_no_reason(home):
         f"UPDATE marts.{LTV} SET revenue = 80",
         "INSERT INTO core.fct_payments VALUES ('refunded', '2026-01-20', '2025-12-03', '2026-01-20')",
     )
-    assert causes(home, replace(TONIGHT, days=FRESH)) == {(LTV, "2025-12-01"): ("other", "other", 0)}
+    assert causes(home, replace(FACTS, days=FRESH)) == {(LTV, "2025-12-01"): ("other", "other", 0)}
 
 
 # The phone was seen on the 5th, the user on the 6th: one person since they came together.
@@ -231,7 +234,7 @@ def test_persons_who_turn_out_to_be_one(home, more, persons, expected):
             "INSERT INTO intermediate.int_identity__visitors SELECT DISTINCT anonymous_id, user_id,"
             f" '{person}' FROM intermediate.int_activity__visitor_day WHERE anonymous_id = '{device}'"
         )
-    assert {cause for cause, *_ in causes(home, replace(TONIGHT, days=FRESH)).values()} == expected
+    assert {cause for cause, *_ in causes(home, replace(FACTS, days=FRESH)).values()} == expected
 
 
 @pytest.mark.parametrize(
@@ -245,22 +248,22 @@ def test_persons_who_turn_out_to_be_one(home, more, persons, expected):
 )
 def test_a_changed_rule_and_an_erasure_may_move_anything(home, change, expected):
     home.moves(5).arrived("events", [date(2026, 1, 5)])
-    found = causes(home, replace(TONIGHT, days=FRESH, **change))
+    found = causes(home, replace(FACTS, days=FRESH, **change))
     assert found == {(DAILY, "2026-01-05"): (expected.split(", ")[0], expected, 3)}
 
 
 def test_what_was_restated_stays_for_400_days(home):
     home.moves(5).arrived("events", [date(2026, 1, 5)])
-    first = home.restate(replace(TONIGHT, days=FRESH))
-    home.publish(TONIGHT.release_id, TODAY, FRESH)
-    second = Tonight("20260123T000000Z-abcdef", date(2026, 1, 22), FRESH, "c" * 64, "d" * 64, 0)
+    first = home.restate(replace(FACTS, days=FRESH))
+    home.publish(FACTS.release_id, TODAY, FRESH)
+    second = RunFacts("20260123T000000Z-abcdef", date(2026, 1, 22), "1", None, FRESH, "c" * 64, "d" * 64)
     assert home.restate(second) == first
     home.moves(6)
     assert len(home.restate(second)) == 2
     # The one of the 21st is gone when the 400 days before the last complete one do not reach it.
     for through, kept in ((date(2027, 2, 24), 1), (date(2027, 2, 25), 0)):
         rows = home.restate(replace(second, data_through=through))
-        assert len([row for row in rows if row[0] == TONIGHT.release_id]) == kept
+        assert len([row for row in rows if row[0] == FACTS.release_id]) == kept
 
 
 def test_a_release_of_before_the_days_were_kept_knows_what_is_newer(home):
@@ -268,7 +271,8 @@ def test_a_release_of_before_the_days_were_kept_knows_what_is_newer(home):
     last = home.store.current()
     sources = {source: replace(record, days={}) for source, record in last.manifest.sources.items()}
     old = replace(last, manifest=replace(last.manifest, sources=sources))
-    rows = home.restate(replace(TONIGHT, days=FRESH), last=old, columns="cause, possible_causes, late_fact_count")
+    with patch.object(ReleaseStore, "current", lambda _: old):
+        rows = home.restate(replace(FACTS, days=FRESH), columns="cause, possible_causes, late_fact_count")
     assert rows == [("late_facts", "late_facts", 3)]
 
 
@@ -283,14 +287,14 @@ def test_a_damaged_release_is_named(home):
 def test_the_sum_of_it_counts_periods_and_causes(home):
     home.moves(5, 6).arrived("events", [date(2026, 1, 5)])
     home.execute(f"UPDATE marts.{LTV} SET revenue = 80")
-    tonight = replace(TONIGHT, days=FRESH)
-    home.restate(tonight)
+    facts = replace(FACTS, days=FRESH)
+    candidate = home.build(facts)
     rows = {DAILY: RowChanges(1, 2, 3, 4), LTV: "a reason"}
-    with duckdb.connect(str(home.warehouse)) as connection:
-        after = Side.of_build(connection, [LEDGER], TODAY)
-        found = summary(connection, after, rows, tonight.release_id)
+    with home.store.opened({"after": candidate.database}) as connection:
+        after = Snapshot.of_release("after", candidate)
+        found = summary(connection, after, rows, facts.release_id)
         nothing = summary(connection, after, rows, "20260101T000000Z-000000")
-        without = summary(connection, replace(after, columns={}), rows, tonight.release_id)
+        without = summary(connection, replace(after, columns={}), rows, facts.release_id)
     assert (found.rows, found.incomparable) == ({DAILY: RowChanges(1, 2, 3, 4)}, {LTV: "a reason"})
     daily, ltv = found.restated[DAILY], found.restated[LTV]
     assert (daily.periods, daily.first, daily.last) == (2, date(2026, 1, 5), date(2026, 1, 6))
@@ -303,9 +307,9 @@ def test_the_sum_of_it_counts_periods_and_causes(home):
 
 def test_the_changes_survive_the_manifest_s_file(home, tmp_path):
     home.moves(5)
-    home.restate()
-    with duckdb.connect(str(home.warehouse)) as connection:
-        found = summary(connection, Side.of_build(connection, [LEDGER], TODAY), {DAILY: "a reason"}, TONIGHT.release_id)
+    candidate = home.build(FACTS)
+    with home.store.opened({"after": candidate.database}) as connection:
+        found = summary(connection, Snapshot.of_release("after", candidate), {DAILY: "a reason"}, FACTS.release_id)
     manifest = replace(home.store.current().manifest, changes=found)
     (tmp_path / "manifest.json").write_text(manifest.to_json())
     assert Manifest.read(tmp_path / "manifest.json") == manifest
