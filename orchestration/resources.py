@@ -29,8 +29,8 @@ def night(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Resourc
     def resource(context: dg.InitResourceContext) -> Iterator[Night]:
         run = context.run
         # A run that goes on where another one failed goes on with its state.
-        run_id = context.run_id if run is None else run.root_run_id or run.run_id
-        with Night(settings, purpose=f"run {context.run_id}", run_id=run_id, parsed=parsed) as opened:
+        root = run and (run.root_run_id or run.run_id)
+        with Night(settings, purpose=f"run {run and run.run_id}", run_id=root, parsed=parsed) as opened:
             yield opened
 
     return resource

@@ -59,7 +59,6 @@ def test_a_mart_is_read_with_its_columns_and_what_tests_say_of_them() -> None:
     assert (spec.keys, spec.sums) == (("day",), {"visits": 0, "revenue": 0.01})
     assert (spec.owner, spec.requires, spec.filled_by, spec.version) == ("a@b", ("events",), "entrances", 1)
     assert spec.reads_of("ml") == ["churn_scores"]
-    assert not spec.reads(("ml", "customer_values"))
     assert spec.comment == "One row per day."
 
 
