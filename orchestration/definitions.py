@@ -1,6 +1,6 @@
 """The code location: the areas of `defs` put together under one policy.
 
-Belongs here: what holds for all assets (the executor, the resource). Does not belong here: any asset.
+Belongs here: what holds for all assets (the executor, the resource, the owners at this site). Does not belong here: any asset.
 """
 
 import warnings
@@ -16,6 +16,7 @@ from orchestration.defs.churn import assets as churn
 from orchestration.defs.churn import checks as churn_checks
 from orchestration.defs.gate import checks as gate
 from orchestration.defs.ingest import assets as ingest
+from orchestration.defs.owners import at_site
 from orchestration.defs.publish import assets as publish
 from orchestration.defs.transform import assets as dbt
 from orchestration.defs.value import assets as value
@@ -36,15 +37,16 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
         # Said of every backfill policy at every load; the pinned version is the one that the tests drive.
         warnings.simplefilter("ignore", category=dg.BetaWarning)
         lake = ingest.build(settings)
+    assets = [
+        *lake,
+        *dbt.build(settings),
+        churn.churn_model,
+        churn.churn_scores,
+        value.lifetime_values,
+        *publish.build(specs),
+    ]
     return dg.Definitions(
-        assets=[
-            *lake,
-            *dbt.build(settings),
-            churn.churn_model,
-            churn.churn_scores,
-            value.lifetime_values,
-            *publish.build(specs),
-        ],
+        assets=dg.map_asset_specs(at_site(settings.config.owners), assets),
         asset_checks=[churn_checks.churn_scores_checks, gate.build(list(specs))],
         jobs=[jobs.nightly],
         schedules=[schedules.nightly(settings)],
