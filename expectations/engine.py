@@ -123,9 +123,7 @@ def evaluator(
     gx = _great_expectations()
     context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False, "metric_calculations": False}
-    # It would write YAML twice per mart, to save it nowhere.
-    context._save_project_config = lambda: None
-    with CandidateDialect.lend(connection) as connection_string, _remembering():
+    with CandidateDialect.lend(connection) as connection_string:
         source = context.data_sources.add_sql("candidate", connection_string=connection_string)
 
         def run(batch: Any, mart: str, expectations: Sequence[Expectation], result_format: dict[str, Any]) -> dict[str, Verdict]:
@@ -151,46 +149,6 @@ def evaluator(
             }
 
         yield evaluate
-
-
-@contextmanager
-def _remembering() -> Iterator[None]:
-    """Let GX make each expectation's configuration, and each configuration's expectation, once instead of ten times.
-
-    It asks for them in the innermost loops and each time copies and checks the whole object: 24,000 times in a run of 260
-    expectations, a quarter of its time. Neither is changed after it was first asked for. Another quarter went into ids of
-    metrics, made of arguments that are JSON already.
-    """
-    from great_expectations.core import id_dict
-    from great_expectations.expectations.expectation import Expectation as GxExpectation
-    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-
-    # Key is the identity, so the object is kept beside what was made of it.
-    made: dict[int, tuple[Any, Any]] = {}
-
-    def once(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        def remembered(source: Any) -> Any:
-            found = made.get(id(source))
-            if found is None:
-                found = made[id(source)] = source, make(source)
-            return found[1]
-
-        return remembered
-
-    convert = id_dict.convert_to_json_serializable
-
-    def convert_unless_plain(data: dict[str, Any]) -> Any:
-        return data if all(value is None or type(value) in (str, int, bool) for value in data.values()) else convert(data)
-
-    configuration, to_domain_obj = GxExpectation.configuration, ExpectationConfiguration.to_domain_obj
-    GxExpectation.configuration = property(once(configuration.fget))
-    ExpectationConfiguration.to_domain_obj = once(to_domain_obj)
-    id_dict.convert_to_json_serializable = convert_unless_plain
-    try:
-        yield
-    finally:
-        GxExpectation.configuration, ExpectationConfiguration.to_domain_obj = configuration, to_domain_obj
-        id_dict.convert_to_json_serializable = convert
 
 
 def _declare(gx: Any, check: Expectation) -> Any:

@@ -1,6 +1,6 @@
 """The code location: the areas of `defs` put together under one policy.
 
-Belongs here: what holds for all assets (the executor, the resource). Does not belong here: any asset.
+Belongs here: what holds for all assets (the executor, the resource, the owners at this site). Does not belong here: any asset.
 """
 
 import warnings
@@ -14,6 +14,7 @@ from orchestration.defs import jobs, schedules
 from orchestration.defs.gate import checks as gate
 from orchestration.defs.ingest import assets as ingest
 from orchestration.defs.ml_steps import assets as ml_steps
+from orchestration.defs.owners import at_site
 from orchestration.defs.publish import assets as publish
 from orchestration.defs.transform import assets as transform
 from orchestration.marts import read_specs
@@ -35,13 +36,9 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
         warnings.simplefilter("ignore", category=dg.BetaWarning)
         lake = ingest.build(settings)
     steps, step_checks = ml_steps.build(settings)
+    assets = [*lake, *transform.build(settings), *steps, *publish.build(specs)]
     return dg.Definitions(
-        assets=[
-            *lake,
-            *transform.build(settings),
-            *steps,
-            *publish.build(specs),
-        ],
+        assets=dg.map_asset_specs(at_site(settings.config.owners), assets),
         asset_checks=[*step_checks, gate.build(list(specs))],
         jobs=[jobs.nightly],
         schedules=[schedules.nightly(settings)],

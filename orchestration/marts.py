@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from orchestration.base.errors import NorthstarError
+from orchestration.config.values import TEAMS
 
 _BREAKDOWN_COLUMNS = ("dimension", "segment")
 # A segment's money is rounded to cents, so the sum of the segments may be off by as much for each.
@@ -55,9 +56,10 @@ class MartSpec:
     """One mart: its columns in order, and what publishing, the gate and the docs need to know of it.
 
     grain: columns that tell its rows apart. periods: None where no period is ever closed. requires: sources of which one must
-    have landed. filled_by: the input without which it is soundly empty. sums: measures that each dimension's segments add up to,
-    each with the rounding allowed per segment. version: of its columns, raised when one changes its meaning. published_until: the
-    last day of a mart that is going. sources: unique ids of the dbt sources and models that it reads directly.
+    have landed. filled_by: the input without which it is soundly empty. sums: measures that each dimension's segments add up
+    to, each with the rounding allowed per segment. owner: the team that answers for it. version: of its columns, raised when
+    one changes its meaning. published_until: the last day of a mart that is going. sources: unique ids of the dbt sources and
+    models that it reads directly.
     """
 
     name: str
@@ -146,7 +148,7 @@ def _spec(node: Mapping[str, Any], tests: Iterable[Mapping[str, Any]]) -> MartSp
         grain=tuple(meta["grain"]),
         columns=tuple(_column(declared, values.get(declared["name"], ())) for declared in node["columns"].values()),
         description=" ".join(node["description"].split()),
-        owner=meta["owner"],
+        owner=_owner(node["name"], meta.get("owner")),
         requires=tuple(meta["requires"]),
         filled_by=meta.get("filled_by"),
         periods=_periods(meta.get("restated"), node["columns"]),
@@ -182,6 +184,12 @@ def _periods(told: object, columns: Iterable[str]) -> Periods | None:
         facts=tuple(told["facts"]),
         onward=bool(told.get("onward", False)),
     )
+
+
+def _owner(mart: str, team: object) -> str:
+    if team not in TEAMS:
+        raise NorthstarError(f"{mart}: unknown team {team!r} in meta.owner, expected one of {', '.join(TEAMS)}")
+    return str(team)
 
 
 def _version(mart: str, number: object) -> int:

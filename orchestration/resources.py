@@ -28,9 +28,9 @@ def night(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Resourc
     @dg.resource(description="The stages of a night over one home, under the writer's lock.")
     def resource(context: dg.InitResourceContext) -> Iterator[Night]:
         run = context.run
+        assert run is not None  # noqa: S101  (outside of a run Dagster starts no resource of a job)
         # A run that goes on where another one failed goes on with its state.
-        root = run and (run.root_run_id or run.run_id)
-        with Night(settings, purpose=f"run {run and run.run_id}", run_id=root, parsed=parsed) as opened:
+        with Night(settings, purpose=f"run {run.run_id}", run_id=run.root_run_id or run.run_id, parsed=parsed) as opened:
             yield opened
 
     return resource

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from orchestration.base.suggestion import did_you_mean
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.tables import ChannelRule, Funnel, Pages, Publish
-from orchestration.config.values import Count, Frozen, Name, Probability, duration
+from orchestration.config.values import TEAMS, Count, Frozen, Name, Probability, check_owner, duration
 from orchestration.landing.contract import CONTRACT, CORE_EVENTS, CURRENCIES, MISTAKEN_CURRENCIES, PLANS
 
 # In the order of a configured list, so that one list has one digest.
@@ -118,6 +118,13 @@ class Config(Frozen):
     targets: Mapping[str, Annotated[Decimal, Field(allow_inf_nan=False, max_digits=18, decimal_places=6)]] = Field(
         {}, description="metric → its target, instead of the shipped one and in the same unit"
     )
+    owners: Mapping[str, str] = Field(
+        {},
+        description=(
+            f"team ({', '.join(TEAMS)}) → the e-mail address, or `team:name`, that Dagster shows as the owner of its assets,"
+            " instead of `team:` and the team's name"
+        ),
+    )
     publish: Publish = Field(
         Publish(),
         description="`postgres_url`: a PostgreSQL database (`postgresql://user@host:5432/name`) that releases are loaded into",
@@ -176,6 +183,15 @@ class Config(Frozen):
                     f"{landed}: unknown plan {name!r}, expected one of {', '.join(PLANS)}{did_you_mean(name, PLANS)}"
                 )
         return {landed.strip().lower(): name for landed, name in value.items()}
+
+    @field_validator("owners")
+    @classmethod
+    def _are_owners(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        for team, owner in value.items():
+            if team not in TEAMS:
+                raise ValueError(f"unknown team {team!r}, expected one of {', '.join(TEAMS)}{did_you_mean(team, TEAMS)}")
+            check_owner(team, owner)
+        return value
 
     @field_validator("required_sources")
     @classmethod

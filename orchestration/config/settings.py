@@ -79,7 +79,7 @@ class Settings(Frozen):
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the effective configuration, as far as releases depend on it."""
-        values = self.config.model_dump(mode="json", exclude={"publish"})
+        values = self.config.model_dump(mode="json", exclude={"publish", "owners"})
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     @cached_property

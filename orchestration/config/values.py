@@ -18,6 +18,10 @@ _LONGEST_DURATION = timedelta(days=36_525)  # a century: what is longer is a sli
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
+# Who answers for assets and marts. dbt's `meta.owner` and the assets name one; a site's `[owners]` gives it an address.
+TEAMS = ("growth", "platform", "science")
+_OWNER = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}|team:[A-Za-z0-9_]+")
+
 Probability = Annotated[float, Field(gt=0, lt=1)]
 
 # What DuckDB and the calendar can hold, and more than anybody means.
@@ -45,6 +49,14 @@ def duration(text: str) -> timedelta:
             f"invalid duration {text!r}: expected a number followed by s, m, h, d or w, such as '7d', up to a century"
         )
     return int(match["count"]) * unit
+
+
+def check_owner(team: str, owner: str) -> None:
+    """Raise ValueError when Dagster would not accept the owner of a team."""
+    if not _OWNER.fullmatch(owner):
+        raise ValueError(
+            f"{team}: invalid owner {owner!r}: expected an e-mail address or 'team:' and a name of letters, digits and _"
+        )
 
 
 def check_postgres_url(url: str) -> None:

@@ -54,6 +54,28 @@ def test_every_asset_has_group_owner_description_and_executes(defs):
         assert node.description, key
 
 
+def test_owners_are_teams_until_the_site_names_addresses(defs, small_home, tmp_path):
+    def owners(definitions: dg.Definitions) -> dict[str, list[str]]:
+        graph = definitions.resolve_asset_graph()
+        keys = [["marts", "mart_mrr__month"], ["published", "mart_mrr__month"], ["release", "current"], ["ml", "churn_scores"]]
+        return {"/".join(key): list(graph.get(dg.AssetKey(key)).owners) for key in keys}
+
+    assert owners(defs) == {
+        "marts/mart_mrr__month": ["team:growth"],
+        "published/mart_mrr__month": ["team:growth"],
+        "release/current": ["team:platform"],
+        "ml/churn_scores": ["team:science"],
+    }
+    (tmp_path / "northstar.toml").write_text('[owners]\ngrowth = "growth@example.com"\nscience = "team:data_science"\n')
+    at_site = build(load({"NORTHSTAR_HOME": str(small_home)}, directory=tmp_path))
+    assert owners(at_site) == {
+        "marts/mart_mrr__month": ["growth@example.com"],
+        "published/mart_mrr__month": ["growth@example.com"],
+        "release/current": ["team:platform"],
+        "ml/churn_scores": ["team:data_science"],
+    }
+
+
 def test_published_marts_descend_from_the_landing_zone(defs):
     graph = defs.resolve_asset_graph()
     published = [key for key in graph.get_all_asset_keys() if key.path[0] == "published"]

@@ -16,6 +16,7 @@ from expectations.registry import SUITES
 from expectations.suites import retention, revenue
 from orchestration.base.pseudonyms import PUBLISHED
 from orchestration.config.filters import COLUMNS as FILTER_COLUMNS
+from orchestration.config.values import TEAMS
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
 from orchestration.marts import mart_nodes, read_specs
 from orchestration.warehouse.inputs import INPUTS
@@ -80,11 +81,11 @@ def every_mart_tests_its_grain(manifest: Manifest) -> list[str]:
     ]
 
 
-def every_mart_has_an_owner(manifest: Manifest) -> list[str]:
+def every_model_has_an_owner(manifest: Manifest) -> list[str]:
     return [
-        f"{name} has no meta.owner with an address"
-        for name, node in mart_nodes(manifest).items()
-        if not re.fullmatch(r"[^@\s]+@[^@\s]+", node["config"]["meta"].get("owner", ""))
+        f"{node['name']} has no team as meta.owner, as dbt_project.yml gives it to all"
+        for node in manifest["nodes"].values()
+        if node["resource_type"] in {"model", "seed"} and node["config"]["meta"].get("owner") not in TEAMS
     ]
 
 
@@ -242,7 +243,7 @@ LAWS = [
     every_model_is_described,
     every_mart_states_its_grain,
     every_mart_tests_its_grain,
-    every_mart_has_an_owner,
+    every_model_has_an_owner,
     every_mart_that_may_be_empty_names_a_known_input,
     every_mart_requires_sources_that_it_reads,
     every_mart_says_which_figures_can_be_restated,
@@ -314,8 +315,8 @@ FAULTS = [
     (every_mart_states_its_grain, _MART, _meta(grain=[]), "has no meta.grain"),
     (every_mart_states_its_grain, _MART, _loses("segment"), "names segment, which it does not have"),
     (every_mart_tests_its_grain, _MART, _meta(grain=["funnel"]), "no unique_key test of mart_funnel__entry"),
-    (every_mart_has_an_owner, _MART, _set("config", "meta", to={}), "no meta.owner"),
-    (every_mart_has_an_owner, _MART, _meta(owner="the team"), "no meta.owner with an address"),
+    (every_model_has_an_owner, _MART, _set("config", "meta", to={}), "no team as meta.owner"),
+    (every_model_has_an_owner, _CORE, _meta(owner="grwth"), "dim_persons has no team as meta.owner"),
     (every_mart_that_may_be_empty_names_a_known_input, _MART, _meta(filled_by="visits"), "visits, which is no input"),
     (every_mart_requires_sources_that_it_reads, _MART, _meta(requires=[]), "has no meta.requires"),
     (every_mart_requires_sources_that_it_reads, _MART, _meta(requires=["ordres"]), "ordres, which is no source"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from orchestration.defs.ml_steps.assets import outputs
-from orchestration.defs.owners import Owner
+from orchestration.defs.owners import Owner, of_team
 from orchestration.marts import MartSpec
 from orchestration.night import postgres as postgres_stage
 from orchestration.night import releasing
@@ -110,7 +110,7 @@ def _published_spec(spec: MartSpec) -> dg.AssetSpec:
         description=spec.description,
         group_name="release",
         kinds={"duckdb", "parquet"},
-        owners=[spec.owner],
+        owners=[of_team(spec.owner)],
         # A mart whose sources have not landed is left out of the release, and the manifest says so.
         skippable=True,
         metadata={"dagster/column_schema": dg.TableSchema(columns)},

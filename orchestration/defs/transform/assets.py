@@ -11,7 +11,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 
 from orchestration.config.settings import Settings
 from orchestration.defs.ingest.assets import PLAN
-from orchestration.defs.owners import Owner
+from orchestration.defs.owners import of_team
 from orchestration.night import building
 from orchestration.night.run import Night
 from orchestration.resources import WAREHOUSE_POOL
@@ -48,9 +48,10 @@ class Translator(DagsterDbtTranslator):
         return str(dbt_resource_props.get("description") or "")
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
-        """One team for the whole project."""
-        del dbt_resource_props
-        return [Owner.GROWTH]
+        """Team from the `meta` of a model or seed; sources are assets of other areas, which have their own."""
+        if dbt_resource_props["resource_type"] == "source":
+            return []
+        return [of_team(dbt_resource_props["config"]["meta"]["owner"])]
 
 
 def build(settings: Settings) -> list[dg.AssetsDefinition]:

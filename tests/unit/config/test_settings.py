@@ -65,6 +65,7 @@ def test_defaults(tmp_path: Path) -> None:
         ('max_release_age = "2w"', "2w"),
         ('memory_limit = "512MB"', "512MB"),
         ('event_names = { product_view = "product_viewed" }', {"product_view": "product_viewed"}),
+        ('owners = { growth = "g@example.com", platform = "team:data" }', {"growth": "g@example.com", "platform": "team:data"}),
         ("targets = { cac = 500, signups = 1e3 }", {"cac": Decimal(500), "signups": Decimal(1000)}),
         ("churn_risk_levels = [0.2, 0.4, 0.6]", (0.2, 0.4, 0.6)),
         ("intervention_cost = 0", 0.0),
@@ -159,6 +160,16 @@ def test_a_good_value(tmp_path: Path, text: str, expected: object) -> None:
         ("[targets]\ncaac = 500", "targets: 'caac' is no metric with a target; did you mean 'cac'?"),
         ("[targets]\nvisitors = 500", "targets: 'visitors' is no metric with a target"),
         ('[targets]\ncac = "much"', "targets.cac: "),
+        (
+            '[owners]\ngrwth = "a@b.io"',
+            "owners: unknown team 'grwth', expected one of growth, platform, science; did you mean 'growth'?",
+        ),
+        (
+            '[owners]\ngrowth = "the team"',
+            "owners: growth: invalid owner 'the team': expected an e-mail address or 'team:' and a name",
+        ),
+        ('[owners]\ngrowth = "team:a b"', "owners: growth: invalid owner 'team:a b'"),
+        ('[owners]\ngrowth = "growth@localhost"', "owners: growth: invalid owner 'growth@localhost'"),
         ("churn_risk_levels = [0.1, 0.5]", "churn_risk_levels"),
         ("churn_risk_levels = [0.1, 0.5, 0.5]", "churn_risk_levels: each level must lie above the one before"),
         ("churn_risk_levels = [0, 0.5, 0.6]", "churn_risk_levels"),
@@ -329,7 +340,7 @@ CHANGES: dict[str, Any] = {
 
 
 def test_every_key_is_covered_here() -> None:
-    assert {*CHANGES, "publish"} == set(Config.model_fields)
+    assert {*CHANGES, "publish", "owners"} == set(Config.model_fields)
 
 
 @pytest.mark.parametrize("key", CHANGES)
@@ -346,8 +357,9 @@ def test_the_digest_follows_the_values(tmp_path: Path, key: str) -> None:
 URL = "postgresql://northstar:s%40cret-word@db.example:5432/bi"
 
 
-def test_where_releases_go_changes_no_digest(tmp_path: Path) -> None:
-    found = read(tmp_path, f'[publish]\npostgres_url = "{URL}"')
+@pytest.mark.parametrize("text", [f'[publish]\npostgres_url = "{URL}"', '[owners]\ngrowth = "a@example.com"'])
+def test_where_releases_go_and_who_owns_assets_change_no_digest(tmp_path: Path, text: str) -> None:
+    found = read(tmp_path, text)
     default = load({}, directory=tmp_path / "elsewhere")
     assert (found.digest, found.folding_digest, found.dbt_vars()) == (default.digest, default.folding_digest, default.dbt_vars())
 

@@ -14,7 +14,7 @@ NODE = {
     "deprecation_date": None,
     "depends_on": {"nodes": ["source.northstar.ml.churn_scores"]},
     "config": {
-        "meta": {"owner": "a@b", "grain": ["day", "dimension", "segment"], "requires": ["events"], "filled_by": "entrances"}
+        "meta": {"owner": "growth", "grain": ["day", "dimension", "segment"], "requires": ["events"], "filled_by": "entrances"}
     },
     "columns": {
         "day": {"name": "day", "data_type": "date", "description": "The day.", "constraints": [{"type": "not_null"}]},
@@ -57,7 +57,7 @@ def test_a_mart_is_read_with_its_columns_and_what_tests_say_of_them() -> None:
     )
     assert (spec.required, spec.pseudonyms, spec.values) == (("day",), {"person_id": "person"}, {"dimension": ("all", "plan")})
     assert (spec.keys, spec.sums) == (("day",), {"visits": 0, "revenue": 0.01})
-    assert (spec.owner, spec.requires, spec.filled_by, spec.version) == ("a@b", ("events",), "entrances", 1)
+    assert (spec.owner, spec.requires, spec.filled_by, spec.version) == ("growth", ("events",), "entrances", 1)
     assert spec.reads_of("ml") == ["churn_scores"]
     assert spec.comment == "One row per day."
 
@@ -79,3 +79,11 @@ def test_a_mart_that_is_going_says_so() -> None:
 def test_a_version_is_a_whole_number_from_1_on(version) -> None:
     with pytest.raises(NorthstarError, match=r"mart_a: its meta\.version is .* must be a whole number from 1 on"):
         read(version=version)
+
+
+@pytest.mark.parametrize("owner", ["grwth", "growth@example.com", None])
+def test_an_owner_is_a_known_team(owner) -> None:
+    with pytest.raises(
+        NorthstarError, match=r"mart_a: unknown team .* in meta\.owner, expected one of growth, platform, science"
+    ):
+        read(owner=owner)
