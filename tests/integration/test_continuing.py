@@ -112,8 +112,11 @@ def test_another_night_in_between_ends_the_run(refused):
         intake.ingest(night)
         intake.plan(night)
     assert list((refused / "published").glob(".candidate-*")) == []
-    with Night(load(), run_id="failed") as night, pytest.raises(UserError, match="holds what another run has built since; start"):
-        releasing.validate(night)
+    with Night(load(), run_id="failed") as night:
+        with pytest.raises(NorthstarError, match="is gone: it was published, or another run has cleared it away; start a new"):
+            releasing.validate(night)
+        with pytest.raises(UserError, match="holds what another run has built since; start a new one, `northstar nightly`"):
+            stages.run_task(night, "score")
     assert current(refused) == before
 
 
