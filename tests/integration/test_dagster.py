@@ -171,6 +171,21 @@ def test_one_model_can_be_built_alone(small_home, tmp_path):
     assert current(home) == current(small_home)
 
 
+def test_one_check_can_be_run_alone(small_home, tmp_path):
+    """And builds nothing: the model that it judges may be one that somebody is looking into."""
+    home = copy_home(small_home, tmp_path / "home")
+    settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
+    key = dg.AssetCheckKey(dg.AssetKey(["marts", "mart_funnel__entry"]), "assert_funnel_never_rises")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        job = build(settings).resolve_job_def("nightly")
+        alone = job.get_subset(asset_selection=set(), asset_check_selection={key})
+        result = alone.execute_in_process(instance=instance)
+        assert result.success
+        assert result.get_asset_materialization_events() == []
+        assert [(check.asset_check_key, check.passed) for check in result.get_asset_check_evaluations()] == [(key, True)]
+    assert current(home) == current(small_home)
+
+
 def test_publishing_alone_publishes_nothing(small_home, tmp_path):
     home = copy_home(small_home, tmp_path / "home")
     before = current(home)

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import threading
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -164,6 +166,60 @@ def test_a_home_that_moved_is_built_without_another_parse(
     assert dbt.read_parsed(home.settings) is None
     with pytest.raises(dbt.BuildFailed, match="dbt parses"):
         home.night(None)
+
+
+# Results arrive while dbt runs.
+
+
+def running() -> bool:
+    return any(thread.name.startswith("dbt") for thread in threading.enumerate())
+
+
+def test_results_arrive_while_dbt_runs_with_their_rows(template: Home, tmp_path: Path, parsed: Any) -> None:
+    shutil.copytree(template.root, tmp_path / "copy")
+    home = Home(tmp_path / "copy", bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
+    results = dbt.build(home.settings, full_refresh=True, parsed=parsed, selection=["+int_funnel__step_events"])
+    first = next(results)
+    assert running()
+    found = [first, *results]
+    assert not running()
+    assert {result.status for result in found} == {"success", "pass"}
+    rows = {result.name: result.rows for result in found}
+    assert home.query("select count(*) from intermediate.int_funnel__steps") == [(rows["int_funnel__steps"],)]
+    assert rows["stg_events"] is None
+
+
+def test_only_what_is_named_is_built(template: Home, tmp_path: Path, parsed: Any) -> None:
+    """A test alone builds no model, and a model alone runs no test."""
+    shutil.copytree(template.root, tmp_path / "copy")
+    home = Home(tmp_path / "copy", bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
+
+    def names(*selection: str) -> list[str]:
+        results = dbt.build(home.settings, full_refresh=False, parsed=parsed, selection=selection, only_named=True)
+        return [result.name for result in results]
+
+    test = next(
+        name for name in names("int_funnel__steps", "test_type:generic") if name.startswith("unique_key_int_funnel__steps")
+    )
+    assert names(test) == [test]
+    assert names("int_funnel__steps") == ["int_funnel__steps"]
+
+
+def test_a_failure_is_told_at_once_and_what_was_skipped_for_it_last(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in ("models/a.sql", "seeds/a.csv"):
+        (project / file).unlink()
+    (project / "dbt_project.yml").write_text("name: northstar\nprofile: northstar\nmodel-paths: [models]\nversion: 1.0.0\n")
+    (project / "models/first.sql").write_text("select 1 as x from nothing")
+    (project / "models/second.sql").write_text("select * from {{ ref('first') }}")
+    (project / "models/a.yml").write_text("models: []\n")
+    (project / "profiles.yml").write_text("northstar: {target: d, outputs: {d: {type: duckdb, path: ':memory:'}}}\n")
+    monkeypatch.setattr("orchestration.config.settings.DBT_PROJECT", project)
+    settings = Settings(home=tmp_path / "home", landing=tmp_path, config_file=None, config=Config())
+    failed, skipped = dbt.build(settings, full_refresh=False)
+    assert (failed.name, failed.is_failure, skipped.name, skipped.status) == ("first", True, "second", "skipped")
+    assert "Table with name nothing does not exist" in dbt.explain([failed])
 
 
 # What is said of failures.
