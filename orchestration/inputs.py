@@ -79,7 +79,7 @@ UNION ALL {_JOINED}"""
 _SUBSCRIBED = """
 SELECT as_of_date AS day, false AS is_excluded FROM (
   SELECT dates.as_of_date, arg_max({{'status': status, 'mrr': mrr}}, changed_at) AS state
-  FROM intermediate.int_churn__as_of_dates AS dates JOIN staging.stg_subscriptions AS changes
+  FROM intermediate.int_accounts__as_of_dates AS dates JOIN staging.stg_subscriptions AS changes
     ON changes.changed_date <= dates.as_of_date AND changes.arrived_date <= dates.as_of_date
   GROUP BY dates.as_of_date, subscription_id
 ) WHERE {kept}"""

@@ -10,7 +10,7 @@ with changes as (
     min(case when subscriptions.status in ('active', 'past_due') and subscriptions.mrr > 0 then subscriptions.changed_date end) over (
       partition by dates.as_of_date, subscriptions.account_id
     ) as first_paying_date
-  from {{ ref("int_churn__as_of_dates") }} as dates
+  from {{ ref("int_accounts__as_of_dates") }} as dates
   inner join {{ ref("stg_subscription_states") }} as subscriptions
     on subscriptions.changed_date <= dates.as_of_date and {{ is_known_on("subscriptions", "dates.as_of_date") }}
 )

@@ -10,10 +10,10 @@ with tickets as (
     tickets.first_response_at,
     tickets.resolved_at,
     tickets.contacts
-  from {{ ref("int_churn__days") }} as days
+  from {{ ref("int_accounts__days") }} as days
   inner join {{ ref("stg_ticket_states") }} as tickets
     on days.calendar_date = tickets.opened_date and {{ is_known_on("tickets", "days.as_of_date") }}
-  left join {{ ref("int_churn__members") }} as members
+  left join {{ ref("int_accounts__members") }} as members
     on
       tickets.account_id is null
       and tickets.user_id = members.user_id
