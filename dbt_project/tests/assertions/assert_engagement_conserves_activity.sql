@@ -9,7 +9,7 @@ with mart as (
 
 activity as (
   select count(*) as active_count, count(distinct person_day.person_id) as new_count
-  from {{ ref("int_activity__person_day") }} as person_day
+  from {{ ref("fct_person_days") }} as person_day
   cross join {{ source("control", "run") }} as run
   where person_day.event_date <= run.data_through
 ),

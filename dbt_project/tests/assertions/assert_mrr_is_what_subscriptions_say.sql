@@ -7,10 +7,10 @@ with run as (
 
 expected as (
   select coalesce(sum(states.mrr), 0) as mrr, count(distinct states.account_id) as account_count
-  from {{ ref("int_revenue__paying_states") }} as states
+  from {{ ref("int_money__paying_states") }} as states
   inner join {{ ref("dim_accounts") }} as accounts on states.account_id = accounts.account_id
   cross join run
-  where states.through_date = run.data_through and not accounts.is_internal
+  where states.through_date = run.data_through
 ),
 
 found as (

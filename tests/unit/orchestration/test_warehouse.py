@@ -182,7 +182,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("file", "rebuilds"),
     [
-        ("models/core/fct_events.sql", True),
+        ("models/intermediate/events/int_events__unique.sql", True),
         ("models/staging/events/stg_events.sql", True),
         ("macros/engine/dates.sql", True),
         ("seeds/funnels.csv", True),
@@ -210,7 +210,7 @@ def test_a_change_of_code_during_a_night_is_seen_by_the_next(folded: Home, proje
     folded.put(DAYS[2], [event("e2", at(DAYS[2]))])
     folded.ingest()
     folded.plan()
-    with (project / "models/core/fct_events.sql").open("a") as changed:
+    with (project / "models/intermediate/events/int_events__unique.sql").open("a") as changed:
         changed.write("\n-- changed\n")
     folded.warehouse.mark_folded()
     assert folded.plan().rebuild_reason == "code changed"
@@ -346,7 +346,7 @@ def test_row_counts_are_exact_after_days_were_replaced(folded: Home, chain: Comp
         folded.put(DAYS[2], [event(f"n{number}", at(DAYS[2]))])
         chain.night(folded)
     relations = [
-        ("core", "fct_events"),
+        ("intermediate", "int_events__unique"),
         ("intermediate", "int_activity__visitor_day"),
         ("staging", "stg_events"),
         ("core", "absent"),

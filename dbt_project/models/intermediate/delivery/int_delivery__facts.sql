@@ -27,7 +27,7 @@ event_names as (
     landed_event,
     min(event_date) as first_date,
     min(greatest(arrived_date, event_date)) as known_date
-  from {{ ref("fct_events") }}
+  from {{ ref("int_events__unique") }}
   where event_date <= (select run.data_through from run)
   group by event, landed_event
 ),

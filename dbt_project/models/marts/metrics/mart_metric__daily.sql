@@ -129,7 +129,7 @@ compared as (
   from measures
   inner join {{ ref("int_metrics__definitions") }} as definitions on measures.metric = definitions.metric
   cross join {{ source("control", "run") }} as run
-  left join {{ ref("int_revenue__fx_daily") }} as rates
+  left join {{ ref("int_money__fx_daily") }} as rates
     on
       rates.currency = '{{ var("reporting_currency") }}'
       and rates.calendar_date = least({{ metric_period_end("definitions.period", "measures.period_start") }}, run.data_through)

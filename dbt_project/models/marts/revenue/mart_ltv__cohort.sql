@@ -1,6 +1,5 @@
 with customers as (
   select * from {{ ref("dim_customers") }}
-  where not is_internal
 ),
 
 -- What a customer was given back before its first payment counts in its first month: nothing is lost.
@@ -14,7 +13,7 @@ amounts as (
     ) as age_months,
     amounts.revenue,
     amounts.margin
-  from {{ ref("int_revenue__customer_amounts") }} as amounts
+  from {{ ref("fct_customer_amounts") }} as amounts
   inner join customers on amounts.customer_id = customers.customer_id
 ),
 

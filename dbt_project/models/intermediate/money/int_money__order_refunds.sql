@@ -1,11 +1,23 @@
 -- What the orders themselves say decides, so that no refund counts twice.
-with buyers as (
+with orders as (
+  select * from {{ ref("int_money__orders") }}
+),
+
+payments as (
+  select * from {{ ref("int_money__payments") }}
+),
+
+identities as (
+  select * from {{ ref("int_identity__users") }}
+),
+
+buyers as (
   select
     identities.person_id,
     min(case when orders.is_purchase and orders.amount is not null then orders.ordered_date end) as first_ordered_date,
     max(case when orders.is_refunded or not orders.is_purchase then 1 else 0 end) as has_returned
-  from {{ ref("fct_orders") }} as orders
-  inner join {{ ref("int_identity__users") }} as identities on orders.user_id = identities.user_id
+  from orders
+  inner join identities on orders.user_id = identities.user_id
   group by identities.person_id
 )
 
@@ -27,9 +39,9 @@ select
     when buyers.has_returned = 1 then 'ambiguous'
     else 'counted'
   end as outcome
-from {{ ref("fct_payments") }} as payments
-left join {{ ref("fct_orders") }} as orders on payments.order_id = orders.order_id
-left join {{ ref("int_identity__users") }} as identities on coalesce(orders.user_id, payments.user_id) = identities.user_id
+from payments
+left join orders on payments.order_id = orders.order_id
+left join identities on coalesce(orders.user_id, payments.user_id) = identities.user_id
 left join buyers on identities.person_id = buyers.person_id
 -- What has no exchange rate has no amount: `int_quality__unconverted` counts it.
 where payments.status = 'refunded' and payments.kind = 'order' and payments.amount is not null

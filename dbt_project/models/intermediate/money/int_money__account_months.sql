@@ -1,16 +1,26 @@
-with months as (
+with days as (
+  {{ calendar() | indent(2) }}
+),
+
+months as (
   select distinct
-    dates.month_start_date as month,
-    least({{ period_last_day("month", "dates.month_start_date", 0) }}, run.data_through) as last_date
-  from {{ ref("dim_date") }} as dates
-  cross join {{ source("control", "run") }} as run
-  where dates.month_start_date <= run.data_through
+    {{ period_start("month", "calendar_date") }} as month,
+    least({{ period_last_day("month", period_start("month", "calendar_date"), 0) }}, {{ data_through() }}) as last_date
+  from days
+  where calendar_date <= {{ data_through() }}
 ),
 
 -- Of subscriptions that are equally large the smallest id names the plan.
 subscriptions as (
-  select account_id, subscription_id, plan, mrr, -mrr as descending_mrr, from_date, through_date
-  from {{ ref("int_revenue__paying_states") }}
+  select
+    account_id,
+    subscription_id,
+    plan,
+    mrr,
+    -mrr as descending_mrr,
+    from_date,
+    through_date
+  from {{ ref("int_money__paying_states") }}
 ),
 
 accounts as (

@@ -6,7 +6,7 @@ with others as (
       order by from_date, subscription_id
       rows between unbounded preceding and 1 preceding
     ) as paid_through_before
-  from {{ ref("int_revenue__paying_spans") }}
+  from {{ ref("int_money__paying_spans") }}
 ),
 
 stretches as (
@@ -23,8 +23,8 @@ stretches as (
 -- From this day on a currency can be converted.
 known as (
   select fact_rate.currency, min(fact_rate.calendar_date) as first_date
-  from {{ ref("int_revenue__fx_daily") }} as fact_rate
-  inner join {{ ref("int_revenue__fx_daily") }} as reporting_rate
+  from {{ ref("int_money__fx_daily") }} as fact_rate
+  inner join {{ ref("int_money__fx_daily") }} as reporting_rate
     on fact_rate.calendar_date = reporting_rate.calendar_date and reporting_rate.currency = '{{ var("reporting_currency") }}'
   where fact_rate.currency <> '{{ var("reporting_currency") }}'
   group by fact_rate.currency
