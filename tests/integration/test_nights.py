@@ -56,7 +56,8 @@ def test_the_rows_of_the_landing_zone_are_all_accounted_for(small_home):
     accepted = sum(part["accepted"] for part in partitions if part["source"] == "events")
     facts, duplicates = look(
         small_home,
-        "select (select count(*) from intermediate.int_events__unique), (select count(*) from intermediate.int_events__duplicates)",
+        "select (select count(*) from intermediate.int_events__unique),"
+        " (select count(*) from intermediate.int_events__duplicates)",
     )[0]
     assert duplicates > 0
     assert facts + duplicates == accepted
