@@ -7,6 +7,6 @@
   {%- set first_day = "least(date '" ~ var("partition_start") ~ "', min(happened_date) - 2)" -%}
   {{ calendar_days(
     "(select " ~ first_day ~ " from " ~ source("control", "happened") ~ ")",
-    "(select data_through + 366 from " ~ source("control", "run") ~ ")"
+    days_after(data_through(), 366)
   ) }}
 {%- endmacro %}

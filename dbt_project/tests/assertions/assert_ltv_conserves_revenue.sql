@@ -10,9 +10,7 @@ facts as (
   select coalesce(sum(amounts.revenue), 0) as revenue
   from {{ ref("fct_customer_amounts") }} as amounts
   inner join {{ ref("dim_customers") }} as customers on amounts.customer_id = customers.customer_id
-  cross join {{ source("control", "run") }} as run
-  where
-    {{ period_last_day("month", "greatest(" ~ period_start("month", "amounts.revenue_date") ~ ", customers.cohort_month)", 0) }} <= run.data_through
+  where {{ period_is_over("month", "greatest(" ~ period_start("month", "amounts.revenue_date") ~ ", customers.cohort_month)") }}
 )
 
 select mart.revenue as mart_revenue, facts.revenue as fact_revenue
