@@ -9,13 +9,7 @@
     {%- endfor %}
     end
 {%- endmacro %}
-{% macro metric_period_end(period, start) -%}
-  case {{ period }}
-    {%- for grain in metric_periods() %}
-      when '{{ grain }}' then {{ period_last_day(grain, start, 0) }}
-    {%- endfor %}
-    end
-{%- endmacro %}
+{% macro metric_period_end(period, start) %}{{ return(last_day_of_any(metric_periods(), period, start)) }}{% endmacro %}
 
 {#- The value that a metric of a kind has by its figures. -#}
 {% macro metric_value(kind, figures) -%}

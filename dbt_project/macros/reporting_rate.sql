@@ -1,11 +1,11 @@
 {#-
   Joins to the rates of a fact's currency and of the reporting currency on the fact's day: `fact_rate` and `reporting_rate` are aliases of
-  `int_revenue__fx_daily`.
+  `int_money__fx_daily`.
 -#}
 {% macro fx_joins(currency, day) -%}
-left join {{ ref("int_revenue__fx_daily") }} as fact_rate
+left join {{ ref("int_money__fx_daily") }} as fact_rate
   on {{ currency }} = fact_rate.currency and {{ day }} = fact_rate.calendar_date
-left join {{ ref("int_revenue__fx_daily") }} as reporting_rate
+left join {{ ref("int_money__fx_daily") }} as reporting_rate
   on reporting_rate.currency = '{{ var("reporting_currency") }}' and {{ day }} = reporting_rate.calendar_date
 {%- endmacro %}
 

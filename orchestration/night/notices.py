@@ -17,7 +17,7 @@ from orchestration.warehouse import inputs
 
 _logger = logging.getLogger("northstar.night")
 
-# Outcomes of `int_revenue__order_refunds` that a night explains.
+# Outcomes of `int_money__order_refunds` that a night explains.
 _LEFT_OUT_REFUNDS = {
     "ambiguous": "they name no order, and another order of their payers was refunded, canceled or returned: the money may be the"
     " same. Fill order_id, or name the order in refund_of",
@@ -115,7 +115,7 @@ def _announce_refunds(night: Night) -> None:
     """Name the order refunds among the payments that count nowhere, with the reason and the remedy."""
     with night.warehouse.connect(read_only=True) as connection:
         found = connection.execute(
-            "select outcome, min(cash_date), count(*) from intermediate.int_revenue__order_refunds group by outcome order by all"
+            "select outcome, min(cash_date), count(*) from intermediate.int_money__order_refunds group by outcome order by all"
         ).fetchall()
     for outcome, first_day, count in found:
         if outcome in _LEFT_OUT_REFUNDS:
@@ -129,9 +129,9 @@ def _has_revenue(night: Night) -> bool:
     """Whether anything that was earned is in the reporting currency or could be converted into it."""
     with night.warehouse.connect(read_only=True) as connection:
         [(has_any,)] = connection.execute(
-            "select exists(from core.fct_orders where amount is not null)"
-            " or exists(from core.fct_payments where amount is not null)"
-            " or exists(from intermediate.int_revenue__paying_states)"
+            "select exists(from intermediate.int_money__orders where amount is not null)"
+            " or exists(from intermediate.int_money__payments where amount is not null)"
+            " or exists(from intermediate.int_money__paying_states)"
         ).fetchall()
     return bool(has_any)
 

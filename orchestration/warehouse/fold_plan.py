@@ -44,7 +44,7 @@ _AFFECTED = """
 insert or ignore into control.affected_days
 with recursive
 held as (
-  select event_id, event_date, landed_date from core.fct_events
+  select event_id, event_date, landed_date from intermediate.int_events__unique
   union all
   select event_id, event_date, arrived_date from intermediate.int_events__duplicates
 ),

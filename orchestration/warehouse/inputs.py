@@ -18,7 +18,7 @@ _IS_INTERNAL_USER = """EXISTS (
   JOIN intermediate.int_identity__internal_persons AS internal USING (person_id)
   WHERE identities.user_id = {user_id})"""
 _VISITS = """
-  FROM core.fct_events AS facts
+  FROM intermediate.int_events__unique AS facts
   JOIN intermediate.int_identity__visitors AS visitors
     ON facts.anonymous_id IS NOT DISTINCT FROM visitors.anonymous_id AND facts.user_id IS NOT DISTINCT FROM visitors.user_id
   LEFT JOIN intermediate.int_identity__internal_persons AS internal ON visitors.person_id = internal.person_id"""
@@ -26,17 +26,19 @@ _VISITS = """
 _EVENTS = f"SELECT event_date AS day, facts.is_bot OR internal.person_id IS NOT NULL AS is_excluded {_VISITS}"
 _PURCHASES = f"""
 SELECT ordered_date AS day, {_IS_INTERNAL_USER.format(user_id="orders.user_id")} AS is_excluded
-FROM core.fct_orders AS orders WHERE is_purchase AND user_id IS NOT NULL"""
+FROM intermediate.int_money__orders AS orders WHERE is_purchase AND user_id IS NOT NULL"""
 _SIGNUPS = f"""
 SELECT signed_up_date AS day, {_IS_INTERNAL_USER.format(user_id="users.user_id")} AS is_excluded
 FROM staging.stg_users AS users WHERE signed_up_date IS NOT NULL"""
 # A payment is its account's, or that of its user's account; without either, it is the user's own.
 _PAYMENTS = f"""
 SELECT original_paid_date AS day, coalesce(payments.account_id, users.account_id) AS account_id,
-  coalesce(accounts.is_internal, {_IS_INTERNAL_USER.format(user_id="payments.user_id")}, false) AS is_excluded
-FROM core.fct_payments AS payments
-LEFT JOIN staging.stg_users AS users ON payments.user_id = users.user_id AND users.signed_up_date <= {_THROUGH}
-LEFT JOIN core.dim_accounts AS accounts ON coalesce(payments.account_id, users.account_id) = accounts.account_id
+  CASE WHEN coalesce(payments.account_id, users.account_id) IS NULL THEN {_IS_INTERNAL_USER.format(user_id="payments.user_id")}
+    ELSE accounts.account_id IS NOT NULL END AS is_excluded
+FROM intermediate.int_money__payments AS payments
+LEFT JOIN intermediate.int_identity__signups AS users ON payments.user_id = users.user_id
+LEFT JOIN intermediate.int_identity__internal_accounts AS accounts
+  ON coalesce(payments.account_id, users.account_id) = accounts.account_id
 WHERE payments.status = 'succeeded' AND payments.kind IN ('subscription', 'service')
   AND coalesce(payments.account_id, payments.user_id) IS NOT NULL"""
 # A first step with conditions is judged by them where its events are matched.
@@ -47,7 +49,7 @@ SELECT event_date AS day, facts.is_bot OR internal.person_id IS NOT NULL AS is_e
 JOIN steps ON steps.event IN (facts.event, facts.landed_event) AND steps.funnel NOT IN (FROM conditioned)
 UNION ALL
 SELECT event_date, internal.person_id IS NOT NULL
-{_VISITS.replace("core.fct_events", "intermediate.int_funnel__step_events")}
+{_VISITS.replace("intermediate.int_events__unique", "intermediate.int_funnel__step_events")}
 WHERE facts.step_number = 1 AND facts.funnel IN (FROM conditioned)
 UNION ALL
 SELECT milestones.occurred_at::DATE, internal.person_id IS NOT NULL
@@ -62,24 +64,22 @@ SELECT {_THROUGH} AS day, false AS is_excluded FROM (
 # Whether who signed up came back is told by events, whether an account still pays by subscriptions: whoever came before the month
 # of the first of them is in no cohort.
 _JOINED = f"""
-SELECT day, is_excluded FROM ({_SIGNUPS}) WHERE day >= (SELECT date_trunc('month', min(event_date)) FROM core.fct_events)
+SELECT day, is_excluded FROM ({_SIGNUPS})
+WHERE day >= (SELECT date_trunc('month', min(event_date)) FROM intermediate.int_events__unique)
 UNION ALL
 SELECT min(day) AS first_day, bool_or(is_excluded) FROM ({_PAYMENTS}) WHERE account_id IS NOT NULL GROUP BY account_id
 HAVING first_day >= (SELECT date_trunc('month', min(changed_date)) FROM staging.stg_subscriptions)"""
 # A cohort table shows persons on their first day; an old one's return may lie beyond the periods that it has.
 _NEWCOMERS = f"""
-SELECT first_seen_date AS day, is_internal AS is_excluded FROM core.dim_persons WHERE first_seen_date IS NOT NULL
+SELECT first_seen_date AS day, false AS is_excluded FROM core.dim_persons WHERE first_seen_date IS NOT NULL
 UNION ALL
-SELECT min(ordered_date), bool_or(persons.is_internal) FROM core.fct_orders AS orders
-JOIN intermediate.int_identity__users AS identities USING (user_id)
-JOIN core.dim_persons AS persons ON identities.person_id = persons.person_id
-WHERE orders.is_purchase GROUP BY identities.person_id
+SELECT min(ordered_date), false FROM core.fct_orders WHERE is_purchase AND person_id IS NOT NULL GROUP BY person_id
 UNION ALL {_JOINED}"""
 # The state of each subscription on each as-of date, of what had happened and had arrived by then.
 _SUBSCRIBED = """
 SELECT as_of_date AS day, false AS is_excluded FROM (
   SELECT dates.as_of_date, arg_max({{'status': status, 'mrr': mrr}}, changed_at) AS state
-  FROM intermediate.int_churn__as_of_dates AS dates JOIN staging.stg_subscriptions AS changes
+  FROM intermediate.int_accounts__as_of_dates AS dates JOIN staging.stg_subscriptions AS changes
     ON changes.changed_date <= dates.as_of_date AND changes.arrived_date <= dates.as_of_date
   GROUP BY dates.as_of_date, subscription_id
 ) WHERE {kept}"""
@@ -195,7 +195,8 @@ def unmapped(connection: duckdb.DuckDBPyConnection) -> str:
         ).fetchall()
     ]
     names = connection.execute(
-        "SELECT landed_event, event, count(*) AS n FROM core.fct_events GROUP BY ALL ORDER BY n DESC, landed_event"
+        "SELECT landed_event, event, count(*) AS n FROM intermediate.int_events__unique"
+        " GROUP BY ALL ORDER BY n DESC, landed_event"
     ).fetchall()
     if not names or any({landed, event} & set(steps) for landed, event, _ in names):
         return ""

@@ -62,14 +62,14 @@ def assert_later_facts_change_nothing(project: DbtProject, facts: Facts) -> None
 
 # Model → the condition by which it keeps to what had arrived; the named facts of LATE show when it is gone.
 ARRIVED = {
-    "int_churn__account_days": "activity.arrived_date <= days.as_of_date",
-    "int_churn__subscriptions": "subscriptions.arrived_date <= dates.as_of_date",
+    "int_accounts__account_days": "activity.arrived_date <= days.as_of_date",
+    "int_accounts__subscriptions": "subscriptions.arrived_date <= dates.as_of_date",
     "int_churn__rates": "fx.arrived_date <= dates.as_of_date",
-    "int_churn__tickets": "tickets.arrived_date <= days.as_of_date",
+    "int_accounts__tickets": "tickets.arrived_date <= days.as_of_date",
     "int_churn__feature_days": "features.arrived_date <= days.as_of_date",
     "int_churn__features": "payments.arrived_date <= days.as_of_date",
-    "int_churn__members": None,
-    "bots of int_churn__account_days": "bot_days.known_date <= days.as_of_date",
+    "int_accounts__members": None,
+    "bots of int_accounts__account_days": "bot_days.known_date <= days.as_of_date",
     "bots of int_churn__feature_days": "bot_days.known_date <= days.as_of_date",
 }
 
@@ -80,9 +80,9 @@ def test_a_feature_of_what_had_only_happened_is_found_out(
 ) -> None:
     """The same facts with and without one condition: the arrival is looked at in every place, and the test above would see."""
     facts = late_facts(shanghai)
-    if leak == "int_churn__account_days":
+    if leak == "int_accounts__account_days":
         assert_later_facts_change_nothing(shanghai, facts)
-    model = f"model.northstar.int_churn__{leak.split('int_churn__')[1]}"
+    model = f"model.northstar.{leak.removeprefix('bots of ')}"
     node, condition = shanghai._nodes[model], ARRIVED[leak]
     if condition is None:
         # The latest state there is, whenever it arrived.
@@ -100,10 +100,10 @@ def test_a_feature_of_what_had_only_happened_is_found_out(
 
 # Model → what it says, and what it would say if it looked a day ahead: at facts that had arrived, dated on the day after.
 AHEAD = {
-    "int_churn__subscriptions": ("subscriptions.changed_date <= dates.as_of_date", "true"),
+    "int_accounts__subscriptions": ("subscriptions.changed_date <= dates.as_of_date", "true"),
     "int_churn__rates": ("fx.rate_date <= dates.as_of_date", "true"),
-    "int_churn__days": ("and dates.as_of_date", "and dates.as_of_date + 1"),
-    "int_churn__tickets": ("> days.as_of_date, true) as is_unsolved", "> days.as_of_date + 1, true) as is_unsolved"),
+    "int_accounts__days": ("and dates.as_of_date", "and dates.as_of_date + 1"),
+    "int_accounts__tickets": ("> days.as_of_date, true) as is_unsolved", "> days.as_of_date + 1, true) as is_unsolved"),
 }
 
 
@@ -245,7 +245,7 @@ def test_as_of_dates_lie_on_all_weekdays_alike_and_stay_where_they_are(shanghai:
     facts = {"subscriptions": [pays(date(2024, 1, 2))]}
     grid: list[date] = []
     for last in (LAST_DAY - timedelta(days=before) for before in range(8)):
-        rows = run(shanghai, facts, last, "int_churn__as_of_dates")
+        rows = run(shanghai, facts, last, "int_accounts__as_of_dates")
         history = sorted(row["as_of_date"] for row in rows if not row["is_current"])
         grid = grid or history
         assert [row["as_of_date"] for row in rows if row["is_current"]] == [last]

@@ -258,7 +258,7 @@ def test_a_refund_among_the_payments_counts_once(shanghai: DbtProject, refund: d
         expected = check(shanghai, facts, date(2024, 2, 29))
         left_out = Decimal(100) - (refunded or 0)
         assert revenue(expected, JANUARY)[0] == (month if outcome == "counted" else left_out)
-        [found] = shanghai.run("int_revenue__order_refunds", facts, shanghai.reporting(date(2024, 2, 29)))
+        [found] = shanghai.run("int_money__order_refunds", facts, shanghai.reporting(date(2024, 2, 29)))
         if not refunded:
             assert found["outcome"] == outcome
 
@@ -270,7 +270,7 @@ def test_a_refund_may_be_of_several_orders_only_where_none_was_given_back(shangh
     assert revenue(expected, JANUARY) == [Decimal("195.00"), Decimal("-30.00")]
     facts = {"orders": [*bought, order(5, "u1", date(2024, 1, 4), "40", status="returned")], "payments": refunds}
     assert revenue(check(shanghai, facts, date(2024, 2, 29)), JANUARY) == [Decimal("195.00"), Decimal("0.00")]
-    outcomes = {row["payment_id"]: row["outcome"] for row in shanghai.read("int_revenue__order_refunds")}
+    outcomes = {row["payment_id"]: row["outcome"] for row in shanghai.read("int_money__order_refunds")}
     assert outcomes == {"p3": "ambiguous", "p4": "counted"}
 
 
@@ -302,7 +302,7 @@ def test_whoever_signs_up_tomorrow_pays_for_no_account_today(shanghai: DbtProjec
     }
     for through, customer in ((date(2024, 1, 31), "u:u1"), (date(2024, 2, 1), "c:c1")):
         check(shanghai, facts, through)
-        assert [row["customer_id"] for row in shanghai.read("int_revenue__customer_amounts")] == [customer]
+        assert [row["customer_id"] for row in shanghai.read("fct_customer_amounts")] == [customer]
 
 
 def test_a_canceled_order_brings_no_revenue(shanghai: DbtProject) -> None:

@@ -1,38 +1,21 @@
-"""fct_sessions and int_identity__last_touches against their oracles, on random visitors and on directed edges."""
+"""fct_sessions against its oracle, on random visitors and on directed edges."""
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import (
-    MIDNIGHTS,
-    RANDOM,
-    Rows,
-    event,
-    events,
-    fx_rates,
-    journeys,
-    landed,
-    moments,
-    orders,
-    payments,
-    users,
-    utc,
-)
+from tests.dbt.facts import RANDOM, Rows, event, events, journeys, landed, users, utc
 from tests.dbt.harness import DbtProject
 from tests.oracles.reporting import Facts
-from tests.oracles.sessions import last_touches, sessions
+from tests.oracles.sessions import sessions
 
 NAMES = ("page_viewed", "view", "x")
 EVENT_NAMES = {"view": "page_viewed"}
 LATER = date(2024, 6, 30)
-# A month apart, to the day.
-FAR = (*MIDNIGHTS, datetime(2024, 1, 30), datetime(2024, 3, 30), datetime(2024, 4, 9))
 
 
 def check(project: DbtProject, facts: Facts) -> dict[tuple[str, int], dict]:
@@ -62,38 +45,6 @@ def test_sessions_of_random_visitors(shanghai: DbtProject, data: st.DataObject) 
 @given(data=st.data())
 def test_sessions_that_end_at_midnight_where_days_have_23_hours(new_york: DbtProject, data: st.DataObject) -> None:
     compare(new_york, data)
-
-
-def compare_touches(project: DbtProject, data: st.DataObject) -> None:
-    reporting = project.reporting(LATER)
-    zone = reporting.timezone
-    ids = st.tuples(st.sampled_from(("a1", "a2", None)), st.sampled_from(("u1", "u2", "u4", None))).filter(any)
-    source = st.sampled_from((None, None, "newsletter", "weibo"))
-    visited = data.draw(st.lists(st.tuples(ids, moments(zone, FAR), source), max_size=25))
-    facts = {
-        "events": [
-            event(number, "x", at, anonymous_id=device, user_id=user, utm_source=brought_by, utm_medium=None, referrer=None)
-            for number, ((device, user), at, brought_by) in enumerate(visited)
-        ],
-        "users": data.draw(users(zone)),
-        "orders": data.draw(orders(zone, FAR)),
-        "payments": data.draw(payments(zone, FAR)),
-        "fx_rates": data.draw(fx_rates(FAR)),
-    }
-    got = project.run("int_identity__last_touches", facts, reporting)
-    assert_same(got, ("person_id", "conversion"), last_touches(facts, reporting))
-
-
-@settings(RANDOM, max_examples=20)
-@given(data=st.data())
-def test_last_touches_of_random_persons(shanghai: DbtProject, data: st.DataObject) -> None:
-    compare_touches(shanghai, data)
-
-
-@settings(RANDOM, max_examples=8)
-@given(data=st.data())
-def test_last_touches_where_sessions_end_at_midnight(new_york: DbtProject, data: st.DataObject) -> None:
-    compare_touches(new_york, data)
 
 
 DAY = datetime(2024, 2, 29)
@@ -234,30 +185,3 @@ def test_bots_and_staff_have_no_sessions(shanghai: DbtProject) -> None:
     rows = visits(shanghai, *range(shanghai.config.bot_events_per_day + 1)) + visits(shanghai, 0, user_id="u1", anonymous_id="a2")
     rows += visits(shanghai, 9, anonymous_id="a2")
     assert check(shanghai, {"events": rows, "users": [landed(staff, 1, date(2024, 3, 1))]}) == {}
-
-
-@pytest.mark.parametrize(
-    ("before", "last"),
-    [
-        (timedelta(0), "email"),
-        (timedelta(days=30), "email"),
-        (timedelta(days=30, microseconds=1), "direct"),
-        (timedelta(microseconds=-1), "direct"),
-    ],
-)
-def test_a_touch_counts_for_thirty_days(shanghai: DbtProject, before: timedelta, last: str) -> None:
-    """u1 orders, having come directly the day before; the campaign was so long before the order, or after it."""
-    ordered_at = utc(shanghai.reporting(LATER).timezone, datetime(2024, 3, 30, 12))
-    touches = [(ordered_at - before, "newsletter"), (ordered_at - timedelta(days=1), None)]
-    order = {"order_id": "o1", "user_id": "u1", "ordered_at": ordered_at, "amount": Decimal(1), "currency": "USD"}
-    facts = {
-        "events": [
-            event(number, "x", at, user_id="u1", utm_source=source, utm_medium=None, referrer=None)
-            for number, (at, source) in enumerate(touches)
-        ],
-        "orders": [landed(order, 1, date(2024, 3, 31))],
-    }
-    reporting = shanghai.reporting(LATER)
-    expected = last_touches(facts, reporting)
-    assert_same(shanghai.run("int_identity__last_touches", facts, reporting), ("person_id", "conversion"), expected)
-    assert expected["u:u1", "first_order"]["last_touch_channel"] == last

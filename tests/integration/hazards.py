@@ -41,7 +41,7 @@ def plant(connection: duckdb.DuckDBPyConnection, truth: dict[str, Any], paying: 
         with
           persons as (
             select account_id, event_date, count(distinct user_id) as count
-            from core.fct_events where account_id is not null and user_id is not null group by all
+            from intermediate.int_events__unique where account_id is not null and user_id is not null group by all
           ),
           uses as (
             select
@@ -56,7 +56,7 @@ def plant(connection: duckdb.DuckDBPyConnection, truth: dict[str, Any], paying: 
           -- Features are used from the most liked one on, so the last one used says how many are known.
           known as (
             select account_id, max(place) as count
-            from core.fct_events inner join features using (feature) group by account_id
+            from intermediate.int_events__unique inner join features using (feature) group by account_id
           ),
           failures as (
             select distinct paying.day, paying.account_id

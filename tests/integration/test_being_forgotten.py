@@ -110,7 +110,7 @@ def lake_of_others(home: Path) -> dict[str, list[tuple[Any, ...]]]:
 def totals(home: Path) -> list[tuple[Any, ...]]:
     return look(
         home,
-        "select (select count(*) from core.fct_events), (select count(*) from core.dim_persons),"
+        "select (select count(*) from intermediate.int_events__unique), (select count(*) from core.dim_persons),"
         " (select count(*) from core.fct_orders), (select sum(amount) from core.fct_orders),"
         " (select count(*) from core.fct_payments), (select sum(amount) from core.fct_payments),"
         " (select count(*) from staging.stg_surveys), (select sum(score) from staging.stg_surveys)",
@@ -160,7 +160,7 @@ def erased(asked, tmp_path_factory, northstar) -> Path:
 
 def test_nothing_of_the_person_is_left(asked, erased):
     before = traces(asked)
-    assert "warehouse.duckdb: core.fct_events" in before
+    assert "warehouse.duckdb: intermediate.int_events__unique" in before
     assert any(trace.startswith("lake/feedback") for trace in before)
     assert any(trace.startswith("quarantine/events") for trace in before)
     assert traces(erased) == []
@@ -198,7 +198,9 @@ def test_the_facts_stay_and_belong_to_one_person(asked, erased):
     (token,) = {token for *_, token in entries(erased)}
     orders = look(erased, f"select count(*), sum(landed_amount)::double from core.fct_orders where user_id = '{token}'")
     assert orders == [(2, 133.45)]
-    assert look(erased, f"select count(*), count(anonymous_id) from core.fct_events where user_id = '{token}'") == [(6, 0)]
+    assert look(
+        erased, f"select count(*), count(anonymous_id) from intermediate.int_events__unique where user_id = '{token}'"
+    ) == [(6, 0)]
     assert look(erased, f"select gender, birth_year from staging.stg_users where user_id = '{token}'") == [(None, None)]
 
 

@@ -58,11 +58,11 @@ EVENTS = """
       coalesce(persons.channel, '(none)') as channel,
       coalesce(persons.device, '(none)') as device,
       coalesce(persons.country, '(none)') as country
-    from warehouse.core.fct_events as events
+    from warehouse.intermediate.int_events__unique as events
     inner join warehouse.intermediate.int_identity__visitors as visitors
       on events.anonymous_id is not distinct from visitors.anonymous_id and events.user_id is not distinct from visitors.user_id
     inner join warehouse.core.dim_persons as persons on visitors.person_id = persons.person_id
-    where not events.is_bot and not persons.is_internal
+    where not events.is_bot
 """
 PAYMENTS = """
     select users.person_id as person_id, epoch_us(payments.paid_at)::ubigint as at

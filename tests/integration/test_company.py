@@ -198,7 +198,11 @@ def test_what_arrives_later_leaves_earlier_features_as_they_were(company_home, t
 
     home = copy_home(company_home, tmp_path / "home")
     features = "from intermediate.int_churn__features where as_of_date < date '2026-11-20' order by as_of_date, account_id"
-    facts = {"events": "core.fct_events", "payments": "core.fct_payments", "subscriptions": "staging.stg_subscriptions"}
+    facts = {
+        "events": "intermediate.int_events__unique",
+        "payments": "intermediate.int_money__payments",
+        "subscriptions": "staging.stg_subscriptions",
+    }
     counts = {source: look(home, f"select count(*) from {table}")[0][0] for source, table in facts.items()}
     before = look(home, features)
     appended = {source: _land_late(home, source, sql) for source, sql in LATE.items()}

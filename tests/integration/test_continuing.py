@@ -157,11 +157,11 @@ def test_a_damaged_state_is_named(refused):
 
 def test_models_built_again_after_the_plan_was_folded_lose_nothing(refused):
     """The days that a folded plan replaced are forgotten: the step plans anew instead of replacing them by nothing."""
-    counts = look(refused, "select count(*) from core.fct_events")
+    counts = look(refused, "select count(*) from intermediate.int_events__unique")
     with Night(load(), run_id="failed") as night:
         assert night.state.is_folded
         assert not any(result.is_failure for result in building.build(night))
-    assert look(refused, "select count(*) from core.fct_events") == counts
+    assert look(refused, "select count(*) from intermediate.int_events__unique") == counts
 
 
 def test_states_of_the_newest_runs_are_kept(tmp_path):

@@ -55,7 +55,9 @@ def test_the_rows_of_the_landing_zone_are_all_accounted_for(small_home):
         assert sum(file["rows"] for file in partition["landed"]) == partition["accepted"] + partition["quarantined"]
     accepted = sum(part["accepted"] for part in partitions if part["source"] == "events")
     facts, duplicates = look(
-        small_home, "select (select count(*) from core.fct_events), (select count(*) from intermediate.int_events__duplicates)"
+        small_home,
+        "select (select count(*) from intermediate.int_events__unique),"
+        " (select count(*) from intermediate.int_events__duplicates)",
     )[0]
     assert duplicates > 0
     assert facts + duplicates == accepted
@@ -160,14 +162,14 @@ def test_the_warehouse_rebuilt_from_the_lake_is_the_same_while_a_second_night_sa
 
 
 def test_a_corrected_file_replaces_the_old_one_and_can_be_taken_back(home):
-    before, events = digests(home), look(home, "select count(*) from core.fct_events")
+    before, events = digests(home), look(home, "select count(*) from intermediate.int_events__unique")
     landed = next((home / "landing" / "events" / "dt=2026-11-12").iterdir())
     original = landed.read_bytes()
     with duckdb.connect() as connection:
         connection.execute(f"copy (select * from '{landed}' where event_id not like '%7') to '{landed}.new' (format parquet)")
     Path(f"{landed}.new").replace(landed)
     assert run_stages(home)["ingest"].startswith("1 arrival days")
-    assert look(home, "select count(*) from core.fct_events") < events
+    assert look(home, "select count(*) from intermediate.int_events__unique") < events
     assert digests(home) != before
     lost = restated(home)
     assert any(figure[:4] == ("mart_data_quality__daily", "events", "day", date(2026, 11, 12)) for figure in lost)

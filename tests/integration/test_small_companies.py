@@ -192,12 +192,12 @@ def test_names_that_no_funnel_knows_are_told_with_the_way_out() -> None:
     with duckdb.connect() as connection:
         connection.execute("create schema core; create schema intermediate")
         connection.execute("create table intermediate.int_funnel__steps as select 1 as step_number, 'cart_added' as event")
-        connection.execute("create table core.fct_events (landed_event varchar, event varchar)")
+        connection.execute("create table intermediate.int_events__unique (landed_event varchar, event varchar)")
         assert inputs.unmapped(connection) == ""
-        connection.execute("insert into core.fct_events select 'report_opened', 'report_opened' from range(800)")
+        connection.execute("insert into intermediate.int_events__unique select 'report_opened', 'report_opened' from range(800)")
         assert inputs.unmapped(connection) == (
             "no event is called cart_added: map your names in [event_names]; the most frequent unmapped names are"
             " 'report_opened' (800)"
         )
-        connection.execute("insert into core.fct_events values ('In den Korb', 'cart_added')")
+        connection.execute("insert into intermediate.int_events__unique values ('In den Korb', 'cart_added')")
         assert inputs.unmapped(connection) == ""

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tests.oracles.reporting import Reporting
-from tests.oracles.sessions import last_touches, sessions
+from tests.oracles.sessions import sessions
 
 REPORTING = Reporting(ZoneInfo("Asia/Shanghai"), date(2024, 3, 31))
 MIDNIGHT = datetime(2024, 2, 28, 16)
@@ -39,23 +39,3 @@ def test_a_silence_longer_than_the_gap_ends_a_session() -> None:
     assert (second["session_date"], second["landing_page"], second["depth"]) == (date(2024, 2, 29), None, 0)
     cut_at_midnight = sessions({"events": events}, replace(REPORTING, sessions_end_at_midnight=True))
     assert [row["event_count"] for _, row in sorted(cut_at_midnight.items())] == [2, 2, 1]
-
-
-def test_the_last_touch_is_the_last_that_was_not_direct() -> None:
-    day = 24 * 60
-    events = [
-        seen("e1", 0, utm_source="newsletter", user_id="u1"),
-        seen("e2", 10 * day, utm_source="weibo", user_id="u1"),
-        seen("e3", 20 * day, user_id="u1"),
-    ]
-
-    def last(minutes: float) -> str | None:
-        user = {**events[0], "user_id": "u1", "signed_up_at": MIDNIGHT + timedelta(minutes=minutes)}
-        row = last_touches({"events": events, "users": [user]}, replace(REPORTING, data_through=date(2024, 6, 30)))[
-            "u:u1", "signup"
-        ]
-        assert row["first_touch_channel"] == "email"
-        return row["last_touch_channel"]
-
-    found = [last(minutes) for minutes in (-1, 0, 20 * day, 40 * day, 40.1 * day, 50 * day, 50.1 * day)]
-    assert found == [None, "email", "organic_social", "organic_social", "direct", "direct", None]

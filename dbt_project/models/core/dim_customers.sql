@@ -1,11 +1,21 @@
-with payments as (
-  select * from {{ ref("int_revenue__customer_amounts") }}
-  where is_payment
+with amounts as (
+  select * from {{ ref("fct_customer_amounts") }}
+),
+
+persons as (
+  select * from {{ ref("dim_persons") }}
+),
+
+accounts as (
+  select * from {{ ref("dim_accounts") }}
 ),
 
 customers as (
-  select customer_id, min(revenue_date) as first_paid_date
-  from payments
+  select
+    customer_id,
+    min(revenue_date) as first_paid_date
+  from amounts
+  where is_payment
   group by customer_id
 )
 
@@ -15,8 +25,7 @@ select
   customers.first_paid_date,
   {{ period_start("month", "customers.first_paid_date") }} as cohort_month,
   coalesce(persons.channel, accounts.channel) as channel,
-  coalesce(persons.country, accounts.country) as country,
-  coalesce(persons.is_internal, accounts.is_internal, false) as is_internal
+  coalesce(persons.country, accounts.country) as country
 from customers
-left join {{ ref("dim_persons") }} as persons on customers.customer_id = persons.person_id
-left join {{ ref("dim_accounts") }} as accounts on customers.customer_id = 'c:' || accounts.account_id
+left join persons on customers.customer_id = persons.person_id
+left join accounts on customers.customer_id = 'c:' || accounts.account_id

@@ -1,44 +1,45 @@
--- Of a person with several users the one who signed up first speaks for them.
-with users as (
-  select
-    identities.person_id,
-    users.*,
-    row_number() over (partition by identities.person_id order by users.signed_up_at, users.user_id) as user_number
-  from {{ ref("stg_users") }} as users
-  inner join {{ ref("int_identity__users") }} as identities on users.user_id = identities.user_id
-  cross join {{ source("control", "run") }} as run
-  where users.signed_up_date <= run.data_through
+with signups as (
+  select * from {{ ref("int_identity__signups") }}
+  where user_number = 1
 ),
 
-shoppers as (
-  select distinct identities.person_id
-  from {{ ref("fct_orders") }} as orders
-  inner join {{ ref("int_identity__users") }} as identities on orders.user_id = identities.user_id
+first_sessions as (
+  select * from {{ ref("fct_sessions") }}
+  where session_number = 1
+),
+
+orders as (
+  select * from {{ ref("fct_orders") }}
+),
+
+internal_persons as (
+  select * from {{ ref("int_identity__internal_persons") }}
 ),
 
 person_ids as (
-  select person_id from {{ ref("int_identity__first_touches") }}
+  select person_id from first_sessions
   union distinct
-  select person_id from users
+  select person_id from signups
   union distinct
-  select person_id from shoppers
+  select person_id from orders
 )
 
 select
   person_ids.person_id,
-  users.user_id,
-  users.account_id,
-  first_touches.first_seen_at,
-  first_touches.first_seen_date,
-  users.signed_up_at,
-  users.signed_up_date,
-  first_touches.channel,
-  first_touches.device_type as device,
-  coalesce(users.country, first_touches.country) as country,
-  coalesce(users.city_tier, first_touches.city_tier) as city_tier,
-  users.role,
-  internal.person_id is not null as is_internal
+  signups.user_id,
+  signups.account_id,
+  first_sessions.started_at as first_seen_at,
+  first_sessions.session_date as first_seen_date,
+  signups.signed_up_at,
+  signups.signed_up_date,
+  signups.invited_by_user_id,
+  first_sessions.channel,
+  first_sessions.device_type as device,
+  coalesce(signups.country, first_sessions.country) as country,
+  coalesce(signups.city_tier, first_sessions.city_tier) as city_tier,
+  signups.role
 from person_ids
-left join {{ ref("int_identity__first_touches") }} as first_touches on person_ids.person_id = first_touches.person_id
-left join users on person_ids.person_id = users.person_id and users.user_number = 1
-left join {{ ref("int_identity__internal_persons") }} as internal on person_ids.person_id = internal.person_id
+left join first_sessions on person_ids.person_id = first_sessions.person_id
+left join signups on person_ids.person_id = signups.person_id
+left join internal_persons on person_ids.person_id = internal_persons.person_id
+where person_ids.person_id is not null and internal_persons.person_id is null

@@ -1,9 +1,10 @@
--- A fact after `data_through` counts when its day has come.
 with ad_spend as (
-  select ad_spend.*
-  from {{ ref("stg_ad_spend") }} as ad_spend
-  cross join {{ source("control", "run") }} as run
-  where ad_spend.spend_date <= run.data_through
+  select * from {{ ref("stg_ad_spend") }}
+  where spend_date <= {{ data_through() }}
+),
+
+channels as (
+  select * from {{ ref("int_identity__channels") }}
 ),
 
 converted as (
@@ -23,7 +24,7 @@ converted as (
     ad_spend.arrived_date,
     ad_spend.landed_date
   from ad_spend
-  left join {{ ref("int_identity__channels") }} as channels
+  left join channels
     on
       ad_spend.utm_source is not distinct from channels.utm_source
       and ad_spend.utm_medium is not distinct from channels.utm_medium
@@ -33,6 +34,20 @@ converted as (
 )
 
 -- Without a rate an amount is unknown, and the fact left out: `int_quality__unconverted` counts it.
-select *
+select
+  spend_date,
+  utm_source,
+  utm_medium,
+  utm_campaign,
+  utm_content,
+  ad_id,
+  channel,
+  landed_currency,
+  landed_cost,
+  cost,
+  impressions,
+  clicks,
+  arrived_date,
+  landed_date
 from converted
 where cost is not null

@@ -1,33 +1,38 @@
--- A fact after `data_through` counts when its day has come; so does a refund of an order before it.
 with orders as (
-  select
-    orders.*,
-    case when orders.refunded_date > run.data_through then 0 else coalesce(orders.refunded_amount, 0) end as known_refunded_amount
-  from {{ ref("stg_orders") }} as orders
-  cross join {{ source("control", "run") }} as run
-  where orders.ordered_date <= run.data_through
+  select * from {{ ref("int_money__orders") }}
+),
+
+identities as (
+  select * from {{ ref("int_identity__users") }}
+),
+
+internal_persons as (
+  select * from {{ ref("int_identity__internal_persons") }}
 )
 
 select
   orders.order_id,
+  identities.person_id,
   orders.user_id,
   orders.ordered_at,
   orders.ordered_date,
-  coalesce(orders.refunded_date, orders.ordered_date) as refunded_date,
-  orders.currency as landed_currency,
-  orders.amount as landed_amount,
-  {{ in_reporting_currency("orders.amount", "orders.currency") }} as amount,
-  {{ in_reporting_currency("coalesce(orders.discount, 0)", "orders.currency") }} as discount,
-  {{ in_reporting_currency("orders.known_refunded_amount", "orders.currency") }} as refunded_amount,
-  orders.known_refunded_amount > 0 as is_refunded,
-  {{ in_reporting_currency("orders.cost", "orders.currency") }} as cost,
+  orders.refunded_date,
+  orders.landed_currency,
+  orders.landed_amount,
+  orders.amount,
+  orders.discount,
+  orders.refunded_amount,
+  orders.is_refunded,
+  orders.cost,
   orders.items,
   orders.category,
   orders.store_id,
   orders.fulfilment,
   orders.status,
-  coalesce(lower(orders.status), '') not in ('canceled', 'cancelled', 'returned', 'failed') as is_purchase,
+  orders.is_purchase,
   orders.arrived_date,
   orders.landed_date
 from orders
-{{ fx_joins("orders.currency", "orders.ordered_date") }}
+left join identities on orders.user_id = identities.user_id
+left join internal_persons on identities.person_id = internal_persons.person_id
+where internal_persons.person_id is null

@@ -1,14 +1,28 @@
 {%- set silence = var("session_gap_seconds") %}
 
--- Fragments are cut by device and at midnight, so that days can be replaced; of a person they are joined again where no silence lies
+-- Fragments are cut by device and at midnight, so that days can be replaced. Those of a person are joined again unless a silence lies
 -- between them.
-with fragments as (
-  select fragments.*, visitors.person_id
-  from {{ ref("int_sessions__fragments") }} as fragments
-  {{ join_visitors("fragments") }}
-  cross join {{ source("control", "run") }} as run
-  left join {{ ref("int_identity__internal_persons") }} as internal on visitors.person_id = internal.person_id
-  where internal.person_id is null and fragments.event_date <= run.data_through
+with landed_fragments as (
+  select * from {{ ref("int_sessions__fragments") }}
+  where event_date <= {{ data_through() }}
+),
+
+internal_persons as (
+  select * from {{ ref("int_identity__internal_persons") }}
+),
+
+channels as (
+  select * from {{ ref("int_identity__channels") }}
+),
+
+fragments as (
+  select
+    landed_fragments.*,
+    visitors.person_id
+  from landed_fragments
+  {{ join_visitors("landed_fragments") }}
+  left join internal_persons on visitors.person_id = internal_persons.person_id
+  where internal_persons.person_id is null
 ),
 
 after_others as (
@@ -78,4 +92,4 @@ select
   touched.{{ column }}{{ "," if not loop.last }}
   {% endfor %}
 from touched
-left join {{ ref("int_identity__channels") }} as channels on {{ same_touch("touched", "channels") }}
+left join channels on {{ same_touch("touched", "channels") }}

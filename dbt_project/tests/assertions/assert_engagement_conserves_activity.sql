@@ -8,17 +8,13 @@ with mart as (
 ),
 
 activity as (
-  select count(*) as active_count, count(distinct person_day.person_id) as new_count
-  from {{ ref("int_activity__person_day") }} as person_day
-  cross join {{ source("control", "run") }} as run
-  where person_day.event_date <= run.data_through
+  select count(*) as active_count, count(distinct person_id) as new_count
+  from {{ ref("fct_person_days") }}
 ),
 
 sessions as (
   select count(*) as session_count
-  from {{ ref("fct_sessions") }} as sessions
-  cross join {{ source("control", "run") }} as run
-  where sessions.session_date <= run.data_through
+  from {{ ref("fct_sessions") }}
 )
 
 select mart.*, activity.active_count as person_day_count, activity.new_count as person_count, sessions.session_count as fact_count

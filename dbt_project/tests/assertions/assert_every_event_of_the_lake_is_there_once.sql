@@ -7,7 +7,7 @@ with expected as (
 
 found as (
   select count(*) as event_count
-  from ({{ of_affected_days(ref("fct_events")) }}) as facts
+  from ({{ of_affected_days(ref("int_events__unique")) }}) as facts
 )
 
 select expected.event_count as expected_count, found.event_count as found_count

@@ -8,12 +8,9 @@ with mart as (
 
 facts as (
   select coalesce(sum(amounts.revenue), 0) as revenue
-  from {{ ref("int_revenue__customer_amounts") }} as amounts
+  from {{ ref("fct_customer_amounts") }} as amounts
   inner join {{ ref("dim_customers") }} as customers on amounts.customer_id = customers.customer_id
-  cross join {{ source("control", "run") }} as run
-  where
-    not customers.is_internal
-    and {{ period_last_day("month", "greatest(" ~ period_start("month", "amounts.revenue_date") ~ ", customers.cohort_month)", 0) }} <= run.data_through
+  where {{ period_is_over("month", "greatest(" ~ period_start("month", "amounts.revenue_date") ~ ", customers.cohort_month)") }}
 )
 
 select mart.revenue as mart_revenue, facts.revenue as fact_revenue

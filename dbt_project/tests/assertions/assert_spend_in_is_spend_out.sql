@@ -9,10 +9,8 @@ with mart as (
 ),
 
 facts as (
-  select coalesce(sum(costs.cost), 0) as spend
-  from {{ ref("fct_ad_spend") }} as costs
-  cross join {{ source("control", "run") }} as run
-  where costs.spend_date <= run.data_through
+  select coalesce(sum(cost), 0) as spend
+  from {{ ref("fct_ad_spend") }}
 )
 
 select mart.spend as mart_spend, mart.channel_spend, facts.spend as fact_spend

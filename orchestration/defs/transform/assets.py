@@ -21,8 +21,14 @@ _UNIQUE_ID = "dagster_dbt/unique_id"
 _Event = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
+def area_of(node: Mapping[str, Any]) -> str:
+    """Area of a dbt model or seed: what its meta says, else the folder below its layer; core is one area."""
+    declared = node["config"]["meta"].get("area")
+    return str(declared or node["fqn"][min(2, len(node["fqn"]) - 2)])
+
+
 class Translator(DagsterDbtTranslator):
-    """Keys mirror the address in the warehouse, groups its schema."""
+    """Keys mirror the address in the warehouse; groups are areas."""
 
     def __init__(self) -> None:
         # Several tables of `control` are one asset: the plan.
@@ -35,8 +41,8 @@ class Translator(DagsterDbtTranslator):
         return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        """Schema of the warehouse."""
-        return str(dbt_resource_props["schema"])
+        """Area of the model or seed."""
+        return area_of(dbt_resource_props)
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
         """Spec of a model or seed; seeds follow the plan, so that a backfill leaves one run for what has no partitions."""

@@ -60,7 +60,8 @@ UNION ALL
 SELECT 'replaced_files', source, arrived_date, NULL FROM fresh WHERE is_replaced
 UNION ALL
 SELECT 'refunds', 'payments', unnest([paid_date, original_paid_date]), NULL
-FROM {build}.core.fct_payments AS payments JOIN fresh ON fresh.source = 'payments' AND fresh.arrived_date = payments.landed_date
+FROM {build}.intermediate.int_money__payments AS payments
+JOIN fresh ON fresh.source = 'payments' AND fresh.arrived_date = payments.landed_date
 WHERE payments.status = 'refunded'
 UNION ALL
 SELECT 'merges', unnest(['events', 'orders']), event_date, NULL FROM merged_days
@@ -93,7 +94,7 @@ identities AS (
   WHERE visitors.person_id IN (FROM concerned)
 ),
 merged AS (SELECT person_id FROM identities GROUP BY person_id HAVING count(DISTINCT identity) > 1)
-SELECT DISTINCT event_date FROM {build}.intermediate.int_activity__person_day WHERE person_id IN (FROM merged)
+SELECT DISTINCT event_date FROM {build}.core.fct_person_days WHERE person_id IN (FROM merged)
 """
 
 # Evidence of the period itself goes before that of any other day: a person's first day moves, and with it whether it came back.

@@ -28,7 +28,7 @@ from orchestration.warehouse.incremental import Incremental
 # The incremental chain, in the order in which dbt builds it.
 INCREMENTAL = (
     ("intermediate", "int_events__duplicates"),
-    ("core", "fct_events"),
+    ("intermediate", "int_events__unique"),
     ("intermediate", "int_activity__visitor_day"),
     ("intermediate", "int_activity__feature_day"),
     ("intermediate", "int_activity__account_day"),

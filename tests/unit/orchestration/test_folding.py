@@ -97,7 +97,8 @@ def reference(home: Home, *, as_of: date | None = None) -> tuple[set[tuple[Any, 
 
 def assert_follows_reference(home: Home, *, as_of: date | None = None) -> None:
     facts = home.query(
-        "select event_id, event_date, landed_date, landed_file, landed_row, arrived_date, is_bot from core.fct_events"
+        "select event_id, event_date, landed_date, landed_file, landed_row, arrived_date, is_bot"
+        " from intermediate.int_events__unique"
     )
     duplicates = home.query(
         "select event_id, event_date, arrived_date, landed_file, landed_row from intermediate.int_events__duplicates"
@@ -156,7 +157,7 @@ def test_dbt_forgets_a_corrected_file(folding_home: Callable[..., Home], parsed:
     corrected.put(DAYS[1], wrong)
     corrected.night(parsed)
     assert corrected.query("select event_id from intermediate.int_events__duplicates") == [("shared",)]
-    assert corrected.query("select count(*) from core.fct_events where is_bot") == [(BOT_EVENTS + 2,)]
+    assert corrected.query("select count(*) from intermediate.int_events__unique where is_bot") == [(BOT_EVENTS + 2,)]
 
     for home in (corrected, clean):
         home.put(DAYS[1], right)
@@ -310,7 +311,8 @@ def test_each_rule_of_the_ranking_decides_once(folding_home: Callable[..., Home]
     home.put(DAYS[2], [event("row", at, page="/1"), event("file", at), event("row", at, page="/2")], name="a.jsonl")
     chain.night(home)
     winners = home.query(
-        "select event_id, landed_date, landed_file, landed_row, arrived_date from core.fct_events order by event_id"
+        "select event_id, landed_date, landed_file, landed_row, arrived_date from intermediate.int_events__unique"
+        " order by event_id"
     )
     assert winners == [
         ("arrival", DAYS[0], "a.jsonl", 3, DAYS[0]),
@@ -332,9 +334,9 @@ def test_the_comparison_sees_a_row_that_differs(folding_home: Callable[..., Home
     chain.night(right)
     assert set(differences(left, right)) == {"intermediate.int_events__duplicates"}
     with left.warehouse.connect() as connection:
-        connection.execute("update core.fct_events set page = '/x'")
-    assert "core.fct_events" in differences(left, right)
+        connection.execute("update intermediate.int_events__unique set page = '/x'")
+    assert "intermediate.int_events__unique" in differences(left, right)
     with left.warehouse.connect() as connection:
-        connection.execute("insert into core.fct_events select * from core.fct_events")
+        connection.execute("insert into intermediate.int_events__unique select * from intermediate.int_events__unique")
     with pytest.raises(AssertionError):
         assert_follows_reference(left)

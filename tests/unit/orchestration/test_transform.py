@@ -161,7 +161,7 @@ def test_a_home_that_moved_is_built_without_another_parse(
     home.put(date(2024, 3, 6), [event("e2", "2024-03-06T01:00:00Z")])
     monkeypatch.setattr("dbt.parser.manifest.ManifestLoader.load", refuse)
     home.night(None)
-    assert home.query("select count(*) from core.fct_events") == [(2,)]
+    assert home.query("select count(*) from intermediate.int_events__unique") == [(2,)]
     home.configure(week_start="sunday")
     assert dbt.read_parsed(home.settings) is None
     with pytest.raises(dbt.BuildFailed, match="dbt parses"):

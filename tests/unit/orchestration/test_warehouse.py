@@ -181,7 +181,7 @@ def incremental(monkeypatch: pytest.MonkeyPatch, manifest: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("node", "rebuilds"),
     [
-        ("model.northstar.fct_events", True),
+        ("model.northstar.int_events__unique", True),
         ("model.northstar.stg_events", True),
         ("model.northstar.int_funnel__steps", True),
         ("seed.northstar.funnels", True),
@@ -234,7 +234,7 @@ def test_a_change_of_code_during_a_night_is_seen_by_the_next(
     folded.put(DAYS[2], [event("e2", at(DAYS[2]))])
     folded.ingest()
     folded.plan()
-    manifest["nodes"]["model.northstar.fct_events"]["checksum"]["checksum"] = "another"
+    manifest["nodes"]["model.northstar.int_events__unique"]["checksum"]["checksum"] = "another"
     folded.warehouse.mark_folded()
     incremental(monkeypatch, manifest)
     assert folded.plan().rebuild_reason == "code changed"
@@ -253,7 +253,7 @@ def test_a_planted_incremental_model_with_another_source_is_rebuilt_when_that_so
     folded: Home, manifest: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else it would silently keep the rows that it made of the old orders."""
-    plant(manifest, "model.northstar.fct_events", "source.northstar.lake.orders")
+    plant(manifest, "model.northstar.int_events__unique", "source.northstar.lake.orders")
     incremental(monkeypatch, manifest)
     assert folded.plan().rebuild_reason == "code changed"
     folded.warehouse.mark_folded()
@@ -276,7 +276,7 @@ def test_a_planted_incremental_model_with_another_source_is_rebuilt_when_that_so
 def test_a_planted_incremental_model_that_cannot_be_folded_by_day_is_refused(
     manifest: dict[str, Any], reads: str, message: str
 ) -> None:
-    plant(manifest, "model.northstar.fct_events", reads)
+    plant(manifest, "model.northstar.int_events__unique", reads)
     with pytest.raises(NorthstarError, match=message):
         Incremental.read(manifest)
 
@@ -284,7 +284,7 @@ def test_a_planted_incremental_model_that_cannot_be_folded_by_day_is_refused(
 def test_configuration_that_a_planted_model_reads_is_part_of_what_is_folded(
     folded: Home, manifest: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(manifest, "model.northstar.fct_events", "source.northstar.control.plans")
+    plant(manifest, "model.northstar.int_events__unique", "source.northstar.control.plans")
     incremental(monkeypatch, manifest)
     folded.plan()
     folded.warehouse.mark_folded()
@@ -422,7 +422,7 @@ def test_row_counts_are_exact_after_days_were_replaced(folded: Home, chain: Comp
         folded.put(DAYS[2], [event(f"n{number}", at(DAYS[2]))])
         chain.night(folded)
     relations = [
-        ("core", "fct_events"),
+        ("intermediate", "int_events__unique"),
         ("intermediate", "int_activity__visitor_day"),
         ("staging", "stg_events"),
         ("core", "absent"),

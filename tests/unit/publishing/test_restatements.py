@@ -48,12 +48,12 @@ CREATE TABLE marts.mart_restatements__release (
   period_start DATE, measure VARCHAR, value_before DOUBLE, value_after DOUBLE, change DOUBLE, change_rate DOUBLE, cause VARCHAR,
   possible_causes VARCHAR, late_fact_count BIGINT
 );
-CREATE TABLE core.fct_payments (status VARCHAR, paid_date DATE, original_paid_date DATE, landed_date DATE);
+CREATE TABLE intermediate.int_money__payments (status VARCHAR, paid_date DATE, original_paid_date DATE, landed_date DATE);
 CREATE TABLE intermediate.int_activity__visitor_day (
   event_date DATE, anonymous_id VARCHAR, user_id VARCHAR, landed_date DATE, is_bot BOOLEAN
 );
 CREATE TABLE intermediate.int_identity__visitors (anonymous_id VARCHAR, user_id VARCHAR, person_id VARCHAR);
-CREATE TABLE intermediate.int_activity__person_day (person_id VARCHAR, event_date DATE);
+CREATE TABLE core.fct_person_days (person_id VARCHAR, event_date DATE);
 """
 
 
@@ -189,7 +189,7 @@ def test_a_file_that_was_replaced_or_taken_back_goes_before_late_facts(home):
 def test_a_refund_counts_in_the_month_of_what_it_gives_back(home):
     home.execute(
         f"UPDATE marts.{LTV} SET revenue = 80",
-        "INSERT INTO core.fct_payments VALUES ('refunded', '2026-01-21', '2025-12-03', '2026-01-21'),"
+        "INSERT INTO intermediate.int_money__payments VALUES ('refunded', '2026-01-21', '2025-12-03', '2026-01-21'),"
         " ('succeeded', '2026-01-21', '2026-01-21', '2026-01-21')",
     )
     home.arrived("payments", [TODAY])
@@ -199,7 +199,7 @@ def test_a_refund_counts_in_the_month_of_what_it_gives_back(home):
 def test_a_refund_that_was_known_is_no_reason(home):
     home.execute(
         f"UPDATE marts.{LTV} SET revenue = 80",
-        "INSERT INTO core.fct_payments VALUES ('refunded', '2026-01-20', '2025-12-03', '2026-01-20')",
+        "INSERT INTO intermediate.int_money__payments VALUES ('refunded', '2026-01-20', '2025-12-03', '2026-01-20')",
     )
     assert causes(home, replace(FACTS, days=FRESH)) == {(LTV, "2025-12-01"): ("other", "other", 0)}
 
@@ -227,7 +227,7 @@ def test_persons_who_turn_out_to_be_one(home, more, persons, expected):
     home.moves(5)
     home.execute(
         f"INSERT INTO intermediate.int_activity__visitor_day VALUES {_VISITS}, {more}",
-        f"INSERT INTO intermediate.int_activity__person_day VALUES {_DAYS}",
+        f"INSERT INTO core.fct_person_days VALUES {_DAYS}",
     )
     for device, person in persons.items():
         home.execute(

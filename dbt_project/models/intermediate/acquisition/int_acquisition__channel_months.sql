@@ -2,7 +2,6 @@
 with parts as (
   select
     {{ period_start("month", "spend_date") }} as month,
-    spend_date as fact_date,
     channel,
     cost as spend,
     impressions,
@@ -15,7 +14,6 @@ with parts as (
 
   select
     {{ period_start("month", "signed_up_date") }} as month,
-    signed_up_date as fact_date,
     channel,
     0 as spend,
     null as impressions,
@@ -23,13 +21,12 @@ with parts as (
     1 as signup_count,
     0 as new_customer_count
   from {{ ref("dim_persons") }}
-  where signed_up_date is not null and not is_internal
+  where signed_up_date is not null
 
   union all
 
   select
     cohort_month as month,
-    first_paid_date as fact_date,
     channel,
     0 as spend,
     null as impressions,
@@ -37,14 +34,13 @@ with parts as (
     0 as signup_count,
     1 as new_customer_count
   from {{ ref("dim_customers") }}
-  where not is_internal
 ),
 
 known as (
-  select parts.*, coalesce(parts.channel, '(none)') as known_channel
+  select
+    *,
+    coalesce(channel, '(none)') as known_channel
   from parts
-  cross join {{ source("control", "run") }} as run
-  where parts.fact_date <= run.data_through
 ),
 
 counted as (

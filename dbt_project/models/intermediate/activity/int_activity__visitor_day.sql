@@ -1,7 +1,7 @@
 {{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
 
 with events as (
-  {{ of_affected_days(ref("fct_events")) }}
+  {{ of_affected_days(ref("int_events__unique")) }}
 )
 
 select

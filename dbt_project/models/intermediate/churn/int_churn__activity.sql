@@ -5,7 +5,7 @@ with active_days as (
     days_before,
     row_number() over (partition by as_of_date, account_id order by days_before) as day_number,
     min(days_before) over (partition by as_of_date, account_id) as first_days_before
-  from {{ ref("int_churn__account_days") }}
+  from {{ ref("int_accounts__account_days") }}
   group by as_of_date, account_id, days_before
 ),
 
@@ -32,7 +32,7 @@ sums as (
     cast(sum(case when days_before < 28 then value_count else 0 end) as bigint) as values_28d,
     count(distinct case when days_before >= 62 and visitor_id like 'u:%' then visitor_id end) as active_users_first_28d,
     min(days_before) as days_since_last_event
-  from {{ ref("int_churn__account_days") }}
+  from {{ ref("int_accounts__account_days") }}
   group by as_of_date, account_id
 )
 

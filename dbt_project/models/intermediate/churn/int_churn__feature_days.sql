@@ -1,11 +1,11 @@
 with accounts as (
   select distinct as_of_date, account_id
-  from {{ ref("int_churn__subscriptions") }}
+  from {{ ref("int_accounts__subscriptions") }}
   where is_paying or is_trial
 )
 
 select distinct days.as_of_date, features.account_id, features.feature, features.event_date, days.days_before
-from {{ ref("int_churn__days") }} as days
+from {{ ref("int_accounts__days") }} as days
 inner join {{ ref("int_activity__feature_day") }} as features
   on days.calendar_date = features.event_date and features.arrived_date <= days.as_of_date
 inner join accounts on days.as_of_date = accounts.as_of_date and features.account_id = accounts.account_id

@@ -12,13 +12,13 @@ tickets as (
     count(case when days_before < 30 then ticket_id end) as tickets_30d,
     count(case when days_before < 30 and is_severe then ticket_id end) as severe_tickets_30d,
     count(case when is_unsolved then ticket_id end) as unsolved_tickets
-  from {{ ref("int_churn__tickets") }}
+  from {{ ref("int_accounts__tickets") }}
   group by as_of_date, account_id
 ),
 
 failed_payments as (
   select days.as_of_date, payments.account_id, count(*) as failed_payments_90d
-  from {{ ref("int_churn__days") }} as days
+  from {{ ref("int_accounts__days") }} as days
   inner join {{ ref("stg_payment_states") }} as payments
     on days.calendar_date = payments.paid_date and {{ is_known_on("payments", "days.as_of_date") }}
   where payments.status = 'failed'
@@ -52,7 +52,7 @@ select
   cast(paying.mrr_usd as double) as mrr_usd,
   cast(paying.seats as bigint) as seats
 from {{ ref("int_churn__paying_accounts") }} as paying
-inner join {{ ref("int_churn__as_of_dates") }} as dates on paying.as_of_date = dates.as_of_date
+inner join {{ ref("int_accounts__as_of_dates") }} as dates on paying.as_of_date = dates.as_of_date
 left join {{ ref("int_churn__activity") }} as activity
   on paying.as_of_date = activity.as_of_date and paying.account_id = activity.account_id
 left join features_used

@@ -1,9 +1,10 @@
 -- Labels look ahead on purpose: whether the account still pays when the 30 days after the as-of date are over, by all that is known.
 with accounts as (
-  select paying.as_of_date, paying.account_id
-  from {{ ref("int_churn__paying_accounts") }} as paying
-  cross join {{ source("control", "run") }} as run
-  where {{ days_after("paying.as_of_date", 30) }} <= run.data_through
+  select
+    as_of_date,
+    account_id
+  from {{ ref("int_churn__paying_accounts") }}
+  where {{ days_after("as_of_date", 30) }} <= {{ data_through() }}
 ),
 
 changes as (

@@ -9,7 +9,7 @@ select
   min({{ local_date("subscriptions.renews_at") }}) as renews_date,
   sum(subscriptions.seats) as seats,
   min(subscriptions.first_paying_date) as first_paying_date
-from {{ ref("int_churn__subscriptions") }} as subscriptions
+from {{ ref("int_accounts__subscriptions") }} as subscriptions
 inner join {{ ref("int_churn__rates") }} as rates
   on subscriptions.as_of_date = rates.as_of_date and subscriptions.currency = rates.currency
 inner join {{ ref("int_churn__rates") }} as reporting_rates

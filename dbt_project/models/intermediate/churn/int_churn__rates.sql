@@ -5,7 +5,7 @@ with rates as (
     fx.currency,
     fx.usd_rate,
     row_number() over (partition by dates.as_of_date, fx.currency order by fx.rate_date desc) as rate_number
-  from {{ ref("int_churn__as_of_dates") }} as dates
+  from {{ ref("int_accounts__as_of_dates") }} as dates
   inner join {{ ref("stg_fx_rates") }} as fx
     on fx.rate_date <= dates.as_of_date and fx.arrived_date <= dates.as_of_date
   where fx.currency <> 'USD' and fx.usd_rate > 0
@@ -19,7 +19,7 @@ known as (
   union all
 
   select as_of_date, 'USD' as currency, 1 as usd_rate
-  from {{ ref("int_churn__as_of_dates") }}
+  from {{ ref("int_accounts__as_of_dates") }}
 ),
 
 reporting as (
@@ -35,6 +35,6 @@ inner join reporting on known.as_of_date = reporting.as_of_date
 union all
 
 select dates.as_of_date, '{{ var("reporting_currency") }}' as currency, 1 as usd_rate
-from {{ ref("int_churn__as_of_dates") }} as dates
+from {{ ref("int_accounts__as_of_dates") }} as dates
 left join reporting on dates.as_of_date = reporting.as_of_date
 where reporting.as_of_date is null

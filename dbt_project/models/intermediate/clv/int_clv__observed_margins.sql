@@ -1,3 +1,11 @@
+with customers as (
+  select * from {{ ref("dim_customers") }}
+),
+
+amounts as (
+  select * from {{ ref("fct_customer_amounts") }}
+)
+
 -- What a customer was given back before its first payment is part of every horizon.
 select
   customers.customer_id,
@@ -8,8 +16,6 @@ select
     case when amounts.revenue_date <= {{ period_last_day("month", "customers.first_paid_date", horizon - 1) }} then amounts.margin else 0 end
   ) as margin_{{ horizon }}m{{ "," if not loop.last }}
   {%- endfor %}
-from {{ ref("dim_customers") }} as customers
-inner join {{ ref("int_revenue__customer_amounts") }} as amounts on customers.customer_id = amounts.customer_id
-cross join {{ source("control", "run") }} as run
-where customers.first_paid_date <= run.data_through and amounts.revenue_date <= run.data_through and not customers.is_internal
+from customers
+inner join amounts on customers.customer_id = amounts.customer_id
 group by customers.customer_id

@@ -1,4 +1,13 @@
-with days as (
+with customers as (
+  select * from {{ ref("dim_customers") }}
+  where customer_kind = 'person'
+),
+
+margins as (
+  select * from {{ ref("int_clv__observed_margins") }}
+),
+
+days as (
   select
     customer_id,
     revenue_date,
@@ -6,7 +15,7 @@ with days as (
     sum(case when is_payment then 1 else 0 end) as order_count,
     sum(revenue) as revenue,
     sum(margin) as margin
-  from {{ ref("int_revenue__customer_amounts") }}
+  from {{ ref("fct_customer_amounts") }}
   group by customer_id, revenue_date
 ),
 
@@ -19,12 +28,9 @@ purchases as (
     sum(case when days.revenue_date > customers.first_paid_date then days.revenue else 0 end) as repeat_revenue,
     sum(days.revenue) as revenue,
     sum(days.margin) as margin
-  from {{ ref("dim_customers") }} as customers
+  from customers
   inner join days on customers.customer_id = days.customer_id
-  cross join {{ source("control", "run") }} as run
-  where
-    customers.customer_kind = 'person' and not customers.is_internal
-    and days.has_purchase = 1 and days.revenue_date <= run.data_through
+  where days.has_purchase = 1
   group by customers.customer_id
 ),
 
@@ -50,7 +56,7 @@ select
   purchases.order_count,
   purchases.frequency,
   {{ periods_between("day", "customers.first_paid_date", "purchases.last_paid_date") }} as recency_days,
-  {{ periods_between("day", "customers.first_paid_date", "run.data_through") }} as age_days,
+  {{ periods_between("day", "customers.first_paid_date", data_through()) }} as age_days,
   cast(purchases.repeat_revenue as decimal(28, 6)) / nullif(purchases.frequency, 0) as mean_repeat_value,
   totals.order_margin,
   margins.revenue,
@@ -58,11 +64,10 @@ select
   {%- for horizon in clv_horizons() %}
   margins.margin_{{ horizon }}m,
   greatest(
-    {{ periods_between("day", "run.data_through", period_last_day("month", "customers.first_paid_date", horizon - 1)) }}, 0
+    {{ periods_between("day", data_through(), period_last_day("month", "customers.first_paid_date", horizon - 1)) }}, 0
   ) as remaining_days_{{ horizon }}m{{ "," if not loop.last }}
   {%- endfor %}
 from purchases
-inner join {{ ref("dim_customers") }} as customers on purchases.customer_id = customers.customer_id
-inner join {{ ref("int_clv__observed_margins") }} as margins on purchases.customer_id = margins.customer_id
+inner join customers on purchases.customer_id = customers.customer_id
+inner join margins on purchases.customer_id = margins.customer_id
 cross join totals
-cross join {{ source("control", "run") }} as run

@@ -3,7 +3,7 @@ with numbered as (
   select
     *,
     {{ periods_between("month", "date '2000-01-01'", "month") }} - row_number() over (partition by account_id order by month) as run_number
-  from {{ ref("int_revenue__account_months") }}
+  from {{ ref("int_money__account_months") }}
 ),
 
 spells as (

@@ -1,6 +1,9 @@
-with complete as (
-  select {{ period_start("month", days_after(period_start("month", days_after("data_through", 1)), -1)) }} as month
-  from {{ source("control", "run") }}
+with accounts as (
+  select * from {{ ref("dim_accounts") }}
+),
+
+complete as (
+  select {{ period_start("month", days_after(period_start("month", days_after(data_through(), 1)), -1)) }} as month
 ),
 
 -- Who came back stays in another way: the first spell alone tells how long customers stay.
@@ -12,9 +15,9 @@ spells as (
     spells.last_month < complete.month as is_lost,
     {{ periods_between("month", "spells.first_month", "least(spells.last_month, complete.month)") }} as renewal_count
   from {{ ref("int_clv__subscription_spells") }} as spells
-  inner join {{ ref("dim_accounts") }} as accounts on spells.account_id = accounts.account_id
+  inner join accounts on spells.account_id = accounts.account_id
   cross join complete
-  where spells.spell_number = 1 and spells.first_month <= complete.month and not accounts.is_internal
+  where spells.spell_number = 1 and spells.first_month <= complete.month
 ),
 
 -- What an account paid before the company wrote down who left says only that it stayed: of those who did not there is no trace.

@@ -16,19 +16,14 @@
 } %}
 
 -- What is of a day after `data_through` is delivered when its day has come.
-with run as (
-  select data_through
-  from {{ source("control", "run") }}
-),
-
-event_names as (
+with event_names as (
   select
     event,
     landed_event,
     min(event_date) as first_date,
     min(greatest(arrived_date, event_date)) as known_date
-  from {{ ref("fct_events") }}
-  where event_date <= (select run.data_through from run)
+  from {{ ref("int_events__unique") }}
+  where event_date <= {{ data_through() }}
   group by event, landed_event
 ),
 
@@ -58,7 +53,7 @@ delivered as (
     min(event_date) as first_date,
     min(greatest(arrived_date, event_date)) as known_date
   from {{ ref("int_activity__feature_day") }}
-  where event_date <= (select run.data_through from run)
+  where event_date <= {{ data_through() }}
 
   union all
 
@@ -68,7 +63,7 @@ delivered as (
     min(event_date) as first_date,
     min(greatest(arrived_date, event_date)) as known_date
   from {{ ref("int_activity__account_day") }}
-  where session_microseconds > 0 and event_date <= (select run.data_through from run)
+  where session_microseconds > 0 and event_date <= {{ data_through() }}
   {%- for source, (model, day, columns, values) in sources.items() %}
 
   union all
@@ -78,7 +73,7 @@ delivered as (
     min({{ day }}) as first_date,
     min(greatest(arrived_date, {{ day }})) as known_date
   from {{ ref(model) }}
-  where {{ day }} <= (select run.data_through from run)
+  where {{ day }} <= {{ data_through() }}
   {%- for column in columns %}
 
   union all
@@ -88,7 +83,7 @@ delivered as (
     min({{ day }}) as first_date,
     min(greatest(arrived_date, {{ day }})) as known_date
   from {{ ref(model) }}
-  where {{ column }} is not null and {{ day }} <= (select run.data_through from run)
+  where {{ column }} is not null and {{ day }} <= {{ data_through() }}
   {%- endfor %}
   {%- for column, names in values.items() %}
 
@@ -99,7 +94,7 @@ delivered as (
     min({{ day }}) as first_date,
     min(greatest(arrived_date, {{ day }})) as known_date
   from {{ ref(model) }}
-  where {{ column }} in ('{{ names | join("', '") }}') and {{ day }} <= (select run.data_through from run)
+  where {{ column }} in ('{{ names | join("', '") }}') and {{ day }} <= {{ data_through() }}
   group by {{ column }}
   {%- endfor %}
   {%- endfor %}

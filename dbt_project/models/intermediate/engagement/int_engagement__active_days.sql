@@ -1,14 +1,12 @@
 with person_days as (
   select
-    person_day.person_id,
-    person_day.event_date as active_date,
-    person_day.core_event_count > 0 as is_core_user,
-    lag(person_day.event_date) over person_in_order as previous_date,
-    lead(person_day.event_date) over person_in_order as next_date
-  from {{ ref("int_activity__person_day") }} as person_day
-  cross join {{ source("control", "run") }} as run
-  where person_day.event_date <= run.data_through
-  window person_in_order as (partition by person_day.person_id order by person_day.event_date)
+    person_id,
+    event_date as active_date,
+    core_event_count > 0 as is_core_user,
+    lag(event_date) over person_in_order as previous_date,
+    lead(event_date) over person_in_order as next_date
+  from {{ ref("fct_person_days") }}
+  window person_in_order as (partition by person_id order by event_date)
 ),
 
 -- A run of days without a gap begins on the last day that had none before it.
@@ -22,11 +20,12 @@ runs as (
 ),
 
 features as (
-  select visitors.person_id, feature_day.event_date as active_date, count(distinct feature_day.feature) as feature_count
-  from {{ ref("int_activity__feature_day") }} as feature_day
-  {{ join_visitors("feature_day") }}
-  where not feature_day.is_bot
-  group by visitors.person_id, feature_day.event_date
+  select
+    person_id,
+    event_date as active_date,
+    count(*) as feature_count
+  from {{ ref("fct_person_features") }}
+  group by person_id, event_date
 )
 
 select

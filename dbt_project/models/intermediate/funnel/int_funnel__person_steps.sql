@@ -1,4 +1,13 @@
-with step_events as (
+with persons as (
+  select * from {{ ref("dim_persons") }}
+),
+
+-- Only what lies on an active day of a person counts: those of staff and those after the last complete day are none.
+person_days as (
+  select * from {{ ref("fct_person_days") }}
+),
+
+step_events as (
   select
     step_events.funnel,
     step_events.step_number,
@@ -8,6 +17,8 @@ with step_events as (
     step_events.event_id
   from {{ ref("int_funnel__step_events") }} as step_events
   {{ join_visitors("step_events") }}
+  inner join person_days
+    on visitors.person_id = person_days.person_id and step_events.event_date = person_days.event_date
 ),
 
 milestones as (
@@ -20,6 +31,7 @@ milestones as (
     milestones.event as event_id
   from {{ ref("int_funnel__milestones") }} as milestones
   inner join {{ ref("int_funnel__steps") }} as steps on milestones.event = steps.event
+  inner join persons on milestones.person_id = persons.person_id
 ),
 
 all_steps as (
@@ -28,19 +40,12 @@ all_steps as (
   select * from milestones
 ),
 
--- Of a clock that runs ahead nothing counts before its day has come.
-external as (
-  select all_steps.*
-  from all_steps
-  cross join {{ source("control", "run") }} as run
-  inner join {{ ref("dim_persons") }} as persons on all_steps.person_id = persons.person_id
-  where not persons.is_internal and all_steps.event_date <= run.data_through
-),
-
 -- An event may stand for several steps: it is tried at its deepest step first, so that it never serves two steps of one chain.
 first_steps as (
-  select *, min(step_number) over (partition by funnel, person_id, event_id) as first_step_number
-  from external
+  select
+    *,
+    min(step_number) over (partition by funnel, person_id, event_id) as first_step_number
+  from all_steps
 )
 
 select

@@ -6,7 +6,7 @@ with accounts as (
     max(case when is_paying and billing_interval = 'year' then 1 else 0 end) = 1 as is_annual,
     min(case when is_paying then {{ local_date("renews_at") }} end) as renews_date,
     min(case when is_paying then first_paying_date end) as first_paying_date
-  from {{ ref("int_churn__subscriptions") }}
+  from {{ ref("int_accounts__subscriptions") }}
   where is_paying or is_trial
   group by as_of_date, account_id
 )
@@ -21,4 +21,4 @@ select
   {{ periods_between("day", "accounts.first_paying_date", "accounts.as_of_date") }} as tenure_days,
   {{ periods_between("day", "accounts.as_of_date", "accounts.renews_date") }} as days_to_renewal
 from accounts
-inner join {{ ref("int_churn__as_of_dates") }} as dates on accounts.as_of_date = dates.as_of_date
+inner join {{ ref("int_accounts__as_of_dates") }} as dates on accounts.as_of_date = dates.as_of_date

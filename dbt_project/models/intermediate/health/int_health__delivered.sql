@@ -13,7 +13,7 @@ with sent as (
     dates.as_of_date,
     max(case when facts.fact = 'events.event=logged_in' then 1 else 0 end) = 1 as has_logins,
     count(case when facts.fact in ({{ core_event_facts() }}) then facts.fact end) as core_event_names
-  from {{ ref("int_churn__as_of_dates") }} as dates
+  from {{ ref("int_accounts__as_of_dates") }} as dates
   left join {{ ref("int_delivery__facts") }} as facts on facts.known_date <= dates.as_of_date
   group by dates.as_of_date
 )
@@ -25,7 +25,7 @@ with sent as (
     {%- for flag, column in flags.items() %}
     count(states.{{ column }}) > 0 as {{ flag }}{{ "," if not loop.last }}
     {%- endfor %}
-  from {{ ref("int_churn__as_of_dates") }} as dates
+  from {{ ref("int_accounts__as_of_dates") }} as dates
   left join {{ ref(model) }} as states
     on states.{{ day }} <= dates.as_of_date and {{ is_known_on("states", "dates.as_of_date") }}
   group by dates.as_of_date

@@ -11,7 +11,7 @@ with changes as (
       partition by dates.as_of_date, subscriptions.subscription_id
       order by subscriptions.changed_at desc
     ) as change_number
-  from {{ ref("int_churn__as_of_dates") }} as dates
+  from {{ ref("int_accounts__as_of_dates") }} as dates
   inner join {{ ref("stg_subscription_states") }} as subscriptions
     on
       subscriptions.changed_date <= {{ days_after("dates.as_of_date", -90) }}

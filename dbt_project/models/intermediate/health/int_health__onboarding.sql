@@ -16,7 +16,7 @@ activity as (
       when days.event_date >= {{ days_after("accounts.first_paying_date", 7) }} and days.visitor_id like 'u:%' then days.visitor_id
     end) as week_2_users
   from accounts
-  inner join {{ ref("int_churn__account_days") }} as days
+  inner join {{ ref("int_accounts__account_days") }} as days
     on
       accounts.as_of_date = days.as_of_date
       and accounts.account_id = days.account_id
@@ -38,7 +38,7 @@ features as (
 tickets as (
   select accounts.as_of_date, accounts.account_id, count(*) as week_1_tickets
   from accounts
-  inner join {{ ref("int_churn__tickets") }} as tickets
+  inner join {{ ref("int_accounts__tickets") }} as tickets
     on
       accounts.as_of_date = tickets.as_of_date
       and accounts.account_id = tickets.account_id

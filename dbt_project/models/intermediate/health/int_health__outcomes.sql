@@ -6,7 +6,7 @@ with measured as (
     outcomes.actual_roi,
     outcomes.efficiency_gain,
     row_number() over (partition by days.as_of_date, outcomes.account_id order by outcomes.measured_at desc) as measurement_number
-  from {{ ref("int_churn__days") }} as days
+  from {{ ref("int_accounts__days") }} as days
   inner join {{ ref("stg_outcome_states") }} as outcomes
     on days.calendar_date = outcomes.measured_date and {{ is_known_on("outcomes", "days.as_of_date") }}
 ),

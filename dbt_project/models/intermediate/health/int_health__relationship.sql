@@ -27,10 +27,10 @@ owned as (
     facts.score,
     coalesce({{ local_date("facts.answered_at") }} <= days.as_of_date, false) as is_answered,
     delivered.has_answers
-  from {{ ref("int_churn__days") }} as days
+  from {{ ref("int_accounts__days") }} as days
   inner join facts on days.calendar_date = facts.happened_date and {{ is_known_on("facts", "days.as_of_date") }}
   inner join {{ ref("int_health__delivered") }} as delivered on days.as_of_date = delivered.as_of_date
-  left join {{ ref("int_churn__members") }} as members
+  left join {{ ref("int_accounts__members") }} as members
     on
       facts.account_id is null
       and facts.user_id = members.user_id

@@ -16,7 +16,7 @@ with shares as (
     {%- for term, condition in terms.items() %}
     case when delivered.{{ flags[term] }} then avg(case when {{ condition }} then 1 else 0 end) end as {{ term }}_share{{ "," if not loop.last }}
     {%- endfor %}
-  from {{ ref("int_churn__tickets") }} as tickets
+  from {{ ref("int_accounts__tickets") }} as tickets
   inner join {{ ref("int_health__delivered") }} as delivered on tickets.as_of_date = delivered.as_of_date
   group by tickets.as_of_date, tickets.account_id, delivered.{{ flags.values() | join(", delivered.") }}
 )

@@ -10,20 +10,18 @@ with signups as (
   where signed_up_at is not null
 ),
 
-users as (
-  select users.user_id, users.account_id
-  from {{ ref("stg_users") }} as users
-  cross join {{ source("control", "run") }} as run
-  where users.signed_up_date <= run.data_through
+accounts as (
+  select * from {{ ref("dim_accounts") }}
 ),
 
 -- An account has paid when one of its users has.
 first_payments as (
-  select coalesce(payments.account_id, users.account_id) as account_id, min(payments.paid_at) as paid_at
-  from {{ ref("fct_payments") }} as payments
-  left join users on payments.user_id = users.user_id
-  where payments.kind = 'subscription' and payments.status = 'succeeded'
-  group by coalesce(payments.account_id, users.account_id)
+  select
+    account_id,
+    min(paid_at) as paid_at
+  from {{ ref("fct_payments") }}
+  where kind = 'subscription' and status = 'succeeded'
+  group by account_id
 )
 
 -- What was reached before the sign-up is reached.
@@ -54,11 +52,10 @@ union all
 select
   'free_to_paid' as metric,
   accounts.created_date as measured_date,
-  profiles.channel,
-  profiles.country,
+  accounts.channel,
+  accounts.country,
   case when first_payments.paid_at <= {{ seconds_after("accounts.created_at", 30 * 86400) }} then 1 else 0 end as numerator,
   1 as denominator
-from {{ ref("stg_accounts") }} as accounts
-inner join {{ ref("dim_accounts") }} as profiles on accounts.account_id = profiles.account_id
+from accounts
 left join first_payments on accounts.account_id = first_payments.account_id
-where not profiles.is_internal
+where accounts.created_date is not null

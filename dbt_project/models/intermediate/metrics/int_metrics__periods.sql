@@ -13,11 +13,10 @@ known as (
     definitions.period,
     definitions.lag_days,
     {{ metric_period_start("definitions.period", "measured.measured_date") }} as period_start,
-    {{ days_after("measured.measured_date", "definitions.lag_days") }} <= run.data_through as is_mature
+    {{ days_after("measured.measured_date", "definitions.lag_days") }} <= {{ data_through() }} as is_mature
   from measured
   inner join {{ ref("int_metrics__definitions") }} as definitions on measured.metric = definitions.metric
-  cross join {{ source("control", "run") }} as run
-  where measured.measured_date <= run.data_through
+  where measured.measured_date <= {{ data_through() }}
 ),
 
 begun as (
@@ -50,7 +49,7 @@ segments as (
 
 -- A calendar of its own: what is counted may be older than anything that dim_date knows.
 days as (
-  {{ calendar_days("(select min(first_date) from begun)", "(select data_through from " ~ source("control", "run") ~ ")") }}
+  {{ calendar_days("(select min(first_date) from begun)", data_through()) }}
 ),
 
 calendar as (
@@ -72,12 +71,11 @@ select
   cast(case when begun.kind <> 'median' then coalesce(summed.numerator, 0) end as decimal(24, 6)) as numerator,
   cast(case when begun.kind <> 'count' then coalesce(summed.denominator, 0) end as decimal(24, 6)) as denominator,
   summed.median,
-  calendar.period_start >= begun.first_date and {{ days_after("calendar.last_date", "begun.lag_days") }} <= run.data_through as is_complete
+  calendar.period_start >= begun.first_date and {{ days_after("calendar.last_date", "begun.lag_days") }} <= {{ data_through() }} as is_complete
 from segments
 inner join begun on segments.metric = begun.metric
 inner join {{ ref("int_metrics__requirements") }} as requirements on segments.metric = requirements.metric
 inner join calendar on begun.period = calendar.period and segments.first_start <= calendar.period_start
-cross join {{ source("control", "run") }} as run
 left join summed
   on
     segments.metric = summed.metric
@@ -85,6 +83,6 @@ left join summed
     and segments.segment = summed.segment
     and calendar.period_start = summed.period_start
 where
-  calendar.period_start <= run.data_through
+  calendar.period_start <= {{ data_through() }}
   -- What its sources held no facts of yet is unknown, not 0.
   and (requirements.first_date is null or {{ days_after("calendar.last_date", "begun.lag_days") }} >= requirements.first_date)

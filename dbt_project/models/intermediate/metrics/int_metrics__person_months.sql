@@ -6,7 +6,7 @@ with days as (
     active_days.is_core_user,
     person_day.community_post_count > 0 as has_posted
   from {{ ref("int_engagement__active_days") }} as active_days
-  inner join {{ ref("int_activity__person_day") }} as person_day
+  inner join {{ ref("fct_person_days") }} as person_day
     on active_days.person_id = person_day.person_id and active_days.active_date = person_day.event_date
 ),
 
@@ -23,14 +23,11 @@ months as (
 
 features as (
   select
-    {{ period_start("month", "feature_day.event_date") }} as month,
-    visitors.person_id,
-    count(distinct feature_day.feature) as feature_count
-  from {{ ref("int_activity__feature_day") }} as feature_day
-  {{ join_visitors("feature_day") }}
-  cross join {{ source("control", "run") }} as run
-  where feature_day.event_date <= run.data_through and not feature_day.is_bot
-  group by {{ period_start("month", "feature_day.event_date") }}, visitors.person_id
+    {{ period_start("month", "event_date") }} as month,
+    person_id,
+    count(distinct feature) as feature_count
+  from {{ ref("fct_person_features") }}
+  group by {{ period_start("month", "event_date") }}, person_id
 )
 
 select

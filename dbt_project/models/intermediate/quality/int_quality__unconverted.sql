@@ -22,10 +22,9 @@ with facts as (
 ),
 
 foreign_facts as (
-  select facts.*
+  select *
   from facts
-  cross join {{ source("control", "run") }} as run
-  where facts.currency <> '{{ var("reporting_currency") }}' and facts.fact_date <= run.data_through
+  where currency <> '{{ var("reporting_currency") }}' and fact_date <= {{ data_through() }}
 ),
 
 converted as (

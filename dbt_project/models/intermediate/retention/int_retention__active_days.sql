@@ -1,9 +1,10 @@
 -- What counts as a return: any event for those seen or signed up, an order for those who ordered; an account is there as long as it pays.
 with order_days as (
-  select distinct identities.person_id, orders.ordered_date as active_date
-  from {{ ref("fct_orders") }} as orders
-  inner join {{ ref("int_identity__users") }} as identities on orders.user_id = identities.user_id
-  where orders.is_purchase
+  select distinct
+    person_id,
+    ordered_date as active_date
+  from {{ ref("fct_orders") }}
+  where is_purchase and person_id is not null
 ),
 
 day_cohorts as (
@@ -16,7 +17,7 @@ day_cohorts as (
 -- long it went on.
 paid_days as (
   select distinct accounts.customer_id as person_id, dates.calendar_date as active_date
-  from {{ ref("int_revenue__paying_spans") }} as states
+  from {{ ref("int_money__paying_spans") }} as states
   inner join {{ ref("dim_customers") }} as accounts on accounts.customer_id = 'c:' || states.account_id
   inner join {{ ref("dim_date") }} as dates on dates.calendar_date between states.from_date and states.through_date
   cross join day_cohorts
@@ -28,12 +29,12 @@ paid_days as (
 )
 
 select 'first_seen' as cohort_event, person_id, event_date as active_date
-from {{ ref("int_activity__person_day") }}
+from {{ ref("fct_person_days") }}
 
 union all
 
 select 'signup' as cohort_event, person_id, event_date as active_date
-from {{ ref("int_activity__person_day") }}
+from {{ ref("fct_person_days") }}
 
 union all
 

@@ -8,24 +8,34 @@ with delivered as (
 ),
 
 persons as (
-  select person_id, first_seen_date, signed_up_date, channel, device, country
+  select
+    person_id,
+    first_seen_date,
+    signed_up_date,
+    channel,
+    device,
+    country
   from {{ ref("dim_persons") }}
-  where not is_internal
 ),
 
 -- An account has no device.
 accounts as (
-  select customer_id as person_id, first_paid_date as cohort_date, channel, country
+  select
+    customer_id as person_id,
+    first_paid_date as cohort_date,
+    channel,
+    country
   from {{ ref("dim_customers") }}
-  where customer_kind = 'account' and not is_internal
+  where customer_kind = 'account'
 ),
 
 first_orders as (
-  select identities.person_id, min(orders.ordered_date) as cohort_date
-  from {{ ref("fct_orders") }} as orders
-  inner join {{ ref("int_identity__users") }} as identities on orders.user_id = identities.user_id
-  where orders.is_purchase
-  group by identities.person_id
+  select
+    person_id,
+    min(ordered_date) as cohort_date
+  from {{ ref("fct_orders") }}
+  where is_purchase and person_id is not null
+  group by person_id
 ),
 
 cohorts as (

@@ -1,6 +1,16 @@
-with paying as (
-  select *, min(month) over (partition by account_id) as first_month
-  from {{ ref("int_revenue__account_months") }}
+with account_months as (
+  select * from {{ ref("int_money__account_months") }}
+),
+
+accounts as (
+  select * from {{ ref("dim_accounts") }}
+),
+
+paying as (
+  select
+    *,
+    min(month) over (partition by account_id) as first_month
+  from account_months
 ),
 
 opening as (
@@ -9,7 +19,7 @@ opening as (
     mrr,
     plan,
     {{ days_after(period_last_day("month", "month", 0), 1) }} as month
-  from {{ ref("int_revenue__account_months") }}
+  from account_months
 ),
 
 months as (
@@ -44,6 +54,6 @@ select
     else 'unchanged'
   end as movement
 from months
-cross join {{ source("control", "run") }} as run
-inner join {{ ref("dim_accounts") }} as accounts on months.account_id = accounts.account_id
-where months.month <= run.data_through and not accounts.is_internal
+inner join accounts on months.account_id = accounts.account_id
+-- What is paid in the running month opens one that has not begun.
+where months.month <= {{ data_through() }}

@@ -130,13 +130,8 @@ select
   compared.p90_seconds as p90_seconds_from_previous,
   -- Everybody who could still enter or convert has had the time: the period's last day, plus the window, is over.
   coalesce(
-    case compared.entry_grain
-      {%- for grain in grains[:3] %}
-      when '{{ grain }}' then {{ period_last_day(grain, "compared.entry_start", 0) }}
-      {%- endfor %}
-      else run.data_through
-    end + compared.window_days <= run.data_through,
+    coalesce({{ last_day_of_any(grains[:3], "compared.entry_grain", "compared.entry_start") }}, {{ data_through() }})
+    + compared.window_days <= {{ data_through() }},
     false
   ) as is_mature
 from compared
-cross join {{ source("control", "run") }} as run

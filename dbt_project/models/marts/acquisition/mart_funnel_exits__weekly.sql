@@ -1,9 +1,13 @@
-with funnels as (
+with steps as (
+  select * from {{ ref("int_funnel__steps") }}
+),
+
+funnels as (
   select
-    steps.funnel,
+    funnel,
     max({{ window_days("steps") }}) as window_days
-  from {{ ref("int_funnel__steps") }} as steps
-  group by steps.funnel
+  from steps
+  group by funnel
 ),
 
 placed as (
@@ -24,9 +28,8 @@ select
   placed.exit_count,
   placed.exit_count / placed.stopped_count as share_rate,
   cast(placed.exit_rank as integer) as exit_rank,
-  coalesce({{ period_last_day("week", "placed.week", 0) }} + funnels.window_days <= run.data_through, false) as is_mature
+  coalesce({{ period_is_over("week", "placed.week", lag_days="funnels.window_days") }}, false) as is_mature
 from placed
-inner join {{ ref("int_funnel__steps") }} as steps on placed.funnel = steps.funnel and placed.step_number = steps.step_number
+inner join steps on placed.funnel = steps.funnel and placed.step_number = steps.step_number
 inner join funnels on placed.funnel = funnels.funnel
-cross join {{ source("control", "run") }} as run
 where placed.exit_rank <= 5

@@ -2,10 +2,9 @@
 with days as (
   select
     steps.funnel,
-    {{ days_after("run.data_through", "-" ~ window_days("steps") ~ " - 27") }} as first_entry_date,
-    {{ days_after("run.data_through", "-" ~ window_days("steps")) }} as last_entry_date
+    {{ days_after(data_through(), "-" ~ window_days("steps") ~ " - 27") }} as first_entry_date,
+    {{ days_after(data_through(), "-" ~ window_days("steps")) }} as last_entry_date
   from {{ ref("int_funnel__steps") }} as steps
-  cross join {{ source("control", "run") }} as run
   where steps.step_number = 1
 ),
 

@@ -9,8 +9,8 @@ earlier as (
   select
     later.as_of_date,
     former.as_of_date as former_date
-  from {{ ref("int_churn__as_of_dates") }} as later
-  inner join {{ ref("int_churn__as_of_dates") }} as former
+  from {{ ref("int_accounts__as_of_dates") }} as later
+  inner join {{ ref("int_accounts__as_of_dates") }} as former
     on former.as_of_date between {{ days_after("later.as_of_date", -33) }} and {{ days_after("later.as_of_date", -26) }}
 ),
 

@@ -1,7 +1,7 @@
 {%- set dimensions = ["channel", "device", "country", "city_tier", "role"] %}
 {%- set counts = ["active_count", "new_count", "retained_count", "resurrected_count", "core_feature_user_count", "feature_count", "streak_days"] %}
 {%- set windows = {"wau": 7, "mau": 30} %}
-{%- set segment_in_order = "partition by segments.dimension, segments.segment order by days.calendar_date" %}
+{%- set segment_in_order = "partition by days.dimension, days.segment order by days.period_start" %}
 
 with active_days as (
   select
@@ -46,15 +46,15 @@ segments as (
 ),
 
 days as (
-  {{ calendar_days("(select min(first_date) from segments)", "(select data_through from " ~ source("control", "run") ~ ")") }}
+  {{ spine("segments", "first_date", "day") | indent(2) }}
 ),
 
 -- A day on which nobody of a segment was active is a row as any other: the day after is compared with it, and windows count rows.
 counted as (
   select
-    days.calendar_date,
-    segments.dimension,
-    segments.segment,
+    days.period_start as calendar_date,
+    days.dimension,
+    days.segment,
     {% for measure in counts %}
     coalesce(active.{{ measure }}, 0) as {{ measure }},
     {% endfor %}
@@ -65,13 +65,12 @@ counted as (
     ) as {{ window }},
     {% endfor %}
     coalesce(lag(active.next_dormant_count) over ({{ segment_in_order }}), 0) as dormant_count
-  from segments
-  inner join days on segments.first_date <= days.calendar_date
+  from days
   left join active
     on
-      segments.dimension = active.dimension
-      and segments.segment = active.segment
-      and days.calendar_date = active.active_date
+      days.dimension = active.dimension
+      and days.segment = active.segment
+      and days.period_start = active.active_date
 ),
 
 sessions as (

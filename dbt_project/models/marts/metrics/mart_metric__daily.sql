@@ -50,19 +50,17 @@ published as (
     cohorts.metric, cohorts.month as period_start, cohorts.dimension, cohorts.segment,
     coalesce(sum(cohorts.retained_count), 0) as numerator,
     coalesce(sum(case when cohorts.is_mature then cohorts.cohort_count end), 0) as denominator,
-    min(cohorts.is_mature and {{ period_last_day("month", "cohorts.month", 0) }} + definitions.lag_days <= run.data_through) as is_complete
+    min(cohorts.is_mature and {{ period_is_over("month", "cohorts.month", lag_days="definitions.lag_days") }}) as is_complete
   from cohorts
   inner join {{ ref("int_metrics__definitions") }} as definitions on cohorts.metric = definitions.metric
-  cross join {{ source("control", "run") }} as run
   group by cohorts.metric, cohorts.month, cohorts.dimension, cohorts.segment
   union all
   select
-    'data_accuracy' as metric, quality.date as period_start, 'all' as dimension, 'all' as segment,
-    sum(quality.accepted_count) as numerator, sum(quality.landed_count) as denominator, true as is_complete
-  from {{ ref("mart_data_quality__daily") }} as quality
-  cross join {{ source("control", "run") }} as run
-  where quality.date <= run.data_through
-  group by quality.date
+    'data_accuracy' as metric, date as period_start, 'all' as dimension, 'all' as segment,
+    sum(accepted_count) as numerator, sum(landed_count) as denominator, true as is_complete
+  from {{ ref("mart_data_quality__daily") }}
+  where date <= {{ data_through() }}
+  group by date
   union all
   -- Decimals, whose sum does not depend on the order of the accounts.
   select
@@ -128,11 +126,10 @@ compared as (
     end as target
   from measures
   inner join {{ ref("int_metrics__definitions") }} as definitions on measures.metric = definitions.metric
-  cross join {{ source("control", "run") }} as run
-  left join {{ ref("int_revenue__fx_daily") }} as rates
+  left join {{ ref("int_money__fx_daily") }} as rates
     on
       rates.currency = '{{ var("reporting_currency") }}'
-      and rates.calendar_date = least({{ metric_period_end("definitions.period", "measures.period_start") }}, run.data_through)
+      and rates.calendar_date = least({{ metric_period_end("definitions.period", "measures.period_start") }}, {{ data_through() }})
   window segment_in_order as (partition by measures.metric, measures.dimension, measures.segment order by measures.period_start)
 )
 

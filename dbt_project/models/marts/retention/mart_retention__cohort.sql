@@ -25,20 +25,10 @@ cells as (
     periods.rule,
     periods.period_index,
     periods.last_index,
-    case sizes.cohort_grain
-      {%- for grain in grains %}
-      when '{{ grain }}' then {{ period_last_day(grain, "sizes.cohort_start", "periods.last_index") }}
-      {%- endfor %}
-    end <= run.data_through as is_mature
+    {{ last_day_of_any(grains, "sizes.cohort_grain", "sizes.cohort_start", "periods.last_index") }} <= {{ data_through() }} as is_mature
   from sizes
   inner join {{ ref("retention_periods") }} as periods on sizes.cohort_grain = periods.cohort_grain
-  cross join {{ source("control", "run") }} as run
-  where
-    case sizes.cohort_grain
-      {%- for grain in grains %}
-      when '{{ grain }}' then {{ days_after(period_last_day(grain, "sizes.cohort_start", "periods.period_index - 1"), 1) }}
-      {%- endfor %}
-    end <= run.data_through
+  where {{ last_day_of_any(grains, "sizes.cohort_grain", "sizes.cohort_start", "periods.period_index - 1") }} < {{ data_through() }}
 ),
 
 returns as (

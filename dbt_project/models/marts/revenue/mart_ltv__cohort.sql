@@ -1,6 +1,13 @@
 with customers as (
   select * from {{ ref("dim_customers") }}
-  where not is_internal
+),
+
+customer_amounts as (
+  select * from {{ ref("fct_customer_amounts") }}
+),
+
+predicted as (
+  select * from {{ source("ml", "ltv_cohorts") }}
 ),
 
 -- What a customer was given back before its first payment counts in its first month: nothing is lost.
@@ -10,12 +17,12 @@ amounts as (
     customers.channel,
     customers.country,
     greatest(
-      {{ periods_between("month", "customers.cohort_month", period_start("month", "amounts.revenue_date")) }}, 0
+      {{ periods_between("month", "customers.cohort_month", period_start("month", "customer_amounts.revenue_date")) }}, 0
     ) as age_months,
-    amounts.revenue,
-    amounts.margin
-  from {{ ref("int_revenue__customer_amounts") }} as amounts
-  inner join customers on amounts.customer_id = customers.customer_id
+    customer_amounts.revenue,
+    customer_amounts.margin
+  from customer_amounts
+  inner join customers on customer_amounts.customer_id = customers.customer_id
 ),
 
 sizes as (
@@ -35,19 +42,15 @@ earned as (
 ),
 
 months as (
-  select distinct month_start_date
-  from {{ ref("dim_date") }}
+  {{ spine("sizes", "cohort_month", "month") | indent(2) }}
 ),
 
 cells as (
   select
-    sizes.*,
-    {{ periods_between("month", "sizes.cohort_month", "months.month_start_date") }} as age_months,
-    {{ period_last_day("month", "months.month_start_date", 0) }} <= run.data_through as is_mature
-  from sizes
-  cross join {{ source("control", "run") }} as run
-  inner join months
-    on sizes.cohort_month <= months.month_start_date and months.month_start_date <= run.data_through
+    *,
+    {{ periods_between("month", "cohort_month", "period_start") }} as age_months,
+    {{ period_is_over("month", "period_start") }} as is_mature
+  from months
 ),
 
 accumulated as (
@@ -88,7 +91,7 @@ select
   coalesce(predicted.method, 'none: too few customers') as method,
   accumulated.is_mature
 from accumulated
-left join {{ source("ml", "ltv_cohorts") }} as predicted
+left join predicted
   on
     accumulated.cohort_month = predicted.cohort_month
     and accumulated.dimension = predicted.dimension

@@ -1,5 +1,13 @@
+with customers as (
+  select * from {{ ref("int_clv__shop_customers") }}
+),
+
+predicted as (
+  select * from {{ source("ml", "ltv_customers") }}
+)
+
 select
-  run.data_through as as_of_date,
+  {{ data_through() }} as as_of_date,
   customers.person_id,
   cast(customers.order_count as bigint) as order_count,
   cast(customers.frequency as bigint) as frequency,
@@ -15,6 +23,5 @@ select
   cast(predicted.predicted_ltv_{{ horizon }}m as decimal(18, 4)) as predicted_ltv_{{ horizon }}m,
   {%- endfor %}
   predicted.method
-from {{ ref("int_clv__shop_customers") }} as customers
-cross join {{ source("control", "run") }} as run
-inner join {{ source("ml", "ltv_customers") }} as predicted on customers.person_id = predicted.person_id
+from customers
+inner join predicted on customers.person_id = predicted.person_id

@@ -65,8 +65,7 @@ running as (
       order by margins.age_months rows between unbounded preceding and current row
     ) as margin_so_far
   from margins
-  cross join {{ source("control", "run") }} as run
-  where {{ period_last_day("month", "margins.cohort_month", "margins.age_months") }} <= run.data_through
+  where {{ period_is_over("month", "margins.cohort_month", "margins.age_months") }}
 ),
 
 -- Cost and margin are shared by the same customers, so per customer the one reaches the other when the sums do.
@@ -84,9 +83,8 @@ marked as (
     paybacks.payback_months,
     predicted.predicted_ltv_36m,
     sum(case when months.channel = 'all' then months.signup_count end) over (partition by months.month) as month_signup_count,
-    {{ period_last_day("month", "months.month", 0) }} <= run.data_through as is_complete
+    {{ period_is_over("month", "months.month") }} as is_complete
   from months
-  cross join {{ source("control", "run") }} as run
   left join paybacks on months.month = paybacks.month and months.channel = paybacks.channel
   left join {{ source("ml", "ltv_cohorts") }} as predicted
     on

@@ -13,16 +13,32 @@ with accounts as (
 -- one and enters the other.
 sides as (
   select
-    month, opening_plan as plan, channel, country, industry,
-    'opening' as movement, opening_mrr, 0 as moved_mrr, -transferred_mrr as transferred_mrr, 0 as closing_mrr
+    month,
+    opening_plan as plan,
+    channel,
+    country,
+    industry,
+    'opening' as movement,
+    opening_mrr,
+    0 as moved_mrr,
+    -transferred_mrr as transferred_mrr,
+    0 as closing_mrr
   from accounts
   where opening_mrr > 0
 
   union all
 
   select
-    month, plan, channel, country, industry,
-    movement, 0 as opening_mrr, abs(closing_mrr - opening_mrr) as moved_mrr, transferred_mrr, closing_mrr
+    month,
+    plan,
+    channel,
+    country,
+    industry,
+    movement,
+    0 as opening_mrr,
+    abs(closing_mrr - opening_mrr) as moved_mrr,
+    transferred_mrr,
+    closing_mrr
   from accounts
 ),
 
@@ -53,34 +69,39 @@ summed as (
 segments as (
   select dimension, segment, min(month) as first_month
   from (
-    select dimension, segment, month from summed
+    select
+      dimension,
+      segment,
+      month
+    from summed
+
     union all
-    select 'all' as dimension, 'all' as segment, {{ period_start("month", "run.data_through") }} as month
-    from {{ source("control", "run") }} as run
+
+    select
+      'all' as dimension,
+      'all' as segment,
+      {{ period_start("month", data_through()) }} as month
   ) as known
   group by dimension, segment
 ),
 
 months as (
-  select distinct month_start_date as month
-  from {{ ref("dim_date") }}
+  {{ spine("segments", "first_month", "month") | indent(2) }}
 ),
 
 cells as (
   select
-    months.month,
-    segments.dimension,
-    segments.segment,
+    months.period_start as month,
+    months.dimension,
+    months.segment,
     {%- for measure in measures %}
     coalesce(summed.{{ measure }}_mrr, 0) as {{ measure }}_mrr,
     coalesce(summed.{{ measure }}_account_count, 0) as {{ measure }}_account_count,
     {%- endfor %}
-    {{ period_last_day("month", "months.month", 0) }} <= run.data_through as is_complete
-  from segments
-  cross join {{ source("control", "run") }} as run
-  inner join months on segments.first_month <= months.month and months.month <= run.data_through
+    {{ period_is_over("month", "months.period_start") }} as is_complete
+  from months
   left join summed
-    on months.month = summed.month and segments.dimension = summed.dimension and segments.segment = summed.segment
+    on months.period_start = summed.month and months.dimension = summed.dimension and months.segment = summed.segment
 ),
 
 -- Whoever paid at the beginning counts, in the segment that it moved to: then no segment loses or keeps what was never its own.

@@ -1,0 +1,19 @@
+{{ config(materialized="view") }}
+
+with accounts as (
+  select distinct as_of_date, account_id
+  from {{ ref("int_accounts__subscriptions") }}
+  where is_paying or is_trial
+)
+
+select days.as_of_date, days.days_before, activity.*
+from {{ ref("int_accounts__days") }} as days
+inner join {{ ref("int_activity__account_day") }} as activity
+  on days.calendar_date = activity.event_date and activity.arrived_date <= days.as_of_date
+inner join accounts on days.as_of_date = accounts.as_of_date and activity.account_id = accounts.account_id
+left join {{ ref("int_activity__bot_days") }} as bot_days
+  on
+    activity.event_date = bot_days.event_date
+    and activity.visitor_id = bot_days.visitor_id
+    and bot_days.known_date <= days.as_of_date
+where bot_days.visitor_id is null
