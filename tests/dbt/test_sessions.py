@@ -1,38 +1,24 @@
-"""fct_sessions and int_identity__last_touches against their oracles, on random visitors and on directed edges."""
+"""fct_sessions and int_identity__last_touches against their oracles, on directed edges."""
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
 from tests.dbt.facts import (
-    MIDNIGHTS,
-    RANDOM,
     Rows,
     event,
-    events,
-    fx_rates,
-    journeys,
     landed,
-    moments,
-    orders,
-    payments,
-    users,
     utc,
 )
 from tests.dbt.harness import DbtProject
 from tests.oracles.reporting import Facts
 from tests.oracles.sessions import last_touches, sessions
 
-NAMES = ("page_viewed", "view", "x")
 EVENT_NAMES = {"view": "page_viewed"}
 LATER = date(2024, 6, 30)
-# A month apart, to the day.
-FAR = (*MIDNIGHTS, datetime(2024, 1, 30), datetime(2024, 3, 30), datetime(2024, 4, 9))
 
 
 def check(project: DbtProject, facts: Facts) -> dict[tuple[str, int], dict]:
@@ -42,58 +28,6 @@ def check(project: DbtProject, facts: Facts) -> dict[tuple[str, int], dict]:
     got = project.run("fct_sessions", facts, reporting, event_names=EVENT_NAMES)
     assert_same(got, ("person_id", "session_number"), expected)
     return expected
-
-
-def compare(project: DbtProject, data: st.DataObject) -> None:
-    reporting = project.reporting(LATER)
-    gap = int(reporting.session_gap.total_seconds())
-    rows = data.draw(events(reporting.timezone, NAMES, project.config.bot_events_per_day, size=25))
-    rows += data.draw(journeys(reporting.timezone, NAMES, [gap, gap // 2]))
-    check(project, {"events": rows, "users": data.draw(users(reporting.timezone))})
-
-
-@settings(RANDOM, max_examples=30)
-@given(data=st.data())
-def test_sessions_of_random_visitors(shanghai: DbtProject, data: st.DataObject) -> None:
-    compare(shanghai, data)
-
-
-@settings(RANDOM, max_examples=25)
-@given(data=st.data())
-def test_sessions_that_end_at_midnight_where_days_have_23_hours(new_york: DbtProject, data: st.DataObject) -> None:
-    compare(new_york, data)
-
-
-def compare_touches(project: DbtProject, data: st.DataObject) -> None:
-    reporting = project.reporting(LATER)
-    zone = reporting.timezone
-    ids = st.tuples(st.sampled_from(("a1", "a2", None)), st.sampled_from(("u1", "u2", "u4", None))).filter(any)
-    source = st.sampled_from((None, None, "newsletter", "weibo"))
-    visited = data.draw(st.lists(st.tuples(ids, moments(zone, FAR), source), max_size=25))
-    facts = {
-        "events": [
-            event(number, "x", at, anonymous_id=device, user_id=user, utm_source=brought_by, utm_medium=None, referrer=None)
-            for number, ((device, user), at, brought_by) in enumerate(visited)
-        ],
-        "users": data.draw(users(zone)),
-        "orders": data.draw(orders(zone, FAR)),
-        "payments": data.draw(payments(zone, FAR)),
-        "fx_rates": data.draw(fx_rates(FAR)),
-    }
-    got = project.run("int_identity__last_touches", facts, reporting)
-    assert_same(got, ("person_id", "conversion"), last_touches(facts, reporting))
-
-
-@settings(RANDOM, max_examples=20)
-@given(data=st.data())
-def test_last_touches_of_random_persons(shanghai: DbtProject, data: st.DataObject) -> None:
-    compare_touches(shanghai, data)
-
-
-@settings(RANDOM, max_examples=8)
-@given(data=st.data())
-def test_last_touches_where_sessions_end_at_midnight(new_york: DbtProject, data: st.DataObject) -> None:
-    compare_touches(new_york, data)
 
 
 DAY = datetime(2024, 2, 29)
