@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: install nightly test test-long ui lint docs bench nights lock
+.PHONY: install nightly test test-long durations ui lint docs bench nights lock
 
 install: $(STAMP)
 
@@ -28,12 +28,19 @@ nightly: $(STAMP)
 	$(BIN)/northstar nightly
 
 # In the order of tests/conftest.py: by itself xdist begins with the files that have the most tests, and the longest have few.
-test: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# What takes minutes and shows little that `make test` does not: tiny companies of every shape, two nights each.
+test: $(STAMP)
+	$(PYTEST)
+
+# What takes minutes and shows little that `make test` does not: long nights, killed nights, tiny companies of every shape; and the
+# property tests with examples that nobody has seen before.
 test-long: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m long
+	$(PYTEST) -m "long or hypothesis" --hypothesis-profile random
+
+# Measure anew how long each file takes: the order of `make test` comes from it.
+durations: $(STAMP)
+	$(PYTEST) --record-durations
 
 ui: $(STAMP)
 	$(BIN)/northstar ui

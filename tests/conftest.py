@@ -1,10 +1,12 @@
 """What all tests share: where real data and PostgreSQL lie, the command line, and the home that every other one begins from."""
 
 import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -13,9 +15,14 @@ from unittest.mock import patch
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 
 PROJECT = Path(__file__).resolve().parents[1]
 REAL_DATA = (PROJECT / os.environ.get("NORTHSTAR_TEST_DATA", "../shared/data")).resolve()
+
+# Seconds by file, as `make durations` measured them.
+DURATIONS = PROJECT / "tests" / "durations.json"
 
 
 def _postgres() -> Path | None:
@@ -30,7 +37,33 @@ def _postgres() -> Path | None:
 POSTGRES = _postgres()
 
 
+class Recorder:
+    """Measures how long the tests of each file take, and writes it down at the end."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid.partition("::")[0]] += report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        known = json.loads(DURATIONS.read_text(encoding="utf-8")) | {path: round(took) for path, took in self.seconds.items()}
+        kept = {path: took for path, took in sorted(known.items()) if took and (PROJECT / path).exists()}
+        DURATIONS.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-durations", action="store_true", help=f"write how long each file takes to {DURATIONS.name}")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    # In every test run the same examples; in `make test-long` others every time, and first those that failed before.
+    database = DirectoryBasedExampleDatabase(PROJECT / ".hypothesis" / "examples")
+    settings.register_profile("random", deadline=None, database=database, print_blob=True)
+    settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+    settings.load_profile("fixed")
+    if config.getoption("--record-durations") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder())
     config.addinivalue_line("markers", "real_data: needs the real data of NORTHSTAR_TEST_DATA (default ../shared/data)")
     config.addinivalue_line("markers", "long: takes minutes; runs with `make test-long`, or with -m long")
     config.addinivalue_line("markers", "postgres: needs the programs of a PostgreSQL server, initdb and pg_ctl")
@@ -39,9 +72,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order the tests, and deselect those that need what is not there: real data, PostgreSQL; in CI its absence is a failure.
 
-    Files with whole nights take minutes each: begun last, one of them would run on while the other worker has nothing left to do.
+    The files that take longest start first: begun last, one of them would run on while the other worker has nothing left to do.
     """
-    items.sort(key=lambda item: PROJECT / "tests" / "integration" not in item.path.parents)
+    durations = json.loads(DURATIONS.read_text(encoding="utf-8"))
+    items.sort(key=lambda item: -durations.get(item.path.relative_to(PROJECT).as_posix(), 0))
     long = [item for item in items if item.get_closest_marker("long")]
     if long and "long" not in config.getoption("markexpr"):
         config.hook.pytest_deselected(items=long)

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.landing.contract import CONTRACT
 from orchestration.publishing.manifest import table_digest
 from tests.dbt.facts import (
-    RANDOM,
     Rows,
     accounts,
     ad_spend,
     events,
+    examples,
     feedback,
     fx_rates,
     orders,
@@ -115,7 +115,7 @@ class Company:
             return {f"{schema}.{table}": table_digest(connection, f'"{schema}"."{table}"') for schema, table in found}
 
 
-@settings(RANDOM, max_examples=4)
+@examples(2)
 @given(data=st.data())
 def test_states_in_any_order_repeated_and_corrected(
     shanghai: DbtProject, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -34,14 +34,6 @@ def check(project: DbtProject, facts: Facts, data_through: date) -> dict:
     return expected
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_features_of_random_customers(shanghai: DbtProject, new_york: DbtProject, seed: int) -> None:
-    project = new_york if seed % 3 == 2 else shanghai
-    facts = customers(Random(seed), project.reporting(LAST_DAY).timezone, project.config.bot_events_per_day)
-    expected = check(project, facts, LAST_DAY - timedelta(days=seed))
-    assert len(expected) > 5
-
-
 @pytest.mark.parametrize("seed", range(100, 103))
 def test_what_arrives_later_leaves_earlier_features_as_they_were(shanghai: DbtProject, seed: int) -> None:
     facts = customers(Random(seed), shanghai.reporting(LAST_DAY).timezone, shanghai.config.bot_events_per_day)

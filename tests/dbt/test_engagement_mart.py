@@ -1,25 +1,19 @@
-"""mart_engagement__daily against its oracle, on random visitors and on directed edges."""
+"""mart_engagement__daily against its oracle, on directed edges."""
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 from datetime import date, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import MIDNIGHTS, RANDOM, Rows, event, events, journeys, landed, last_day, moments, users, utc
+from tests.dbt.facts import Rows, event, landed, utc
 from tests.dbt.harness import DbtProject
 from tests.oracles.engagement import engagement_days
 from tests.oracles.reporting import Facts
 
 MART = "mart_engagement__daily"
 KEY = ("date", "dimension", "segment")
-NAMES = ("feature_used", "match_requested", "value_achieved", "x", "asked")
 EVENT_NAMES = {"asked": "match_requested"}
-FEATURES = (None, "board", "export", "chat")
-# The last day of a week's and of a month's window, and the first after it.
-FAR = (*MIDNIGHTS, datetime(2024, 1, 6), datetime(2024, 1, 7), datetime(2024, 1, 30), datetime(2024, 1, 31))
 LEAP_DAY = date(2024, 2, 29)
 
 
@@ -29,35 +23,6 @@ def check(project: DbtProject, facts: Facts, data_through: date) -> dict:
     expected = engagement_days(facts, reporting, EVENT_NAMES)
     assert_same(project.run(MART, facts, reporting, event_names=EVENT_NAMES), KEY, expected)
     return expected
-
-
-def compare(project: DbtProject, data: st.DataObject) -> None:
-    reporting = project.reporting(LEAP_DAY)
-    zone, gap = reporting.timezone, int(reporting.session_gap.total_seconds())
-    rows = data.draw(events(zone, NAMES, project.config.bot_events_per_day, size=20))
-    rows += data.draw(journeys(zone, NAMES, [gap, 86_400], count=4))
-    ids = st.tuples(st.sampled_from(("a1", "a2", None)), st.sampled_from(("u1", "u2", "u4", "u6", None))).filter(any)
-    visited = data.draw(st.lists(st.tuples(ids, moments(zone, FAR), st.sampled_from(NAMES)), max_size=25))
-    rows += [
-        event(5_000 + number, name, at, anonymous_id=anonymous_id, user_id=user_id)
-        for number, ((anonymous_id, user_id), at, name) in enumerate(visited)
-    ]
-    rows = [{**row, "feature": FEATURES[number * number % len(FEATURES) - number % 3]} for number, row in enumerate(rows)]
-    facts = {"events": rows, "users": data.draw(users(zone))}
-    # Days without anybody at the end, or days that happened after the last complete one.
-    check(project, facts, last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((-20, -1, 0, 0, 1, 7, 31)))))
-
-
-@settings(RANDOM, max_examples=25)
-@given(data=st.data())
-def test_engagement_of_random_persons(shanghai: DbtProject, data: st.DataObject) -> None:
-    compare(shanghai, data)
-
-
-@settings(RANDOM, max_examples=12)
-@given(data=st.data())
-def test_engagement_where_days_have_23_hours_and_end_sessions(new_york: DbtProject, data: st.DataObject) -> None:
-    compare(new_york, data)
 
 
 def visits(project: DbtProject, *days: float, name: str = "x", **more) -> Rows:

@@ -1,17 +1,15 @@
-"""The marts of funnel exits and opportunities against their oracle, on random visitors and on directed edges."""
+"""The marts of funnel exits and opportunities against their oracle, on directed edges."""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from orchestration.config.tables import Funnel, Pages
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import RANDOM, Rows, event, events, journeys, landed, last_day, users, utc
-from tests.dbt.funnels import EVENT_NAMES, NAMES, funnel, funnels, shipped
+from tests.dbt.facts import Rows, event, landed, utc
+from tests.dbt.funnels import EVENT_NAMES, funnel, shipped
 from tests.dbt.harness import DbtProject
 from tests.oracles.funnel import FunnelSpec
 from tests.oracles.funnel_losses import funnel_exits, funnel_opportunities, suggestion
@@ -20,23 +18,6 @@ from tests.oracles.reporting import Facts
 EXITS, OPPORTUNITIES = "mart_funnel_exits__weekly", "mart_funnel_opportunities__current"
 KEYS = {EXITS: ("funnel", "step_number", "week", "exit_page"), OPPORTUNITIES: ("funnel", "step_number")}
 ORACLES = {EXITS: funnel_exits, OPPORTUNITIES: funnel_opportunities}
-PAGES = (
-    None,
-    "",
-    "/",
-    "/a",
-    "/a?x=1",
-    "/b",
-    "/b?x=1?y",
-    "?x",
-    "/c",
-    "/d",
-    "/e/",
-    "/#/f?x",
-    "/u/u1/Settings",
-    "https://a.example/o/17850;s=1?q",
-    "/m/x%40y.example",
-)
 Defined = list[tuple[Funnel, FunnelSpec]]
 LEAP_DAY = date(2024, 2, 29)
 MONDAY = date(2024, 2, 26)
@@ -72,34 +53,6 @@ def compare(
         project.run(mart, facts, reporting, funnels=configured, event_names=event_names, pages=pages), KEYS[mart], expected
     )
     return expected
-
-
-def draw_and_compare(project: DbtProject, data: st.DataObject) -> None:
-    zone = project.reporting(LEAP_DAY).timezone
-    defined = data.draw(funnels())
-    windows = [spec.window_seconds for _, spec in defined if spec.window_seconds]
-    rows = data.draw(events(zone, NAMES, project.config.bot_events_per_day, size=20))
-    rows += data.draw(journeys(zone, [step.event for step in defined[0][1].steps], windows))
-    pages = data.draw(st.lists(st.sampled_from(PAGES), min_size=len(rows), max_size=len(rows)))
-    facts = {
-        "events": [{**row, "page": page} for row, page in zip(rows, pages, strict=True)],
-        "users": data.draw(users(zone)),
-    }
-    through = last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((-3, 0, 1, 2, 7, 9, 27, 28, 29))))
-    for mart in (EXITS, OPPORTUNITIES):
-        compare(project, mart, facts, through, defined)
-
-
-@settings(RANDOM, max_examples=15)
-@given(data=st.data())
-def test_losses_of_random_visitors(shanghai: DbtProject, data: st.DataObject) -> None:
-    draw_and_compare(shanghai, data)
-
-
-@settings(RANDOM, max_examples=8)
-@given(data=st.data())
-def test_losses_where_weeks_begin_on_sunday_and_midnight_ends_sessions(new_york: DbtProject, data: st.DataObject) -> None:
-    draw_and_compare(new_york, data)
 
 
 def at(project: DbtProject, day: date = LEAP_DAY, **after: float) -> datetime:

@@ -1,29 +1,22 @@
-"""mart_funnel__entry against its oracle, on random visitors and on directed edges."""
+"""mart_funnel__entry against its oracle, on directed edges."""
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.config.tables import Funnel
 from tests.dbt.comparison import assert_same
 from tests.dbt.facts import (
-    RANDOM,
-    accounts,
     event,
-    events,
-    fx_rates,
-    journeys,
+    examples,
     landed,
-    last_day,
-    subscriptions,
-    users,
     utc,
 )
-from tests.dbt.funnels import EVENT_NAMES, FILTERS, NAMES, funnel, funnels, shipped
+from tests.dbt.funnels import EVENT_NAMES, FILTERS, funnel, shipped
 from tests.dbt.harness import DbtProject
 from tests.oracles.funnel import FunnelSpec, funnel_entries
 
@@ -40,34 +33,7 @@ def check(project: DbtProject, facts, data_through: date, defined: list[tuple[Fu
     return expected
 
 
-def compare(project: DbtProject, data: st.DataObject) -> None:
-    zone = project.reporting(date(2024, 1, 1)).timezone
-    defined = data.draw(funnels())
-    windows = [spec.window_seconds for _, spec in defined if spec.window_seconds]
-    facts = {
-        "events": data.draw(events(zone, NAMES, project.config.bot_events_per_day, size=20))
-        + data.draw(journeys(zone, [step.event for step in defined[0][1].steps], windows)),
-        "users": data.draw(users(zone)),
-        "accounts": data.draw(accounts()),
-        "subscriptions": data.draw(subscriptions(zone)),
-        "fx_rates": data.draw(fx_rates()),
-    }
-    check(project, facts, last_day(zone, facts) + timedelta(days=data.draw(st.integers(-2, 9))), defined)
-
-
-@settings(RANDOM, max_examples=28)
-@given(data=st.data())
-def test_funnels_of_random_visitors(shanghai: DbtProject, data: st.DataObject) -> None:
-    compare(shanghai, data)
-
-
-@settings(RANDOM, max_examples=8)
-@given(data=st.data())
-def test_funnels_where_days_have_23_hours_and_weeks_begin_on_sunday(new_york: DbtProject, data: st.DataObject) -> None:
-    compare(new_york, data)
-
-
-@settings(RANDOM, max_examples=15)
+@examples(15)
 @given(data=st.data())
 def test_funnels_that_ask_for_an_event_again(shanghai: DbtProject, data: st.DataObject) -> None:
     """Steps drawn from two events; nobody does two things at once."""

@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -58,3 +59,36 @@ def test_nothing_of_one_run_is_left_in_the_next(shanghai: DbtProject) -> None:
     users = [landed({"user_id": "u", "signed_up_at": None}, 1, date(2024, 3, 1))]
     assert [row["user_id"] for row in shanghai.run("stg_users", {"users": users}, reporting)] == ["u"]
     assert shanghai.run("stg_users", {}, reporting) == []
+
+
+def test_a_relation_is_built_again_when_what_it_reads_has_changed(shanghai: DbtProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    reporting = shanghai.reporting(date(2024, 3, 1))
+    facts = {"users": [landed({"user_id": "u", "signed_up_at": None}, 1, date(2024, 3, 1))]}
+    built: list[str] = []
+    create = DbtProject._create
+
+    def note(self: DbtProject, node: Any, connection: Any) -> None:
+        built.append(node.address)
+        create(self, node, connection)
+
+    monkeypatch.setattr(DbtProject, "_create", note)
+    shanghai.build(("stg_users", "stg_orders"), {}, reporting)
+    built.clear()
+    shanghai.build(("stg_users", "stg_orders"), facts, reporting)
+    assert built == ['"staging"."stg_users"']
+    shanghai.build(("stg_users", "stg_orders"), facts, reporting)
+    assert built == ['"staging"."stg_users"']
+
+
+def test_a_relation_whose_build_failed_is_built_again(shanghai: DbtProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    reporting = shanghai.reporting(date(2024, 3, 1))
+    facts = {"users": [landed({"user_id": "v", "signed_up_at": None}, 1, date(2024, 3, 1))]}
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DbtProject, "_create", fail)
+        with pytest.raises(RuntimeError, match="no room"):
+            shanghai.run("stg_users", facts, reporting)
+    assert [row["user_id"] for row in shanghai.run("stg_users", facts, reporting)] == ["v"]

@@ -1,4 +1,4 @@
-"""mart_health__account against its oracle, on random customers and on directed edges."""
+"""mart_health__account against its oracle, on directed edges."""
 # ruff: noqa: DTZ001, S311 - timestamps of the lake are naive UTC; the examples are the same on every run
 
 from datetime import date, datetime, timedelta
@@ -26,14 +26,6 @@ def check(project: DbtProject, facts: Facts, data_through: date) -> dict:
     expected = health(facts, reporting, EVENT_NAMES)
     assert_same(project.run(MART, facts, reporting, event_names=EVENT_NAMES), KEY, expected)
     return expected
-
-
-@pytest.mark.parametrize("seed", range(20, 30))
-def test_health_of_random_customers(shanghai: DbtProject, new_york: DbtProject, seed: int) -> None:
-    project = new_york if seed % 3 == 2 else shanghai
-    facts = customers(Random(seed), project.reporting(LAST_DAY).timezone, project.config.bot_events_per_day)
-    expected = check(project, facts, LAST_DAY - timedelta(days=seed % 7))
-    assert len(expected) > 5
 
 
 @pytest.mark.parametrize("seed", [120, 121])

@@ -1,4 +1,4 @@
-"""Who is who: int_identity__visitors and dim_persons against their oracle, on random ids and on directed edges."""
+"""Who is who: int_identity__visitors and dim_persons against their oracle, on directed edges."""
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 import random
@@ -7,11 +7,11 @@ from datetime import date, datetime, timedelta
 from time import perf_counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import ID_PAIRS, MIDNIGHTS, RANDOM, Rows, event, events, fx_rates, landed, orders, users, utc
+from tests.dbt.facts import ID_PAIRS, MIDNIGHTS, Rows, event, examples, landed, utc
 from tests.dbt.harness import DbtProject
 from tests.dbt.test_funnel_mart import KEY as FUNNEL_KEY
 from tests.dbt.test_funnel_mart import funnel, shipped
@@ -64,31 +64,7 @@ def seen_together(pairs: Pairs) -> Rows:
     ]
 
 
-def compare(project: DbtProject, data: st.DataObject) -> None:
-    zone = project.reporting(LATER).timezone
-    facts = {
-        "events": data.draw(events(zone, ("x", "page_viewed"), project.config.bot_events_per_day)),
-        "users": data.draw(users(zone)),
-        "orders": data.draw(orders(zone)),
-        "fx_rates": data.draw(fx_rates()),
-    }
-    check(project, facts)
-    check_persons(project, facts)
-
-
-@settings(RANDOM, max_examples=20)
-@given(data=st.data())
-def test_persons_of_random_ids(shanghai: DbtProject, data: st.DataObject) -> None:
-    compare(shanghai, data)
-
-
-@settings(RANDOM, max_examples=20)
-@given(data=st.data())
-def test_persons_where_few_links_join(new_york: DbtProject, data: st.DataObject) -> None:
-    compare(new_york, data)
-
-
-@settings(RANDOM, max_examples=12)
+@examples(12)
 @given(pairs=st.lists(st.sampled_from(ID_PAIRS), min_size=2, max_size=14, unique=True), chance=st.randoms(use_true_random=False))
 def test_the_order_of_arrival_says_nothing(new_york: DbtProject, pairs: Pairs, chance: random.Random) -> None:
     rows = seen_together(pairs)

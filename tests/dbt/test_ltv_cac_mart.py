@@ -1,4 +1,4 @@
-"""mart_ltv_cac__channel_month against its oracle, on random spend and customers and on directed edges."""
+"""mart_ltv_cac__channel_month against its oracle, on directed edges."""
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 from collections.abc import Sequence
@@ -6,24 +6,11 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
 from tests.dbt.facts import (
-    MIDNIGHTS,
-    RANDOM,
-    accounts,
-    ad_spend,
-    cohort_predictions,
     event,
-    events,
-    fx_rates,
     landed,
-    last_day,
-    orders,
-    payments,
-    users,
     utc,
 )
 from tests.dbt.harness import DbtProject
@@ -31,7 +18,6 @@ from tests.oracles.ltv_cac import channel_months
 
 MART = "mart_ltv_cac__channel_month"
 KEY = ("month", "channel")
-FAR = (*MIDNIGHTS, datetime(2024, 2, 1), datetime(2024, 4, 1), datetime(2024, 5, 31))
 JANUARY, FEBRUARY = date(2024, 1, 1), date(2024, 2, 1)
 
 
@@ -41,33 +27,6 @@ def check(project: DbtProject, facts, data_through: date, predictions: Sequence[
     expected = channel_months(facts, reporting, predictions)
     assert_same(project.run(MART, facts, reporting, predictions={"ltv_cohorts": predictions}), KEY, expected)
     return expected
-
-
-def compare(project: DbtProject, data: st.DataObject) -> None:
-    zone = project.reporting(date(2024, 1, 1)).timezone
-    facts = {
-        "events": data.draw(events(zone, ("x",), project.config.bot_events_per_day, size=12)),
-        "users": data.draw(users(zone)),
-        "accounts": data.draw(accounts()),
-        "orders": data.draw(orders(zone, FAR)),
-        "payments": data.draw(payments(zone, FAR)),
-        "ad_spend": data.draw(ad_spend(FAR)),
-        "fx_rates": data.draw(fx_rates(FAR)),
-    }
-    data_through = last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((-31, -1, 0, 1, 2, 20, 31, 100))))
-    check(project, facts, data_through, data.draw(cohort_predictions()))
-
-
-@settings(RANDOM, max_examples=30)
-@given(data=st.data())
-def test_channels_of_random_spend_and_customers(shanghai: DbtProject, data: st.DataObject) -> None:
-    compare(shanghai, data)
-
-
-@settings(RANDOM, max_examples=12)
-@given(data=st.data())
-def test_channels_in_renminbi(new_york: DbtProject, data: st.DataObject) -> None:
-    compare(new_york, data)
 
 
 def spend(number: int, day: date, cost: str, source: str = "google", medium: str | None = "cpc", **more) -> dict:

@@ -1,4 +1,4 @@
-"""mart_ltv__cohort against its oracle, on random customers and on directed edges."""
+"""mart_ltv__cohort against its oracle, on directed edges."""
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 from collections.abc import Sequence
@@ -6,30 +6,17 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
 from tests.dbt.facts import (
-    MIDNIGHTS,
-    RANDOM,
-    accounts,
-    cohort_predictions,
     event,
-    events,
-    fx_rates,
     landed,
-    last_day,
-    orders,
-    payments,
-    users,
 )
 from tests.dbt.harness import DbtProject
 from tests.oracles.ltv import ltv_cohorts
 
 MART = "mart_ltv__cohort"
 KEY = ("cohort_month", "dimension", "segment", "age_months")
-FAR = (*MIDNIGHTS, datetime(2024, 2, 1), datetime(2024, 4, 1), datetime(2024, 5, 31))
 
 
 def check(project: DbtProject, facts, data_through: date, predictions: Sequence[dict] = ()) -> dict:
@@ -38,32 +25,6 @@ def check(project: DbtProject, facts, data_through: date, predictions: Sequence[
     expected = ltv_cohorts(facts, reporting, predictions)
     assert_same(project.run(MART, facts, reporting, predictions={"ltv_cohorts": predictions}), KEY, expected)
     return expected
-
-
-def compare(project: DbtProject, data: st.DataObject) -> None:
-    zone = project.reporting(date(2024, 1, 1)).timezone
-    facts = {
-        "events": data.draw(events(zone, ("x",), project.config.bot_events_per_day, size=12)),
-        "users": data.draw(users(zone)),
-        "accounts": data.draw(accounts()),
-        "orders": data.draw(orders(zone, FAR)),
-        "payments": data.draw(payments(zone, FAR)),
-        "fx_rates": data.draw(fx_rates(FAR)),
-    }
-    data_through = last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((0, 1, 2, 20, 31, 100))))
-    check(project, facts, data_through, data.draw(cohort_predictions()))
-
-
-@settings(RANDOM, max_examples=30)
-@given(data=st.data())
-def test_cohorts_of_random_customers(shanghai: DbtProject, data: st.DataObject) -> None:
-    compare(shanghai, data)
-
-
-@settings(RANDOM, max_examples=12)
-@given(data=st.data())
-def test_cohorts_in_renminbi(new_york: DbtProject, data: st.DataObject) -> None:
-    compare(new_york, data)
 
 
 def order(number: int, user_id: str, day: date, amount: str, **more) -> dict:

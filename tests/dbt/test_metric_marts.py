@@ -1,35 +1,15 @@
-"""mart_metric__daily and mart_metric_tree__current against their oracle, on random companies and on directed edges."""
+"""mart_metric__daily and mart_metric_tree__current against their oracle, on directed edges."""
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
 from tests.dbt.facts import (
-    MIDNIGHTS,
-    RANDOM,
-    accounts,
-    ad_spend,
-    cohort_predictions,
     event,
-    events,
-    feedback,
-    fx_rates,
-    journeys,
     landed,
-    last_day,
-    moments,
-    orders,
-    payments,
-    subscriptions,
-    surveys,
-    tickets,
-    users,
-    wecom,
 )
 from tests.dbt.harness import DbtProject
 from tests.oracles.delivery import delivery
@@ -37,9 +17,6 @@ from tests.oracles.metrics import metric_rows, tree_of
 
 DAILY, TREE = "mart_metric__daily", "mart_metric_tree__current"
 KEY = ("metric", "period", "period_start", "dimension", "segment")
-NAMES = ("x", "onboarding_completed", "value_achieved", "content_viewed", "community_posted", "match_requested", "feature_used")
-FAR = (*MIDNIGHTS, datetime(2023, 9, 30), datetime(2024, 1, 31), datetime(2024, 4, 1))
-DAY = 86_400
 
 
 def check(project: DbtProject, facts, data_through: date, predictions=(), **more) -> dict:
@@ -51,53 +28,6 @@ def check(project: DbtProject, facts, data_through: date, predictions=(), **more
     delivered = delivery(facts, reporting, more.get("event_names"))
     assert_same(nodes, ("metric",), tree_of(expected, delivered, more.get("targets")))
     return expected
-
-
-def compare(project: DbtProject, data: st.DataObject) -> None:
-    zone = project.reporting(date(2024, 1, 1)).timezone
-    seen = data.draw(events(zone, NAMES, project.config.bot_events_per_day, size=30))
-    seen += data.draw(journeys(zone, NAMES, (DAY, 7 * DAY, 30 * DAY), count=4))
-    joined = data.draw(users(zone))
-    if joined:
-        # What new users do, days after they joined and to the second.
-        done = st.tuples(
-            st.sampled_from(joined), st.sampled_from((-1, 0, 1, 7, 30, 31, 37, 38, 90)), st.sampled_from((0, 0, 1, 75))
-        )
-        seen += [
-            event(5_000 + number, name, row["signed_up_at"] + timedelta(days=days, seconds=late), user_id=row["user_id"])
-            for number, ((row, days, late), name) in enumerate(
-                data.draw(st.lists(st.tuples(done, st.sampled_from(NAMES)), max_size=30))
-            )
-        ]
-    facts = {
-        "events": [{**row, "feature": (None, "f1", "f2", "f3")[number % 4]} for number, row in enumerate(seen)],
-        "users": joined,
-        "accounts": data.draw(accounts(moments(zone, FAR))),
-        "orders": data.draw(orders(zone, FAR)),
-        "payments": data.draw(payments(zone, FAR)),
-        "subscriptions": data.draw(subscriptions(zone, FAR)),
-        "ad_spend": data.draw(ad_spend(FAR)),
-        "fx_rates": data.draw(fx_rates(FAR)),
-        "tickets": data.draw(tickets(zone)),
-        "surveys": data.draw(surveys(zone)),
-        "feedback": data.draw(feedback(zone)),
-        "wecom": data.draw(wecom(zone)),
-    }
-    targets = data.draw(st.sampled_from(({}, {"nps": Decimal(-20), "cac": Decimal("0.5"), "signups": Decimal(3)})))
-    data_through = last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((-75, -31, -1, 0, 8, 31, 100))))
-    check(project, facts, data_through, data.draw(cohort_predictions()), targets=targets)
-
-
-@settings(RANDOM, max_examples=12)
-@given(data=st.data())
-def test_metrics_of_random_companies(shanghai: DbtProject, data: st.DataObject) -> None:
-    compare(shanghai, data)
-
-
-@settings(RANDOM, max_examples=6)
-@given(data=st.data())
-def test_metrics_in_renminbi(new_york: DbtProject, data: st.DataObject) -> None:
-    compare(new_york, data)
 
 
 SHANGHAI_NOON = timedelta(hours=4)

@@ -1,27 +1,14 @@
-"""mart_retention__cohort against its oracle, on random visitors and on directed edges."""
-# ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
+"""mart_retention__cohort against its oracle, on directed edges."""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
 from tests.dbt.facts import (
-    MIDNIGHTS,
-    RANDOM,
     event,
-    events,
-    fx_rates,
     landed,
-    last_day,
-    moments,
-    orders,
-    payments,
-    subscriptions,
-    users,
     utc,
 )
 from tests.dbt.harness import DbtProject
@@ -29,8 +16,6 @@ from tests.oracles.retention import retention_cohorts
 
 MART = "mart_retention__cohort"
 KEY = ("cohort_event", "rule", "cohort_grain", "cohort_start", "dimension", "segment", "period_index")
-# Ends of brackets, a month without a 31st, a quarter away.
-FAR = (*MIDNIGHTS, datetime(2024, 1, 31), datetime(2024, 3, 31), datetime(2024, 4, 14), datetime(2024, 5, 30))
 
 
 def check(project: DbtProject, facts, data_through: date) -> dict:
@@ -39,35 +24,6 @@ def check(project: DbtProject, facts, data_through: date) -> dict:
     expected = retention_cohorts(facts, reporting)
     assert_same(project.run(MART, facts, reporting), KEY, expected)
     return expected
-
-
-def compare(project: DbtProject, data: st.DataObject) -> None:
-    zone = project.reporting(date(2024, 1, 1)).timezone
-    ids = st.tuples(st.sampled_from(("a1", "a2", None)), st.sampled_from(("u1", "u2", "u4", "u6", None))).filter(any)
-    visited = data.draw(st.lists(st.tuples(ids, moments(zone, FAR)), max_size=25))
-    rows = data.draw(events(zone, ("x", "y"), project.config.bot_events_per_day, size=10))
-    rows += [
-        event(5_000 + number, "x", at, anonymous_id=anonymous_id, user_id=user_id)
-        for number, ((anonymous_id, user_id), at) in enumerate(visited)
-    ]
-    facts = {"events": rows, "users": data.draw(users(zone)), "orders": data.draw(orders(zone, FAR))}
-    facts["orders"] = (
-        [{**row, "currency": "USD"} for row in facts["orders"]] if project.config.reporting_currency == "USD" else []
-    )
-    data_through = last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((0, 0, 1, 2, 6, 13, 30, 91, 400))))
-    check(project, facts, data_through)
-
-
-@settings(RANDOM, max_examples=25)
-@given(data=st.data())
-def test_retention_of_random_persons(shanghai: DbtProject, data: st.DataObject) -> None:
-    compare(shanghai, data)
-
-
-@settings(RANDOM, max_examples=8)
-@given(data=st.data())
-def test_retention_where_days_have_23_hours_and_weeks_begin_on_sunday(new_york: DbtProject, data: st.DataObject) -> None:
-    compare(new_york, data)
 
 
 def on(project: DbtProject, day: date, hour: float = 0) -> datetime:
@@ -175,29 +131,6 @@ def test_weeks_may_begin_on_sunday(new_york: DbtProject) -> None:
         (1, 1, True),
         (1, 0, True),
     ]
-
-
-def compare_accounts(project: DbtProject, data: st.DataObject) -> None:
-    zone = project.reporting(date(2024, 1, 1)).timezone
-    facts = {
-        "users": data.draw(users(zone)),
-        "payments": data.draw(payments(zone, FAR)),
-        "subscriptions": data.draw(subscriptions(zone, FAR)),
-        "fx_rates": data.draw(fx_rates(FAR)),
-    }
-    check(project, facts, last_day(zone, facts) + timedelta(days=data.draw(st.sampled_from((0, 1, 6, 30, 91)))))
-
-
-@settings(RANDOM, max_examples=15)
-@given(data=st.data())
-def test_retention_of_random_accounts(shanghai: DbtProject, data: st.DataObject) -> None:
-    compare_accounts(shanghai, data)
-
-
-@settings(RANDOM, max_examples=6)
-@given(data=st.data())
-def test_retention_of_random_accounts_in_weeks_from_sunday(new_york: DbtProject, data: st.DataObject) -> None:
-    compare_accounts(new_york, data)
 
 
 def test_an_account_is_retained_while_it_pays_at_the_end_of_the_period(shanghai: DbtProject) -> None:

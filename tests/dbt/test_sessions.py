@@ -1,19 +1,21 @@
-"""fct_sessions against its oracle, on random visitors and on directed edges."""
+"""fct_sessions against its oracle, on directed edges."""
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 from datetime import date, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import RANDOM, Rows, event, events, journeys, landed, users, utc
+from tests.dbt.facts import (
+    Rows,
+    event,
+    landed,
+    utc,
+)
 from tests.dbt.harness import DbtProject
 from tests.oracles.reporting import Facts
 from tests.oracles.sessions import sessions
 
-NAMES = ("page_viewed", "view", "x")
 EVENT_NAMES = {"view": "page_viewed"}
 LATER = date(2024, 6, 30)
 
@@ -25,26 +27,6 @@ def check(project: DbtProject, facts: Facts) -> dict[tuple[str, int], dict]:
     got = project.run("fct_sessions", facts, reporting, event_names=EVENT_NAMES)
     assert_same(got, ("person_id", "session_number"), expected)
     return expected
-
-
-def compare(project: DbtProject, data: st.DataObject) -> None:
-    reporting = project.reporting(LATER)
-    gap = int(reporting.session_gap.total_seconds())
-    rows = data.draw(events(reporting.timezone, NAMES, project.config.bot_events_per_day, size=25))
-    rows += data.draw(journeys(reporting.timezone, NAMES, [gap, gap // 2]))
-    check(project, {"events": rows, "users": data.draw(users(reporting.timezone))})
-
-
-@settings(RANDOM, max_examples=30)
-@given(data=st.data())
-def test_sessions_of_random_visitors(shanghai: DbtProject, data: st.DataObject) -> None:
-    compare(shanghai, data)
-
-
-@settings(RANDOM, max_examples=25)
-@given(data=st.data())
-def test_sessions_that_end_at_midnight_where_days_have_23_hours(new_york: DbtProject, data: st.DataObject) -> None:
-    compare(new_york, data)
 
 
 DAY = datetime(2024, 2, 29)

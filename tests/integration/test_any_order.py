@@ -1,6 +1,8 @@
 """Running again never changes the truth: whatever the order, the repetitions and the accidents, the warehouse ends the same.
 
-A simulated quarter: its nights in odd portions, and nights of the command line that are killed at some moment.
+A simulated quarter: its nights in odd portions, and nights of the command line that are killed at some moment. In every test
+run `tests/dbt/test_any_order_of_states.py` and `tests/unit/orchestration/test_folding.py` show the same of drawn files without
+dbt, and `tests/unit/publishing/test_release_crashes.py` of every step of a publication of two marts.
 """
 
 import os
@@ -20,6 +22,8 @@ from orchestration.landing.lake import Lake
 from orchestration.publishing.manifest import table_digest
 from tests.conftest import environment_of
 from tests.integration.conftest import LAST_DAY, ask, copy_home, current, digests, look, run_stages
+
+pytestmark = pytest.mark.long
 
 DAYS = 91
 LAST = date.fromisoformat(LAST_DAY)

@@ -257,6 +257,7 @@ KILLS = {
 }
 
 
+@pytest.mark.long
 def test_a_night_killed_at_every_step_in_turn_ends_the_same(asked, erased, tmp_path, monkeypatch):
     home = copy_home(asked, tmp_path / "home")
     before = current(home)["release_id"]

@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import chdir
-from datetime import date
 from pathlib import Path
 from unittest.mock import patch
 

@@ -9,6 +9,8 @@ import pytest
 from tests.integration.conftest import LAST_DAY, copy_home, digests, look, run_stages
 from tests.integration.test_any_order import warehouse_digests
 
+pytestmark = pytest.mark.long
+
 LAST = date.fromisoformat(LAST_DAY)
 EARLIER = LAST - timedelta(days=17)
 

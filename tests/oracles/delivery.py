@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from orchestration.landing.contract import CONTRACT
+from orchestration.landing.contract import CONTRACT, Keep
 from tests.oracles.persons import first_landed, latest_state, unique_events
 from tests.oracles.reporting import Facts, Reporting, Row
 
@@ -54,7 +54,7 @@ def _facts(source: str, rows: Sequence[Row]) -> list[Row]:
         return unique_events(rows)
     contract = CONTRACT[source]
     filled = [{**dict.fromkeys(contract.key), **row} for row in rows]
-    return (latest_state if contract.latest_by else first_landed)(filled, list(contract.key))
+    return (first_landed if contract.keep is Keep.FIRST else latest_state)(filled, list(contract.key))
 
 
 def missing(requires: str, delivered: Mapping[str, Delivered]) -> str | None:

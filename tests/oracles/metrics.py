@@ -22,7 +22,7 @@ from tests.oracles.ltv_cac import channel_months
 from tests.oracles.mrr import account_profiles, mrr_months, paid_months
 from tests.oracles.persons import NO_PURCHASE, SEEDS, Event, People, Person, latest_state, paid_kind, people
 from tests.oracles.quality import quality_daily
-from tests.oracles.reporting import Facts, Reporting, Row, arrivals_of
+from tests.oracles.reporting import Arrivals, Facts, Reporting, Row, arrivals_of
 from tests.oracles.retention import retention_cohorts
 from tests.oracles.sessions import sessions
 
@@ -91,15 +91,17 @@ def metric_rows(
     targets: Mapping[str, Decimal] | None = None,
     event_names: Mapping[str, str] | None = None,
     predictions: Sequence[Row] = (),
+    arrivals: Arrivals | None = None,
 ) -> dict[Key, dict[str, Any]]:
     """Rows by (metric, period, period_start, dimension, segment).
 
-    targets: the configured ones; predictions: what the models say of cohorts (`ml.ltv_cohorts`).
+    targets: the configured ones; predictions: what the models say of cohorts (`ml.ltv_cohorts`); arrivals: ingest's counts, where
+    they differ from the landed rows.
     """
     rates = Rates(facts, reporting)
     definitions = _definitions(targets)
     rows: dict[Key, dict[str, Any]] = {}
-    for metric, figures in _figures(facts, reporting, definitions, event_names, predictions).items():
+    for metric, figures in _figures(facts, reporting, definitions, event_names, predictions, arrivals).items():
         definition = definitions[metric]
         for (start, dimension, segment), figure in figures.items():
             before = figures.get((_start(definition.period, start - timedelta(days=1)), dimension, segment))
@@ -171,6 +173,7 @@ def _figures(
     definitions: Mapping[str, Definition],
     event_names: Mapping[str, str] | None,
     predictions: Sequence[Row],
+    arrivals: Arrivals | None,
 ) -> dict[str, dict[Cell, Figure]]:
     """Figures by metric, their values filled in."""
     company = _Company(facts, reporting, event_names)
@@ -180,7 +183,7 @@ def _figures(
             definitions[metric], list(measure(company)), reporting, since(definitions[metric].row["requires"], delivered)
         )
         for metric, measure in _MEASURES.items()
-    } | _published(facts, reporting, definitions, event_names, predictions)
+    } | _published(facts, reporting, definitions, event_names, predictions, arrivals)
     figures = {metric: {} if missing(definitions[metric].row["requires"], delivered) else own for metric, own in figures.items()}
     for metric, own in figures.items():
         for figure in own.values():
@@ -229,6 +232,7 @@ def _published(
     definitions: Mapping[str, Definition],
     event_names: Mapping[str, str] | None,
     predictions: Sequence[Row],
+    arrivals: Arrivals | None,
 ) -> dict[str, dict[Cell, Figure]]:
     """What other marts publish, in their dimensions and complete when they are."""
     found: dict[str, dict[Cell, Figure]] = defaultdict(dict)
@@ -278,7 +282,7 @@ def _published(
         )
 
     days: dict[date, list[dict[str, Any]]] = defaultdict(list)
-    for (day, _), row in quality_daily(facts, reporting, arrivals_of(facts)).items():
+    for (day, _), row in quality_daily(facts, reporting, arrivals_of(facts) if arrivals is None else arrivals).items():
         if day <= reporting.data_through:
             days[day].append(row)
     for day, sources in days.items():

@@ -25,6 +25,10 @@ class Arrival(NamedTuple):
     quarantined: int = 0
 
 
+Arrivals = Mapping[tuple[str, date], Arrival]
+"""Rows by source and arrival day."""
+
+
 def arrivals_of(facts: Facts, quarantined: Mapping[tuple[str, date], int] | None = None) -> dict[tuple[str, date], Arrival]:
     """What arrived by source and day when nothing is lost: the landed rows, and so many more that went into quarantine."""
     refused = quarantined or {}

@@ -28,7 +28,7 @@ def connection():
         yield connection
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=16, max_size=200),
     st.lists(TEXTS, min_size=1),

@@ -676,7 +676,7 @@ LINES = st.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.lists(CELLS, min_size=7, max_size=7), max_size=6), lines=st.lists(LINES, max_size=6))
 def test_nothing_is_lost_of_random_dirty_files(tmp_path_factory, rows, lines):
     zone = Zone(tmp_path_factory.mktemp("dirty"))

@@ -185,7 +185,7 @@ def test_a_broken_quote_is_refused_wherever_it_stands(zone, page):
 CELLS = st.text(alphabet='ab ",\n', max_size=8) | st.text(alphabet="ab ,", max_size=5).map(lambda text: f'"{text}"')
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(CELLS, min_size=1, max_size=5))
 def test_both_readers_say_the_same_of_a_row(tmp_path_factory, pages):
     zone = Zone(tmp_path_factory.mktemp("dialect"))

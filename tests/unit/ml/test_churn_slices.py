@@ -32,7 +32,7 @@ def expected_days(days, window, number):
     return slices if slices[0] else None
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     days=st.sets(st.integers(0, 400), max_size=60),
     window=st.integers(1, 60),

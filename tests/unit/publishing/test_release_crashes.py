@@ -171,6 +171,28 @@ def test_a_rollback_killed_at_any_step_leaves_one_release_whole(waiting, make_ho
     assert set(outcomes) == {(1, 1), (0, 0)}
 
 
+def test_a_removal_killed_at_any_step_leaves_the_current_release_and_is_finished_by_the_next(make_home):
+    """As a night removes the releases that hold an erased person: whoever runs next is asked for them again."""
+    template = make_home("template")
+    old = template.publish(version=0, rows=5).release_id
+    template.publish(version=1, rows=5)
+    counts = []
+    for step, home in copies(template, make_home):
+        code = ended(start(home, lambda lock, home=home: home.store.remove([old], lock), step, kill))
+        recover(home)
+        assert is_whole(home, {1}) == 1
+        counts.append(len(home.store.releases()))
+        with WriterLock(home.path) as lock:
+            home.store.remove([old], lock)
+        assert len(home.store.releases()) == 1
+        assert list(home.path.glob(f"published/**/*{old}*")) == []
+        if code == DONE:
+            break
+    assert code == DONE
+    assert counts == sorted(counts, reverse=True)
+    assert set(counts) == {1, 2}
+
+
 def test_a_disk_that_fills_during_a_promotion_leaves_the_old_release_or_does_not_matter(waiting, make_home):
     """All that needs room is written before the commit: a writer that says that it failed has changed nothing."""
     template, promotion = waiting

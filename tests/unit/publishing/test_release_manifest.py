@@ -34,7 +34,7 @@ def digest(connection, rows, columns=("x", "y"), types=("VARCHAR", "VARCHAR")) -
     return table_digest(connection, "t")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(ROWS, st.randoms())
 def test_digest_ignores_order_but_counts_duplicates_and_losses(connection, rows, random):
     expected = digest(connection, rows)
@@ -45,7 +45,7 @@ def test_digest_ignores_order_but_counts_duplicates_and_losses(connection, rows,
     assert digest(connection, rows[1:]) != expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(ROWS, ROWS)
 def test_digests_are_equal_exactly_when_the_multisets_are(connection, left, right):
     same = sorted(map(repr, left)) == sorted(map(repr, right))
@@ -70,7 +70,7 @@ def test_digest_knows_names_types_and_nested_values(connection):
     assert len(set(tables)) == len(tables)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(ROWS)
 def test_digest_is_what_its_definition_says(connection, rows):
     """Computed again without DuckDB: releases made years apart, by other versions, are compared by it."""

@@ -15,7 +15,7 @@ RELEASES = st.dictionaries(st.text("abcdef", min_size=3, max_size=3), INSTANTS, 
 RULE = st.fixed_dictionaries({"newest": st.integers(1, 20), "months": st.integers(0, 14), "timezone": st.sampled_from(ZONES)})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(RELEASES, RULE)
 def test_the_newest_and_the_first_of_each_month_are_kept_and_nothing_else(releases, rule):
     found = kept(releases, **rule)
@@ -33,7 +33,7 @@ def test_the_newest_and_the_first_of_each_month_are_kept_and_nothing_else(releas
         assert (name in found) is (rank < rule["newest"] or (is_first and age < rule["months"]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(RELEASES, RULE)
 def test_pruning_every_night_keeps_what_pruning_once_would(releases, rule):
     there: dict[str, datetime] = {}
