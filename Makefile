@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: install nightly test test-long durations ui lint docs bench nights lock
+.PHONY: install nightly test test-long durations ui lint docs bench nights lock upgrade
 
 install: $(STAMP)
 
@@ -68,3 +68,8 @@ nights: $(STAMP)
 lock:
 	uv pip compile --quiet --no-emit-index-url --no-annotate --no-header --generate-hashes --all-extras --universal \
 	  --python-version 3.11 pyproject.toml --output-file requirements.lock
+
+# Newer versions of the libraries on whose private behaviour the code relies, each tried against its contract tests in a scratch
+# environment; some minutes. FAMILIES="dbt dagster" tries only those.
+upgrade: $(STAMP)
+	$(BIN)/python tests/upgrade/trial.py $(FAMILIES)

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.churn.features import GROUP_OF_FEATURE, GROUPS
+from ml.churn.trees import Leaf, Node, baseline, roots
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,30 +80,28 @@ def _linear(pipeline: Any, values: "Floats", _background: "Floats") -> tuple[flo
 def _trees(pipeline: Any, values: "Floats", background: "Floats") -> tuple[float, "Floats"]:
     booster = pipeline[-1]
     both = np.vstack([values, background])
-    contributions, base = np.zeros((len(values), len(GROUPS))), float(booster._baseline_prediction.ravel()[0])
+    contributions, base = np.zeros((len(values), len(GROUPS))), baseline(booster)
     shares = _shares().reshape(_ALL + 1, -1)
-    for (tree,) in booster._predictors:
-        for value, met in _leaves(tree.nodes, both):
+    for root in roots(booster):
+        for value, met in _leaves(root, both):
             seen = np.bincount(met[len(values) :], minlength=_ALL + 1) / len(background)
             contributions += value * (seen @ shares).reshape(_ALL + 1, len(GROUPS))[met[: len(values)]]
             base += value * seen[_ALL]
     return base, contributions
 
 
-def _leaves(nodes: "NDArray[Any]", values: "Floats") -> Iterator[tuple[float, "NDArray[np.int64]"]]:
-    """Give each leaf's value and, for each row, the groups (as bits) whose splits on the way to the leaf the row meets."""
-    waiting = [(0, np.full(len(values), _ALL))]
+def _leaves(root: Node, values: "Floats") -> Iterator[tuple[float, "NDArray[np.int64]"]]:
+    """Yield each leaf's value and, for each row, the groups (as bits) whose splits on the way to the leaf the row meets."""
+    waiting = [(root, np.full(len(values), _ALL))]
     while waiting:
-        number, met = waiting.pop()
-        node = nodes[number]
-        if node["is_leaf"]:
-            yield float(node["value"]), met
+        node, met = waiting.pop()
+        if isinstance(node, Leaf):
+            yield node.value, met
             continue
-        feature = node["feature_idx"]
-        column, bit = values[:, feature], 1 << GROUP_OF_FEATURE[feature]
-        left = np.where(np.isnan(column), node["missing_go_to_left"], column <= node["num_threshold"]).astype(bool)
-        waiting.append((int(node["left"]), np.where(left, met, met & ~bit)))
-        waiting.append((int(node["right"]), np.where(left, met & ~bit, met)))
+        column, bit = values[:, node.feature], 1 << GROUP_OF_FEATURE[node.feature]
+        left = np.where(np.isnan(column), node.missing_goes_left, column <= node.threshold)
+        waiting.append((node.left, np.where(left, met, met & ~bit)))
+        waiting.append((node.right, np.where(left, met & ~bit, met)))
 
 
 @cache

@@ -6,6 +6,7 @@ Belongs here: what several groups of commands ask of a home. Does not belong her
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from orchestration.cli.console import ERR
 from orchestration.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def prepare_home(settings: Settings) -> "DbtManifest | None":
     from orchestration.warehouse import dbt
 
     settings.export()
-    serving.install(settings)
+    if notice := serving.install(settings):
+        ERR.print(notice, markup=False)
     return dbt.prepare(settings)
 
 
