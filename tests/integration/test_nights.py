@@ -20,9 +20,48 @@ from tests.oracles.restatements import MARTS as ORACLE_MARTS
 
 
 @pytest.fixture(scope="module")
-def home(small_home, tmp_path_factory) -> Path:
-    """A copy of the small home that the tests of this module take from night to night, in their order."""
-    return copy_home(small_home, tmp_path_factory.mktemp("nights") / "home")
+def next_day(small_home, tmp_path_factory, northstar) -> Path:
+    """The small home a night later, which brings the newest day and a fact of one long over; `night.txt` is what it said."""
+    home = copy_home(small_home, tmp_path_factory.mktemp("next_day") / "home")
+    # Beside what the simulation has of the day: somebody whom nobody knew.
+    (home / "landing" / "events" / "dt=2026-11-20" / "late.jsonl").write_text(
+        '{"event_id": "late-1", "event": "page_viewed", "occurred_at": "2026-11-04T02:00:00Z", "anonymous_id": "late-visitor"}\n'
+    )
+    night = northstar(home, "nightly")
+    assert night.returncode == 0, night.stdout + night.stderr
+    (home / "night.txt").write_text(night.stdout)
+    return home
+
+
+@pytest.fixture
+def home(next_day, tmp_path) -> Path:
+    """A copy of that home for the nights of one test."""
+    return copy_home(next_day, tmp_path / "home")
+
+
+CORRECTED = "landing/events/dt=2026-11-12"
+
+
+@pytest.fixture(scope="module")
+def corrected(next_day, tmp_path_factory) -> Path:
+    """That home after a night with a corrected file, which lacks some of the events."""
+    home = copy_home(next_day, tmp_path_factory.mktemp("corrected") / "home")
+    landed = next((home / CORRECTED).iterdir())
+    with duckdb.connect() as connection:
+        connection.execute(f"copy (select * from '{landed}' where event_id not like '%7') to '{landed}.new' (format parquet)")
+    Path(f"{landed}.new").replace(landed)
+    assert run_stages(home)["ingest"].startswith("1 arrival days")
+    return home
+
+
+@pytest.fixture(scope="module")
+def taken_back(next_day, corrected, tmp_path_factory) -> Path:
+    """The same after another night with the first file."""
+    home = copy_home(corrected, tmp_path_factory.mktemp("taken_back") / "home")
+    landed = next((next_day / CORRECTED).iterdir())
+    (home / CORRECTED / landed.name).write_bytes(landed.read_bytes())
+    run_stages(home)
+    return home
 
 
 def test_a_night_publishes_what_arrived_up_to_its_day(small_home):
@@ -75,43 +114,39 @@ def test_descriptions_reach_the_reader(small_home):
     assert all(comment.startswith("One row per ") for (comment,) in tables)
 
 
-def test_one_more_day_touches_only_what_it_touches(home, northstar):
-    before = digests(home)
-    # Beside what the simulation has of the day: somebody whom nobody knew, on a day that is long over.
-    (home / "landing" / "events" / "dt=2026-11-20" / "late.jsonl").write_text(
-        '{"event_id": "late-1", "event": "page_viewed", "occurred_at": "2026-11-04T02:00:00Z", "anonymous_id": "late-visitor"}\n'
-    )
-    night = northstar(home, "nightly")
-    assert night.returncode == 0, night.stdout + night.stderr
-    stages = dict(re.findall(r"^(\w+)\s.*?\d s   (.*)$", night.stdout, re.MULTILINE))
+def test_one_more_day_touches_only_what_it_touches(small_home, next_day):
+    said = (next_day / "night.txt").read_text()
+    stages = dict(re.findall(r"^(\w+)\s.*?\d s   (.*)$", said, re.MULTILINE))
     assert stages["ingest"].startswith("1 arrival days")
     affected = int(re.match(r"(\d+) event days affected", stages["plan"])[1])
     assert 1 <= affected <= 31  # its own day, and the days of its late events
     assert "everything is built" not in stages["plan"]
-    assert "data through" in night.stdout
-    assert current(home)["data_through"] == "2026-11-20"
-    assert current(home)["previous_release_id"] is not None
-    assert digests(home).keys() == before.keys()
-    assert digests(home) != before
+    assert "data through" in said
+    assert current(next_day)["data_through"] == "2026-11-20"
+    assert current(next_day)["previous_release_id"] == current(small_home)["release_id"]
+    assert digests(next_day).keys() == digests(small_home).keys()
+    assert digests(next_day) != digests(small_home)
 
 
-def test_late_facts_restate_closed_days_and_nothing_else_does(small_home, home):
-    told = restated(home)
-    assert {figure: values for figure, values in told.items() if figure[0] in ORACLE_MARTS} == restated_in_truth(small_home, home)
-    causes = dict(ask(home, f"select cause, count(*) from marts.{LEDGER} group by all"))
+def test_late_facts_restate_closed_days_and_nothing_else_does(small_home, next_day):
+    told = restated(next_day)
+    assert {figure: values for figure, values in told.items() if figure[0] in ORACLE_MARTS} == restated_in_truth(
+        small_home, next_day
+    )
+    causes = dict(ask(next_day, f"select cause, count(*) from marts.{LEDGER} group by all"))
     assert causes.keys() <= {"late_facts", "merges", "refunds"}
     assert ask(
-        home,
+        next_day,
         f"select measure, change, cause, late_fact_count from marts.{LEDGER} where mart = 'mart_engagement__daily'"
         " and period_start = '2026-11-04' and measure in ('active_count', 'new_count', 'retained_count') order by measure",
     ) == [("active_count", 1, "late_facts", 1), ("new_count", 1, "late_facts", 1)]
-    changes = current(home)["changes"]
+    changes = current(next_day)["changes"]
     periods = {(length, start) for _, _, length, start, _ in told}
     assert changes["restated_periods"] == len(periods) > 0
     assert changes["restated"].keys() == {mart for mart, *_ in told}
     assert changes["incomparable"] == {}
     for mart, rows in changes["rows"].items():
-        was, now = (current(each)["marts"][mart]["rows"] for each in (small_home, home))
+        was, now = (current(each)["marts"][mart]["rows"] for each in (small_home, next_day))
         assert (rows["removed"] + rows["changed"] + rows["unchanged"], rows["added"] - rows["removed"]) == (was, now - was)
     assert changes["rows"]["mart_engagement__daily"]["added"] > 0
     assert changes["rows"]["mart_engagement__daily"]["changed"] > 0
@@ -161,23 +196,15 @@ def test_the_warehouse_rebuilt_from_the_lake_is_the_same_while_a_second_night_sa
     assert restated(home) == {}
 
 
-def test_a_corrected_file_replaces_the_old_one_and_can_be_taken_back(home):
-    before, events = digests(home), look(home, "select count(*) from intermediate.int_events__unique")
-    landed = next((home / "landing" / "events" / "dt=2026-11-12").iterdir())
-    original = landed.read_bytes()
-    with duckdb.connect() as connection:
-        connection.execute(f"copy (select * from '{landed}' where event_id not like '%7') to '{landed}.new' (format parquet)")
-    Path(f"{landed}.new").replace(landed)
-    assert run_stages(home)["ingest"].startswith("1 arrival days")
-    assert look(home, "select count(*) from intermediate.int_events__unique") < events
-    assert digests(home) != before
-    lost = restated(home)
+def test_a_corrected_file_replaces_the_old_one_and_can_be_taken_back(next_day, corrected, taken_back):
+    events = "select count(*) from intermediate.int_events__unique"
+    assert look(corrected, events) < look(next_day, events)
+    assert digests(corrected) != digests(next_day)
+    lost = restated(corrected)
     assert any(figure[:4] == ("mart_data_quality__daily", "events", "day", date(2026, 11, 12)) for figure in lost)
-    assert lost == restated(home, by="replaced_files")
-    landed.write_bytes(original)
-    run_stages(home)
-    assert digests(home) == before
-    assert restated(home) == {figure: (after, before) for figure, (before, after) in lost.items()}
+    assert lost == restated(corrected, by="replaced_files")
+    assert digests(taken_back) == digests(next_day)
+    assert restated(taken_back) == {figure: (after, before) for figure, (before, after) in lost.items()}
 
 
 def test_a_gate_that_refuses_leaves_the_last_release(home, northstar):
@@ -211,8 +238,6 @@ def test_input_beyond_repair_fails_the_night_in_one_readable_block(home, northst
     assert "paid_at" in night.stderr
     assert current(home) == before
     assert ask(home, "select count(*) from marts.mart_ltv__cohort") == [(before["marts"]["mart_ltv__cohort"]["rows"],)]
-    (folder / "broken.jsonl.gz").unlink()
-    folder.rmdir()
 
 
 def test_an_amount_without_a_rate_is_left_out_and_named(home, northstar):
@@ -250,7 +275,8 @@ def test_an_amount_without_a_rate_is_left_out_and_named(home, northstar):
     assert given_back[1] < given_back[0]
 
 
-def test_releases_can_be_listed_compared_queried_and_rolled_back(home, northstar):
+def test_releases_can_be_listed_compared_queried_and_rolled_back(taken_back, tmp_path, northstar):
+    home = copy_home(taken_back, tmp_path / "home")
     newest = current(home)
     listed = northstar(home, "releases")
     ids = re.findall(r"\d{8}T\d{6}Z-[0-9a-f]{6}", listed.stdout)
@@ -279,7 +305,6 @@ def test_status_complains_about_an_old_release(home, northstar):
     assert northstar(home, "status").returncode == 0
     (home / "northstar.toml").write_text('max_release_age = "1s"\n')
     stale = northstar(home, "status")
-    (home / "northstar.toml").unlink()
     assert stale.returncode == 1
     assert "limit 1s" in stale.stdout
 
