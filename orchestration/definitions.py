@@ -11,7 +11,7 @@ import dagster as dg
 from orchestration import transform
 from orchestration.config.loading import load
 from orchestration.config.settings import Settings
-from orchestration.defs import jobs, schedules
+from orchestration.defs import exposures, jobs, schedules
 from orchestration.defs.churn import assets as churn
 from orchestration.defs.churn import checks as churn_checks
 from orchestration.defs.gate import checks as gate
@@ -31,7 +31,8 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
 
     parsed: the dbt project where this process has just parsed it.
     """
-    specs = read_specs(transform.read_manifest(settings))
+    manifest = transform.read_manifest(settings)
+    specs = read_specs(manifest)
     with warnings.catch_warnings():
         # Said of every backfill policy at every load; the pinned version is the one that the tests drive.
         warnings.simplefilter("ignore", category=dg.BetaWarning)
@@ -44,6 +45,7 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
             churn.churn_scores,
             value.lifetime_values,
             *publish.build(specs),
+            *exposures.build(manifest),
         ],
         asset_checks=[churn_checks.churn_scores_checks, gate.build(list(specs))],
         jobs=[jobs.nightly],
