@@ -10,7 +10,7 @@ import dagster as dg
 
 from orchestration.config.loading import load
 from orchestration.config.settings import Settings
-from orchestration.defs import jobs, schedules
+from orchestration.defs import exposures, jobs, schedules
 from orchestration.defs.gate import checks as gate
 from orchestration.defs.ingest import assets as ingest
 from orchestration.defs.ml_steps import assets as ml_steps
@@ -30,13 +30,14 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
 
     parsed: the dbt project where this process has just parsed it.
     """
-    specs = read_specs(dbt.read_manifest(settings))
+    manifest = dbt.read_manifest(settings)
+    specs = read_specs(manifest)
     with warnings.catch_warnings():
         # Said of every backfill policy at every load; the pinned version is the one that the tests drive.
         warnings.simplefilter("ignore", category=dg.BetaWarning)
         lake = ingest.build(settings)
     steps, step_checks = ml_steps.build(settings)
-    assets = [*lake, *transform.build(settings), *steps, *publish.build(specs)]
+    assets = [*lake, *transform.build(settings), *steps, *publish.build(specs), *exposures.build(manifest)]
     return dg.Definitions(
         assets=dg.map_asset_specs(at_site(settings.config.owners), assets),
         asset_checks=[*step_checks, gate.build(list(specs))],

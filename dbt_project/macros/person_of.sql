@@ -23,3 +23,6 @@ inner join {{ ref("int_identity__visitors") }} as visitors
     {{ relation }}.anonymous_id is not distinct from visitors.anonymous_id
     and {{ relation }}.user_id is not distinct from visitors.user_id
 {%- endmacro %}
+
+{#- Person of a user: its own id, or the smallest of the users that devices tie to it; both are relations' columns. -#}
+{% macro person_of_user(user_id, merged_users) -%} 'u:' || coalesce({{ merged_users }}.person_user_id, {{ user_id }}) {%- endmacro %}

@@ -48,7 +48,8 @@ def test_every_asset_has_group_owner_description_and_executes(defs):
     graph = defs.resolve_asset_graph()
     for key in graph.get_all_asset_keys():
         node = graph.get(key)
-        assert node.is_executable, key
+        # What reads a release is shown, and lies outside.
+        assert node.is_executable != (key.path[0] == "exposures"), key
         assert node.group_name != "default", key
         assert node.owners, key
         assert node.description, key
@@ -89,6 +90,14 @@ def test_published_marts_descend_from_the_landing_zone(defs):
                     todo.append(parent)
         assert dg.AssetKey(["lake", "arrivals"]) in seen
         assert dg.AssetKey(["release", "candidate"]) in seen
+
+
+def test_the_lineage_ends_at_those_who_read_the_published_marts(defs):
+    graph = defs.resolve_asset_graph()
+    readers = {key: graph.get(key) for key in graph.get_all_asset_keys() if key.path[0] == "exposures"}
+    assert {key.path[-1] for key in readers} == {"bi_workbook", "report_page", "audiences", "executive_review"}
+    assert {parent.path[0] for node in readers.values() for parent in node.parent_keys} == {"published"}
+    assert not any(node.child_keys for node in readers.values())
 
 
 def test_columns_and_checks_are_shown(defs):

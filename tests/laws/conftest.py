@@ -27,9 +27,9 @@ def configured(prepared: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def manifest(configured: Settings) -> Mapping[str, Any]:
-    """The nodes and sources of the real project."""
+    """The nodes, sources, exposures and selectors of the real project."""
     whole = dbt.read_manifest(configured)
-    return {"nodes": whole["nodes"], "sources": whole["sources"]}
+    return {kind: whole[kind] for kind in ("nodes", "sources", "exposures", "selectors")}
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def broken(manifest: Mapping[str, Any]) -> Callable[[str], tuple[dict[str, Any],
     """A manifest to break: called with a node's unique_id it gives a copy of the manifest and that node within the copy."""
 
     def copied(unique_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        kind = "sources" if unique_id.startswith("source.") else "nodes"
+        kind = next((kind for kind in ("source", "exposure") if unique_id.startswith(f"{kind}.")), "node") + "s"
         node = copy.deepcopy(manifest[kind][unique_id])
         return {**manifest, kind: {**manifest[kind], unique_id: node}}, node
 

@@ -114,10 +114,12 @@ def visitors(facts: Facts, reporting: Reporting) -> Expected:
 
 
 def persons(facts: Facts, reporting: Reporting) -> Expected:
-    """Every person, with what is known of it."""
+    """Every person who is not internal, with what is known of it."""
     expected = {}
     for person in people(facts, reporting).persons.values():
         row = asdict(person)
+        if row.pop("is_internal"):
+            continue
         row["first_seen_date"] = row.pop("first_seen_day")
         row["signed_up_date"] = person.signed_up_at and reporting.day(person.signed_up_at)
         expected[row.pop("person_id"),] = row

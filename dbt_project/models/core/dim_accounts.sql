@@ -8,15 +8,17 @@ subscriptions as (
 ),
 
 payments as (
-  select * from {{ ref("int_money__payments") }}
+  select * from {{ ref("stg_payments") }}
+  where paid_date <= {{ data_through() }}
 ),
 
 signups as (
   select * from {{ ref("int_identity__signups") }}
 ),
 
-persons as (
-  select * from {{ ref("dim_persons") }}
+first_sessions as (
+  select * from {{ ref("fct_sessions") }}
+  where session_number = 1
 ),
 
 internal_accounts as (
@@ -37,12 +39,12 @@ account_ids as (
 founders as (
   select
     signups.account_id,
-    persons.channel,
-    coalesce(speakers.country, persons.country) as country,
+    first_sessions.channel,
+    coalesce(speakers.country, first_sessions.country) as country,
     row_number() over (partition by signups.account_id order by signups.signed_up_at, signups.user_id) as member_number
   from signups
   inner join signups as speakers on signups.person_id = speakers.person_id and speakers.user_number = 1
-  left join persons on signups.person_id = persons.person_id
+  left join first_sessions on signups.person_id = first_sessions.person_id
   where signups.account_id is not null
 )
 

@@ -1,6 +1,10 @@
 {%- set sources = ["stg_users", "stg_orders", "stg_payments", "stg_tickets", "stg_surveys", "stg_feedback", "stg_wecom"] %}
 
-with user_ids as (
+with merged_users as (
+  select * from {{ ref("int_identity__merged_users") }}
+),
+
+user_ids as (
   select user_id from {{ ref("int_identity__pairs") }}
   {%- for source in sources %}
   union distinct
@@ -10,7 +14,7 @@ with user_ids as (
 
 select
   user_ids.user_id,
-  'u:' || coalesce(merged.person_user_id, user_ids.user_id) as person_id
+  {{ person_of_user("user_ids.user_id", "merged_users") }} as person_id
 from user_ids
-left join {{ ref("int_identity__merged_users") }} as merged on user_ids.user_id = merged.user_id
+left join merged_users on user_ids.user_id = merged_users.user_id
 where user_ids.user_id is not null

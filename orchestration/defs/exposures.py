@@ -1,0 +1,28 @@
+"""Who reads the published marts, as assets, so that the lineage ends at the reader.
+
+Belongs here: one external asset per exposure of the dbt project. Does not belong here: the readers themselves.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from orchestration.defs.owners import of_team
+
+
+def build(manifest: Mapping[str, Any]) -> list[dg.AssetSpec]:
+    """One asset per exposure, which nothing here materializes: it depends on the marts as they are published."""
+    return [_spec(exposure, manifest["nodes"]) for exposure in manifest["exposures"].values()]
+
+
+def _spec(exposure: Mapping[str, Any], nodes: Mapping[str, Any]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        dg.AssetKey(["exposures", exposure["name"]]),
+        deps=[dg.AssetKey(["published", nodes[unique_id]["name"]]) for unique_id in exposure["depends_on"]["nodes"]],
+        description=" ".join(exposure["description"].split()),
+        group_name="exposures",
+        kinds={exposure["type"]},
+        owners=[of_team(exposure["owner"]["name"])],
+        metadata={"label": exposure["label"], "maturity": exposure["maturity"]},
+    )
