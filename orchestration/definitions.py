@@ -37,9 +37,10 @@ def build(settings: Settings, parsed: "DbtManifest | None" = None) -> dg.Definit
         warnings.simplefilter("ignore", category=dg.BetaWarning)
         lake = ingest.build(settings)
     steps, step_checks = ml_steps.build(settings)
-    assets = [*lake, *transform.build(settings), *steps, *publish.build(specs), *exposures.build(manifest)]
+    assets = [*lake, *transform.build(settings), *steps, *publish.build(specs)]
+    owners = at_site(settings.config.owners)
     return dg.Definitions(
-        assets=dg.map_asset_specs(at_site(settings.config.owners), assets),
+        assets=[*dg.map_asset_specs(owners, assets), *dg.map_asset_specs(owners, exposures.build(manifest))],
         asset_checks=[*step_checks, gate.build(list(specs))],
         jobs=[jobs.nightly],
         schedules=[schedules.nightly(settings)],

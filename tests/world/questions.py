@@ -189,6 +189,10 @@ QUESTIONS: dict[str, tuple[tuple[str, ...], Callable[[Case], Expected]]] = {
 }
 
 
+# Columns that the oracle of another model asks for: the metrics' own, of who invited whom.
+_ELSEWHERE = {"dim_persons": {"invited_by_user_id"}}
+
+
 def ask_all(project: DbtProject, world: World) -> dict[str, str]:
     """Build a world's models once and compare each with its oracle: the difference by model, where there is one."""
     case = Case(world, project.reporting(world.data_through))
@@ -196,7 +200,8 @@ def ask_all(project: DbtProject, world: World) -> dict[str, str]:
     different = {}
     for model, (key, expected) in QUESTIONS.items():
         try:
-            assert_same(project.read(model), key, expected(case))
+            rows = [{name: row[name] for name in row if name not in _ELSEWHERE.get(model, ())} for row in project.read(model)]
+            assert_same(rows, key, expected(case))
         except AssertionError as error:
             different[model] = str(error)
     return different
