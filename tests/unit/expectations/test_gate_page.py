@@ -3,6 +3,10 @@
 import re
 from datetime import date
 
+import jinja2
+import pytest
+
+from expectations import html
 from expectations.page import render
 from expectations.report import CheckResult, GateReport, MartReport
 
@@ -48,3 +52,21 @@ def test_marts_in_which_something_did_not_pass_come_first() -> None:
     html = render(GateReport("r", "ab" * 32, date(2026, 3, 31), tuple(marts)))
     assert re.findall(r"</span> (mart_\w)", html) == ["mart_y", "mart_x"]
     assert "–" in render(report(CheckResult("mart_x", "types", "types", "critical", "passed", "", "", "All have.")))
+
+
+def test_a_page_must_fill_the_frame() -> None:
+    with pytest.raises(jinja2.TemplateRuntimeError, match="body"):
+        html.render('{% extends "base.html" %}{% block title %}x{% endblock %}')
+    with pytest.raises(jinja2.UndefinedError):
+        html.render('{% extends "base.html" %}{% block title %}{{ absent }}{% endblock %}{% block body %}{% endblock %}')
+
+
+def test_pages_share_colours_and_policy() -> None:
+    page = html.render(
+        '{% extends "base.html" %}{% block title %}{{ name }}{% endblock %}{% block body %}b{% endblock %}', name="<x>"
+    )
+    gate = render(report(check("a", "passed")))
+    root = re.compile(r":root \{[^}]*\}")
+    assert root.findall(page) == root.findall(gate)
+    assert "<title>&lt;x&gt;</title>" in page
+    assert "content=\"default-src 'none'; style-src 'unsafe-inline'\"" in page
