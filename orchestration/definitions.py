@@ -16,9 +16,9 @@ from orchestration.defs.ingest import assets as ingest
 from orchestration.defs.ml_steps import assets as ml_steps
 from orchestration.defs.owners import at_site
 from orchestration.defs.publish import assets as publish
+from orchestration.defs.resources import night as night_resource
 from orchestration.defs.transform import assets as transform
 from orchestration.marts import read_specs
-from orchestration.resources import night as night_resource
 from orchestration.warehouse import dbt
 
 if TYPE_CHECKING:

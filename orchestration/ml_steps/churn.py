@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from orchestration import model_page
 from orchestration.base.errors import NorthstarError
 from orchestration.config.schema import Config
+from orchestration.ml_steps import churn_page
 from orchestration.ml_steps.model_store import ModelStore, StoredModel
 from orchestration.ml_steps.step import CheckSpec, Finding, Outcome, Task, Workbench
 
@@ -134,7 +134,7 @@ class Churn:
         from ml.churn.drift import Drift
 
         drift = TypeAdapter(Drift).validate_python(scored.notes["drift"]) if "drift" in scored.notes else None
-        return {f"{_MODEL}.html": model_page.render(champion.card, drift)}
+        return {f"{_MODEL}.html": churn_page.render(champion.card, drift)}
 
 
 def train(bench: Workbench) -> Outcome:

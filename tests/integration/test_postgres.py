@@ -26,10 +26,10 @@ from pydantic import SecretStr
 from orchestration.base.errors import NorthstarError
 from orchestration.config.loading import load
 from orchestration.defs.publish.assets import build
+from orchestration.defs.resources import night
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.release import Release
 from orchestration.publishing.targets.postgres import Postgres, PostgresFailed
-from orchestration.resources import night
 from tests.conftest import POSTGRES, PROJECT
 from tests.integration.conftest import copy_home, dagster_of
 from tests.unit.publishing.conftest import MARTS, Home

@@ -21,7 +21,7 @@ from orchestration.ml_steps.step import CheckSpec, Finding, Outcome, Step, Task,
 from orchestration.warehouse.build_file import Warehouse
 
 # Where a step may be named: its own module and the registry; the simulator's churn is the company's, not the model's.
-OWN = ("orchestration/ml_steps", "orchestration/simulator", "orchestration/model_page.py")
+OWN = ("orchestration/ml_steps", "orchestration/simulator")
 # Intermediate models and an option of `northstar simulate` that have the word in their names.
 OTHERS = re.compile(r"int_\w+|[-_]?constant[-_]churn")
 

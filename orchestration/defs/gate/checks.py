@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from orchestration.defs.publish.assets import CANDIDATE
+from orchestration.defs.resources import WAREHOUSE_POOL
 from orchestration.night import releasing
 from orchestration.night.run import Night
-from orchestration.resources import WAREHOUSE_POOL
 
 _PUBLICATION = "_publication"
 

@@ -11,13 +11,13 @@ import dagster as dg
 
 from orchestration.config.settings import Settings
 from orchestration.defs.owners import Owner
+from orchestration.defs.partitions import arrival_days
+from orchestration.defs.resources import WAREHOUSE_POOL
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
 from orchestration.landing.erasure import Erased
 from orchestration.night import AS_OF_TAG, FROM_TAG, REBUILD_TAG, TO_TAG, intake
 from orchestration.night.intake import Ingested
 from orchestration.night.run import Night
-from orchestration.partitions import arrival_days
-from orchestration.resources import WAREHOUSE_POOL
 
 ARRIVALS = dg.AssetKey(["lake", "arrivals"])
 PLAN = dg.AssetKey(["control", "plan"])

@@ -10,11 +10,11 @@ import dagster as dg
 
 from orchestration.config.settings import Settings
 from orchestration.defs.owners import Owner
+from orchestration.defs.resources import WAREHOUSE_POOL
 from orchestration.ml_steps.registry import tasks
 from orchestration.ml_steps.step import SCHEMA, Step, Task
 from orchestration.night import building
 from orchestration.night.run import Night
-from orchestration.resources import WAREHOUSE_POOL
 from orchestration.warehouse import dbt
 
 

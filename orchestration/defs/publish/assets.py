@@ -6,11 +6,11 @@ import dagster as dg
 
 from orchestration.defs.ml_steps.assets import outputs
 from orchestration.defs.owners import Owner, of_team
+from orchestration.defs.resources import WAREHOUSE_POOL
 from orchestration.marts import MartSpec
 from orchestration.night import postgres as postgres_stage
 from orchestration.night import releasing
 from orchestration.night.run import Night
-from orchestration.resources import WAREHOUSE_POOL
 
 CANDIDATE = dg.AssetKey(["release", "candidate"])
 CURRENT = dg.AssetKey(["release", "current"])

@@ -12,9 +12,9 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from orchestration.config.settings import Settings
 from orchestration.defs.ingest.assets import PLAN
 from orchestration.defs.owners import of_team
+from orchestration.defs.resources import WAREHOUSE_POOL
 from orchestration.night import building
 from orchestration.night.run import Night
-from orchestration.resources import WAREHOUSE_POOL
 from orchestration.warehouse import dbt
 
 _UNIQUE_ID = "dagster_dbt/unique_id"
