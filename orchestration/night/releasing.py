@@ -16,7 +16,7 @@ from orchestration.night.building import store_of
 from orchestration.night.run import Night
 from orchestration.publishing.candidate import Candidate
 from orchestration.publishing.comparison import changes, restatements
-from orchestration.publishing.facts import RunFacts
+from orchestration.publishing.facts import NightRecord, RunFacts
 from orchestration.publishing.layout import new_release_id
 from orchestration.publishing.manifest import Changes, ErasureRecord, GateRecord
 from orchestration.publishing.promotion import Verdict
@@ -164,27 +164,29 @@ def publish(night: Night) -> Release:
         holding = night.releases.holding(night.ledger.published_pseudonyms, lambda: night.key, night.ledger.is_named)
         erased = night.ledger.unpublished
         manifest = built.manifest(
-            previous_release_id=None if current is None else current.release_id,
-            config_digest=night.settings.digest,
-            dbt_manifest_digest=night.manifest_digest,
-            sources=sources.with_unconverted(night),
-            left_out=omitted,
-            gate=GateRecord(
-                passed=report.passed,
-                declared=sum(mart.declared for mart in report.marts),
-                evaluated=sum(mart.evaluated for mart in report.marts),
-                failed=sum(check.refuses for check in checks),
-                warnings=sum(check.label == "warning" for check in checks),
-                warned=tuple(check.qualified_name for check in checks if check.label == "warning"),
-                waived={check.qualified_name: check.waived for check in checks if check.waived},
-            ),
-            timings=night.state.timings,
-            previous_key=None if current is None else current.manifest.key_fingerprint,
-            erasure=ErasureRecord(erased.persons, erased.partitions, tuple(holding), erased.unknown)
-            if erased.persons or erased.unknown or holding
-            else None,
-            schema_changes=night.releases.schema_changes(built, omitted),
-            changes=night.state.changes,
+            NightRecord(
+                previous_release_id=None if current is None else current.release_id,
+                config_digest=night.settings.digest,
+                dbt_manifest_digest=night.manifest_digest,
+                sources=sources.with_unconverted(night),
+                left_out=omitted,
+                gate=GateRecord(
+                    passed=report.passed,
+                    declared=sum(mart.declared for mart in report.marts),
+                    evaluated=sum(mart.evaluated for mart in report.marts),
+                    failed=sum(check.refuses for check in checks),
+                    warnings=sum(check.label == "warning" for check in checks),
+                    warned=tuple(check.qualified_name for check in checks if check.label == "warning"),
+                    waived={check.qualified_name: check.waived for check in checks if check.waived},
+                ),
+                timings=night.state.timings,
+                previous_key=None if current is None else current.manifest.key_fingerprint,
+                erasure=ErasureRecord(erased.persons, erased.partitions, tuple(holding), erased.unknown)
+                if erased.persons or erased.unknown or holding
+                else None,
+                schema_changes=night.releases.schema_changes(built, omitted),
+                changes=night.state.changes,
+            )
         )
         if manifest.pseudonyms is not None and manifest.pseudonyms.previous_key is not None:
             _logger.warning("the pseudonym key is another one: ids cannot be joined with those of earlier releases")

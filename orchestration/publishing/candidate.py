@@ -21,18 +21,13 @@ from orchestration.base.pseudonyms import PUBLISHED, Key, pseudonym_sql
 from orchestration.base.sql import identifier, literal
 from orchestration.marts import MartSpec
 from orchestration.publishing.comparison import restatements
-from orchestration.publishing.facts import RunFacts
+from orchestration.publishing.facts import NightRecord, RunFacts
 from orchestration.publishing.layout import DATABASE, RELEASE_ID
 from orchestration.publishing.lock import in_words
 from orchestration.publishing.manifest import (
-    Changes,
-    ErasureRecord,
-    GateRecord,
     Manifest,
     MartRecord,
     PseudonymRecord,
-    SchemaChange,
-    SourceRecord,
     read_columns,
     table_digest,
 )
@@ -64,45 +59,31 @@ class Candidate:
         """The candidate's DuckDB file."""
         return self.path / DATABASE
 
-    def manifest(
-        self,
-        *,
-        previous_release_id: str | None,
-        config_digest: str,
-        dbt_manifest_digest: str,
-        sources: Mapping[str, SourceRecord],
-        left_out: Mapping[str, str],
-        gate: GateRecord,
-        timings: Mapping[str, float],
-        previous_key: str | None = None,
-        erasure: ErasureRecord | None = None,
-        schema_changes: Sequence[SchemaChange] = (),
-        changes: Changes | None = None,
-    ) -> Manifest:
-        """Complete what the build knows with what the night knows; previous_key: fingerprint of the last release's key."""
+    def manifest(self, record: NightRecord) -> Manifest:
+        """Complete what the build knows with what the night knows."""
         pseudonyms = self.pseudonyms
-        if pseudonyms is not None and previous_key not in {None, pseudonyms.key}:
-            pseudonyms = replace(pseudonyms, previous_key=previous_key)
+        if pseudonyms is not None and record.previous_key not in {None, pseudonyms.key}:
+            pseudonyms = replace(pseudonyms, previous_key=record.previous_key)
         return Manifest(
             release_id=self.release_id,
-            previous_release_id=previous_release_id,
+            previous_release_id=record.previous_release_id,
             created_at=self.created_at,
             published_at=self.published_at,
             data_through=self.data_through,
             code_version=self.code_version,
             model_version=self.model_version,
-            config_digest=config_digest,
-            dbt_manifest_digest=dbt_manifest_digest,
-            sources=sources,
+            config_digest=record.config_digest,
+            dbt_manifest_digest=record.dbt_manifest_digest,
+            sources=record.sources,
             marts=self.marts,
-            left_out=left_out,
-            gate=gate,
-            timings=timings,
+            left_out=record.left_out,
+            gate=record.gate,
+            timings=record.timings,
             marts_sha256=self.marts_sha256,
             pseudonyms=pseudonyms,
-            erasure=erasure,
-            schema_changes=tuple(schema_changes),
-            changes=changes,
+            erasure=record.erasure,
+            schema_changes=tuple(record.schema_changes),
+            changes=record.changes,
         )
 
 

@@ -1,12 +1,14 @@
 """What a run knows about the release that it builds, before the release exists.
 
-Belongs here: the record that building and comparing a candidate share. Does not belong here: what is measured of the built
-candidate (`manifest`).
+Belongs here: the records that building, comparing and promoting a candidate share. Does not belong here: what is measured of the
+built candidate (`manifest`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+
+from orchestration.publishing.manifest import Changes, ErasureRecord, GateRecord, SchemaChange, SourceRecord
 
 
 @dataclass(frozen=True)
@@ -24,3 +26,20 @@ class RunFacts:
     config_digest: str = ""
     dbt_manifest_digest: str = ""
     erased_persons: int = 0
+
+
+@dataclass(frozen=True)
+class NightRecord:
+    """What a night adds to what is measured of a candidate. previous_key: fingerprint of the last release's pseudonym key."""
+
+    previous_release_id: str | None
+    config_digest: str
+    dbt_manifest_digest: str
+    sources: Mapping[str, SourceRecord]
+    left_out: Mapping[str, str]
+    gate: GateRecord
+    timings: Mapping[str, float]
+    previous_key: str | None = None
+    erasure: ErasureRecord | None = None
+    schema_changes: Sequence[SchemaChange] = ()
+    changes: Changes | None = None

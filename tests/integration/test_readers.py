@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from orchestration.publishing.candidate import Candidate
+from orchestration.publishing.facts import NightRecord
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.promotion import Verdict
@@ -57,13 +58,15 @@ class Publisher:
     def promote(self, candidate: Candidate) -> Release:
         current = self.store.current()
         manifest = candidate.manifest(
-            previous_release_id=current.release_id if current else None,
-            config_digest="c",
-            dbt_manifest_digest="d",
-            sources={},
-            left_out={},
-            gate=GateRecord(passed=True, declared=1, evaluated=1, failed=0, warnings=0),
-            timings={},
+            NightRecord(
+                previous_release_id=current.release_id if current else None,
+                config_digest="c",
+                dbt_manifest_digest="d",
+                sources={},
+                left_out={},
+                gate=GateRecord(passed=True, declared=1, evaluated=1, failed=0, warnings=0),
+                timings={},
+            )
         )
         with WriterLock(self.home) as lock:
             return self.store.promote(candidate, Verdict(True, candidate.marts_sha256, "passed"), manifest, lock)

@@ -24,6 +24,7 @@ from orchestration.config.values import SettingsError
 from orchestration.marts import MartSpec, Periods
 from orchestration.ml_steps.churn import CHURN
 from orchestration.ml_steps.model_store import ModelStore, StoredModel
+from orchestration.publishing.facts import NightRecord
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord
 from orchestration.publishing.promotion import Verdict
@@ -65,13 +66,15 @@ def publish(home: Path, sql: str, *, published_at: datetime) -> None:
     candidate = replace(candidate, published_at=published_at)
     current = store.current()
     manifest = candidate.manifest(
-        previous_release_id=current and current.release_id,
-        config_digest="c" * 64,
-        dbt_manifest_digest="d" * 64,
-        sources={},
-        left_out={},
-        gate=GateRecord(passed=True, declared=1, evaluated=1, failed=0, warnings=0),
-        timings={},
+        NightRecord(
+            previous_release_id=current and current.release_id,
+            config_digest="c" * 64,
+            dbt_manifest_digest="d" * 64,
+            sources={},
+            left_out={},
+            gate=GateRecord(passed=True, declared=1, evaluated=1, failed=0, warnings=0),
+            timings={},
+        )
     )
     with WriterLock(home) as lock:
         store.promote(candidate, Verdict(passed=True, marts_sha256=candidate.marts_sha256, reason="passed"), manifest, lock)

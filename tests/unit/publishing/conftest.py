@@ -11,6 +11,7 @@ import pytest
 
 from orchestration.base import digests
 from orchestration.publishing.candidate import Candidate
+from orchestration.publishing.facts import NightRecord
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord, Manifest, SourceRecord
 from orchestration.publishing.promotion import Verdict
@@ -62,7 +63,7 @@ class Home:
             "timings": {"ingest": 1.5},
             "schema_changes": self.store.schema_changes(candidate, left_out),
         }
-        return candidate.manifest(**{**known, **fields})
+        return candidate.manifest(NightRecord(**{**known, **fields}))
 
     def promote(self, candidate: Candidate, lock: WriterLock, **fields) -> Release:
         verdict = Verdict(passed=True, marts_sha256=candidate.marts_sha256, reason="all passed")

@@ -15,7 +15,7 @@ from orchestration.marts import MartSpec, Periods
 from orchestration.publishing.candidate import Candidate
 from orchestration.publishing.comparison.changes import Snapshot
 from orchestration.publishing.comparison.restatements import LEDGER, summary
-from orchestration.publishing.facts import RunFacts
+from orchestration.publishing.facts import NightRecord, RunFacts
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.manifest import GateRecord, Manifest, RowChanges, SourceRecord
 from orchestration.publishing.promotion import Verdict
@@ -75,13 +75,15 @@ class Home:
         current = self.store.current()
         sources = {source: SourceRecord(len(known), 1, min(known), max(known), "x", known) for source, known in days.items()}
         manifest = candidate.manifest(
-            previous_release_id=current and current.release_id,
-            config_digest="c" * 64,
-            dbt_manifest_digest="d" * 64,
-            sources=sources,
-            left_out={},
-            gate=GateRecord(passed=True, declared=1, evaluated=1, failed=0, warnings=0),
-            timings={},
+            NightRecord(
+                previous_release_id=current and current.release_id,
+                config_digest="c" * 64,
+                dbt_manifest_digest="d" * 64,
+                sources=sources,
+                left_out={},
+                gate=GateRecord(passed=True, declared=1, evaluated=1, failed=0, warnings=0),
+                timings={},
+            )
         )
         verdict = Verdict(passed=True, marts_sha256=candidate.marts_sha256, reason="passed")
         with WriterLock(self.path) as lock:
