@@ -21,8 +21,9 @@ from orchestration.base.errors import NorthstarError, UserError
 from orchestration.base.sql import exact, literal
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.settings import Settings
-from orchestration.landing.contract import CONTRACT, Source
+from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition, scan
+from orchestration.landing.source import Source
 
 if TYPE_CHECKING:
     import duckdb

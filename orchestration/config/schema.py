@@ -17,7 +17,8 @@ from orchestration.base.suggestion import did_you_mean
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.tables import ChannelRule, Funnel, Pages, Publish
 from orchestration.config.values import TEAMS, Count, Frozen, Name, Probability, check_owner, duration
-from orchestration.landing.contract import CONTRACT, CORE_EVENTS, CURRENCIES, MISTAKEN_CURRENCIES, PLANS
+from orchestration.landing.contract import CONTRACT
+from orchestration.landing.vocabulary import CORE_EVENTS, CURRENCIES, MISTAKEN_CURRENCIES, PLANS
 
 # In the order of a configured list, so that one list has one digest.
 _SHIPPED_DENY_LIST = tuple(

@@ -14,10 +14,11 @@ import duckdb
 
 from orchestration.base.sql import identifier, literal
 from orchestration.landing.cells import Cell, json_object, trimmed
-from orchestration.landing.contract import CURRENCIES, MISTAKEN_CURRENCIES, Column, Source, Type
 from orchestration.landing.files import InspectedFile
 from orchestration.landing.lake import Partition
+from orchestration.landing.source import Column, Source, Type
 from orchestration.landing.spellings import canonical
+from orchestration.landing.vocabulary import CURRENCIES, MISTAKEN_CURRENCIES
 
 _SHOWN = 40  # characters of a refused value in a message
 BEFORE = ": before partition_start"

@@ -11,8 +11,9 @@ import dagster as dg
 
 from orchestration.config.settings import Settings
 from orchestration.defs.owners import Owner
-from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
+from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
 from orchestration.landing.erasure import Erased
+from orchestration.landing.source import Source
 from orchestration.night import AS_OF_TAG, FROM_TAG, REBUILD_TAG, TO_TAG, Ingested, Night
 from orchestration.partitions import arrival_days
 from orchestration.resources import WAREHOUSE_POOL
