@@ -65,7 +65,7 @@ class Cell:
             text = f"regexp_replace({text}, '\\.0+$', '')"
         return trimmed(text)
 
-    def parsed(self, wanted: Type, judged: str) -> str:
+    def parsed(self, wanted: Type, judged: str) -> str:  # noqa: PLR0911 (one return per type)
         """Give the SQL for the value in the contract's type, NULL when what is judged is none."""
         cast = f"TRY_CAST({judged} AS {wanted.sql})"
         if self.is_native(wanted):

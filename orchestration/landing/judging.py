@@ -95,7 +95,7 @@ class Judge:
             FROM reasoned
         """)
 
-    def _faults(self, i: int, column: Column) -> Iterator[tuple[str, str]]:
+    def _faults(self, i: int, column: Column) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 (one branch per rule of the contract)
         """Yield conditions over text t<i> and value v<i> of a column with the reason that each gives; NULL counts as false."""
         name, text, value = column.name, f"t{i}", f"v{i}"
         if column.required:

@@ -62,7 +62,7 @@ class Candidate:
         """The candidate's DuckDB file."""
         return self.path / DATABASE
 
-    def manifest(
+    def manifest(  # noqa: PLR0913 (to be split)
         self,
         *,
         previous_release_id: str | None,
