@@ -19,8 +19,6 @@ AWAITED = frozenset(
         "orchestration/landing/ingest.py:ingest",
         "orchestration/publishing/candidate.py:manifest",
         "ml/churn/training.py:train",
-        "expectations/checks.py",
-        "expectations/suites/revenue.py",
     }
 )
 
