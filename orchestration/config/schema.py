@@ -136,7 +136,7 @@ class Config(Frozen):
     def _is_timezone(cls, value: str) -> str:
         # The machine's own zone is none that DuckDB knows, and would differ from machine to machine.
         if value not in available_timezones() - {"localtime"}:
-            raise ValueError(f"{value!r} is no time zone{did_you_mean(value, available_timezones())}")
+            raise ValueError(f"unknown time zone {value!r}{did_you_mean(value, available_timezones())}")
         return value
 
     @field_validator("reporting_currency")
@@ -172,7 +172,7 @@ class Config(Frozen):
         known = _metrics_with_targets() if value else ()
         for name in value:
             if name not in known:
-                raise ValueError(f"{name!r} is no metric with a target{did_you_mean(name, known)}")
+                raise ValueError(f"unknown metric with a target {name!r}{did_you_mean(name, known)}")
         return {name: target.normalize() for name, target in value.items()}
 
     @field_validator("plans")
@@ -199,7 +199,7 @@ class Config(Frozen):
     def _are_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if name not in CONTRACT:
-                raise ValueError(f"{name!r} is no source{did_you_mean(name, CONTRACT)}")
+                raise ValueError(f"unknown source {name!r}{did_you_mean(name, CONTRACT)}")
         return value
 
     @field_validator("identity_deny_list")

@@ -171,7 +171,7 @@ def test_quoted_commands_exist(repository):
         ("northstar backfill", False, None),
         ("northstar backfill", True, "Missing option '--from'."),
         ("northstar nightly --asof 2026-11-01", False, "No such option '--asof'"),
-        ("northstar nightly --as-of yesterday", True, "'yesterday' is no day"),
+        ("northstar nightly --as-of yesterday", True, "invalid day 'yesterday'"),
         ("northstar night", False, "no command 'night'"),
         ("northstar status now", True, "Got unexpected extra argument"),
     ],
