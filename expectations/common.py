@@ -12,16 +12,15 @@ from expectations.checks import (
     Check,
     Context,
     Severity,
-    as_before,
     breakdown,
     in_set,
     not_null,
     published,
-    renewed,
     row_count,
     schema,
     unique,
 )
+from expectations.history import as_before, renewed
 
 
 class Declared(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from expectations.registry import SUITES
-from expectations.suites import customer, engagement, funnel, metrics, quality, releases, retention, revenue
+from expectations.suites import customer, engagement, funnel, lifetime_value, metrics, quality, releases, retention, revenue
 
 # In the order of the table's columns.
 KINDS = {
@@ -171,7 +171,7 @@ _OF_MART: dict[str, dict[str, tuple[str, str]]] = {
         "hundred": ("UPDATE {mart} SET spend = 100 * spend", "roas.matches"),
         "swapped": ("UPDATE {mart} SET revenue = margin, margin = revenue", "margin.within_revenue"),
     },
-    revenue.LTV_COHORT: {
+    lifetime_value.LTV_COHORT: {
         "null": ("UPDATE {mart} SET revenue = NULL", "revenue.null_where_immature"),
         "part": ("DELETE FROM {mart} WHERE segment = (SELECT max(segment) FROM {mart})", "customer_count.segments_add_up"),
         "hundred": (
@@ -180,7 +180,7 @@ _OF_MART: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "swapped": ("UPDATE {mart} SET revenue = margin, margin = revenue", "margin.within_revenue"),
     },
-    revenue.LTV_CUSTOMER: {
+    lifetime_value.LTV_CUSTOMER: {
         "null": ("UPDATE {mart} SET person_id = NULL", "person_id.not_null"),
         "hundred": ("UPDATE {mart} SET revenue = 100 * revenue, margin = 100 * margin", "money.as_before"),
         "swapped": ("UPDATE {mart} SET frequency = order_count, order_count = frequency", "frequency.possible"),

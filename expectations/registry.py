@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from expectations.checks import Check, Context
 from expectations.common import Declared
-from expectations.suites import customer, engagement, funnel, metrics, quality, releases, retention, revenue
+from expectations.suites import customer, engagement, funnel, lifetime_value, metrics, quality, releases, retention, revenue
 
 SuiteBuilder = Callable[[Context, Declared], list[Check]]
 
@@ -26,8 +26,8 @@ SUITES: Mapping[str, SuiteBuilder] = MappingProxyType(
         releases.RESTATEMENTS: releases.restatements,
         retention.MART: retention.cohort,
         revenue.LTV_CAC: revenue.ltv_cac,
-        revenue.LTV_COHORT: revenue.ltv_cohort,
-        revenue.LTV_CUSTOMER: revenue.ltv_customer,
+        lifetime_value.LTV_COHORT: lifetime_value.ltv_cohort,
+        lifetime_value.LTV_CUSTOMER: lifetime_value.ltv_customer,
         revenue.MRR_MONTH: revenue.mrr_month,
     }
 )

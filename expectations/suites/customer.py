@@ -5,16 +5,7 @@ scores foretell who leaves, which needs who left (`int_health__backtest`, and th
 """
 
 from expectations import common
-from expectations.checks import (
-    Check,
-    Context,
-    between,
-    holds,
-    in_set,
-    literal,
-    ratio,
-    table,
-)
+from expectations.checks import Check, Context, between, holds, in_set, literal, ratio, table
 from expectations.common import Declared
 
 COMPONENTS = {

@@ -5,17 +5,9 @@ persons should be (targets) or rules every mart shares (`expectations.checks`).
 """
 
 from expectations import common
-from expectations.checks import (
-    Check,
-    Context,
-    between,
-    holds,
-    literal,
-    ratio,
-    table,
-    usual_volume,
-)
+from expectations.checks import Check, Context, between, holds, literal, ratio, table
 from expectations.common import Declared
+from expectations.history import usual_volume
 
 DAILY = "mart_engagement__daily"
 # NULL throughout when no event that they count was ever sent.

@@ -7,19 +7,9 @@ rules every mart shares (`expectations.checks`).
 from datetime import timedelta
 
 from expectations import common
-from expectations.checks import (
-    Check,
-    Context,
-    between,
-    calendar,
-    holds,
-    in_set,
-    literal,
-    ratio,
-    table,
-    usual_volume,
-)
+from expectations.checks import Check, Context, between, calendar, holds, in_set, literal, ratio, table
 from expectations.common import Declared
+from expectations.history import usual_volume
 
 MART = "mart_funnel__entry"
 

@@ -5,16 +5,9 @@ counts, which its own mart or the tests of the tree know, or rules every mart sh
 """
 
 from expectations import common
-from expectations.checks import (
-    Check,
-    Context,
-    calendar,
-    holds,
-    in_set,
-    table,
-    usual_volume,
-)
+from expectations.checks import Check, Context, calendar, holds, in_set, table
 from expectations.common import Declared
+from expectations.history import usual_volume
 
 DAILY = "mart_metric__daily"
 TREE = "mart_metric_tree__current"

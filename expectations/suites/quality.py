@@ -5,18 +5,9 @@ here: how good the data of a day should be, which is a company's own bound (`max
 """
 
 from expectations import common
-from expectations.checks import (
-    Check,
-    Context,
-    Query,
-    between,
-    holds,
-    in_set,
-    literal,
-    table,
-    usual_volume,
-)
+from expectations.checks import Check, Context, Query, between, holds, in_set, literal, table
 from expectations.common import Declared
+from expectations.history import usual_volume
 
 DAILY = "mart_data_quality__daily"
 _COUNTS = (

@@ -7,18 +7,7 @@ values that it compares, which are those of marts with suites of their own.
 import math
 
 from expectations import common
-from expectations.checks import (
-    Check,
-    Context,
-    Expectation,
-    Query,
-    between,
-    holds,
-    in_set,
-    literal,
-    ratio,
-    table,
-)
+from expectations.checks import Check, Context, Expectation, Query, between, holds, in_set, literal, ratio, table
 from expectations.common import Declared
 
 RESTATEMENTS = "mart_restatements__release"

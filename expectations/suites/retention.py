@@ -5,18 +5,9 @@ Belongs here: rules that are true of a cohort table by its definition. Does not 
 """
 
 from expectations import common
-from expectations.checks import (
-    Check,
-    Context,
-    between,
-    calendar,
-    holds,
-    in_set,
-    literal,
-    table,
-    usual_volume,
-)
+from expectations.checks import Check, Context, between, calendar, holds, in_set, literal, table
 from expectations.common import Declared
+from expectations.history import usual_volume
 
 MART = "mart_retention__cohort"
 

@@ -117,8 +117,7 @@ def train(
     seed: int = 0,
     l2: float = L2,
     champion: ChurnModel | None = None,
-    intervention_cost: float = Intervention.cost_usd,
-    intervention_success_rate: float = Intervention.success_rate,
+    intervention: Intervention | None = None,
     origins: int = ORIGINS,
 ) -> TrainingResult:
     """Choose, fit, calibrate and judge a model on slices of time.
@@ -135,8 +134,7 @@ def train(
     AUC is near 0.04: fewer cannot tell a model from chance.
     seed: of the bootstrap interval; the fit itself draws nothing.
     champion: the model now in use, judged on the same test rows; the new one must beat it too.
-    intervention_cost: USD that contacting one account costs; intervention_success_rate: share of accounts that would have churned
-    and stay when contacted. Both only price the figures; see `evaluation.money_saved`.
+    intervention: only prices the figures; see `evaluation.money_saved`.
     origins: how many earlier origins are refitted at most; see `rolling`.
 
     A model that does not beat its rivals, or whose calibration is off, is returned with a refusal in `decision`. Raises
@@ -147,7 +145,7 @@ def train(
             f"train: label_window_days {label_window_days} must be at least 1, minimum_churns {minimum_churns} at least 2, "
             f"origins {origins} at least 0"
         )
-    intervention = Intervention(intervention_cost, intervention_success_rate)
+    intervention = intervention or Intervention()
     frame = in_key_order(frame)
     matrix(frame)  # rows that are not used must fit the schema too: they are tomorrow's
     labels = numbers(frame, "churned", nullable=True)

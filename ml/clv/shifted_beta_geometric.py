@@ -127,7 +127,7 @@ class ShiftedBetaGeometric(LikelihoodEstimator):
         alpha, beta = self._fitted()
         # Those who renewed n times are a population of beta(α, β + n); of them the share r(n + 1) makes the next payment.
         stayed = self.at(alpha=alpha, beta=beta + renewals + 1)
-        return float(self.retention([renewals + 1])[0]) * stayed._discounted(discount_rate, horizon, 0)
+        return float(self.retention([renewals + 1])[0]) * stayed._discounted(discount_rate, horizon, 0)  # noqa: SLF001 (of its own class)
 
     def _discounted(self, discount_rate: float, horizon: int | None, first: int) -> float:
         rate = require_number(discount_rate, "discount_rate", self.subject, lowest=0)

@@ -29,7 +29,7 @@ class _Day(click.ParamType[date]):
         try:
             return value if isinstance(value, date) else date.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is no day; write it as 2026-11-21", param, ctx)
+            self.fail(f"invalid day {value!r}: expected a date such as 2026-11-21", param, ctx)
 
 
 class _Share(click.ParamType[float]):
@@ -43,7 +43,7 @@ class _Share(click.ParamType[float]):
             share = -1
         # A bare 5 is more likely five per cent than five times.
         if not 0 <= share < float("inf") or (share > 1 and not text.endswith("%")):
-            self.fail(f"{value!r} is no share; write it as 5% or 0.05", param, ctx)
+            self.fail(f"invalid share {value!r}: expected a value such as 5% or 0.05", param, ctx)
         return share
 
 

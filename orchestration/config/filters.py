@@ -89,7 +89,9 @@ def _attribute(node: "exp.Expr", text: str) -> str:
         # The name becomes a quoted member of a JSON path: these characters would end the quotes, escape, or match every member.
         if len(path) == 2 and path[0] == "properties" and path[1] and not set('"\\*') & set(path[1]):
             return f"properties.{path[1]}"
-    raise FilterError(f"filter {text!r}: {node.sql()!r} is no event column; known are {', '.join(COLUMNS)} and properties.<name>")
+    raise FilterError(
+        f"filter {text!r}: unknown event column {node.sql()!r}; known are {', '.join(COLUMNS)} and properties.<name>"
+    )
 
 
 def _literal(node: "exp.Expr", text: str) -> Decimal | str:
@@ -101,11 +103,11 @@ def _literal(node: "exp.Expr", text: str) -> Decimal | str:
         return str(node.this)
     digits = node.this if isinstance(node, exp.Neg) else node
     if not isinstance(digits, exp.Literal) or digits.is_string:
-        raise FilterError(f"filter {text!r}: {node.sql()!r} is no text or number")
+        raise FilterError(f"filter {text!r}: expected a text or a number, not {node.sql()!r}")
     try:
         number = Decimal(str(digits.this))
     except InvalidOperation as error:
-        raise FilterError(f"filter {text!r}: {node.sql()!r} is no number") from error
+        raise FilterError(f"filter {text!r}: invalid number {node.sql()!r}") from error
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int) or exponent < -_MOST_DECIMALS or number.adjusted() >= _MOST_DIGITS:
         raise FilterError(

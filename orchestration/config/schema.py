@@ -17,7 +17,8 @@ from orchestration.base.suggestion import did_you_mean
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.tables import ChannelRule, Funnel, Pages, Publish
 from orchestration.config.values import TEAMS, Count, Frozen, Name, Probability, check_owner, duration
-from orchestration.landing.contract import CONTRACT, CORE_EVENTS, CURRENCIES, MISTAKEN_CURRENCIES, PLANS
+from orchestration.landing.contract import CONTRACT
+from orchestration.landing.vocabulary import CORE_EVENTS, CURRENCIES, MISTAKEN_CURRENCIES, PLANS
 
 # In the order of a configured list, so that one list has one digest.
 _SHIPPED_DENY_LIST = tuple(
@@ -135,7 +136,7 @@ class Config(Frozen):
     def _is_timezone(cls, value: str) -> str:
         # The machine's own zone is none that DuckDB knows, and would differ from machine to machine.
         if value not in available_timezones() - {"localtime"}:
-            raise ValueError(f"{value!r} is no time zone{did_you_mean(value, available_timezones())}")
+            raise ValueError(f"unknown time zone {value!r}{did_you_mean(value, available_timezones())}")
         return value
 
     @field_validator("reporting_currency")
@@ -171,7 +172,7 @@ class Config(Frozen):
         known = _metrics_with_targets() if value else ()
         for name in value:
             if name not in known:
-                raise ValueError(f"{name!r} is no metric with a target{did_you_mean(name, known)}")
+                raise ValueError(f"unknown metric with a target {name!r}{did_you_mean(name, known)}")
         return {name: target.normalize() for name, target in value.items()}
 
     @field_validator("plans")
@@ -198,7 +199,7 @@ class Config(Frozen):
     def _are_sources(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
             if name not in CONTRACT:
-                raise ValueError(f"{name!r} is no source{did_you_mean(name, CONTRACT)}")
+                raise ValueError(f"unknown source {name!r}{did_you_mean(name, CONTRACT)}")
         return value
 
     @field_validator("identity_deny_list")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestration.base.sql import literal
-from orchestration.landing.contract import Type
+from orchestration.landing.source import Type
 
 _INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"})
 _TIMES = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE"})
@@ -65,7 +65,7 @@ class Cell:
             text = f"regexp_replace({text}, '\\.0+$', '')"
         return trimmed(text)
 
-    def parsed(self, wanted: Type, judged: str) -> str:
+    def parsed(self, wanted: Type, judged: str) -> str:  # noqa: PLR0911 (one return per type)
         """Give the SQL for the value in the contract's type, NULL when what is judged is none."""
         cast = f"TRY_CAST({judged} AS {wanted.sql})"
         if self.is_native(wanted):

@@ -1,141 +1,15 @@
 """The landing contract: every source that Northstar reads, with its key, its columns, their types and bounds.
 
-Belongs here: what a file of a source must look like, as data. The reference page, the dbt sources, the ingest and the simulator
-are all made or checked from it. Does not belong here: reading files (`readers`), outside shapes (`adapters`), or anything about
-what the facts mean once they are in (`dbt_project`).
+Belongs here: what a file of a source must look like, as data in the terms of `source` and `vocabulary`. The reference page, dbt's
+sources, the ingest and the simulator are all made or checked from it. Does not belong here: reading files (`readers`), outside
+shapes (`adapters`), or anything about what the facts mean once they are in (`dbt_project`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import replace
 
-from orchestration.base.suggestion import nearest
-
-
-class Type(Enum):
-    """What a column holds; `sql` is the DuckDB type that the lake's Parquet files carry for it."""
-
-    ID = "id"  # trimmed, never empty
-    TEXT = "text"
-    TIMESTAMP = "timestamp"  # UTC; an offset in the file is converted, none means UTC
-    DATE = "date"
-    MONEY = "money"
-    CURRENCY = "currency"  # ISO 4217, three capitals
-    NUMBER = "number"
-    RATE = "rate"
-    INTEGER = "integer"
-    BOOLEAN = "boolean"
-    JSON = "json"
-
-    @property
-    def sql(self) -> str:
-        """The type's name in DuckDB SQL."""
-        return _SQL_TYPES[self]
-
-
-# Decimals, not doubles: sums of doubles differ from run to run with the order in which threads add.
-_SQL_TYPES = {
-    Type.ID: "VARCHAR",
-    Type.TEXT: "VARCHAR",
-    Type.TIMESTAMP: "TIMESTAMP",
-    Type.DATE: "DATE",
-    Type.MONEY: "DECIMAL(18,4)",
-    Type.CURRENCY: "VARCHAR",
-    Type.NUMBER: "DECIMAL(18,6)",
-    Type.RATE: "DECIMAL(18,8)",
-    Type.INTEGER: "BIGINT",
-    Type.BOOLEAN: "BOOLEAN",
-    Type.JSON: "JSON",
-}
-
-
-class Personal(Enum):
-    """What a column says about a person, and with it what becomes of it when that person is erased (`erasure`)."""
-
-    USER = "user"  # id of the user whose row it is → the person's token
-    ANONYMOUS = "anonymous"  # id of a device; where there is no user, the row is its person's → NULL, and the user's id the token
-    CONTACT = "contact"  # the same of a contact → the token
-    MENTION = "mention"  # a user's id in anyone's row → the token; in the erased person's own row NULL
-    PAGE = "page"  # an address → without its query; NULL when it names an id of its row
-    REFERRER = "referrer"  # an address → its host, by which the channel that the person came from is known
-    DETAIL = "detail"  # anything else about the person → NULL, or an empty text where the column is required
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a source: a required one is present in every file and filled in every row.
-
-    minimum, maximum: bounds that it may reach. above: one that it may not. may_lie_ahead: whether a time may lie after its
-    arrival; all others are facts of the past.
-    allowed: the only values that it may hold. spellings: other spellings of values, in lower case with underscores. Both are
-    matched in any case, with spaces or hyphens for underscores, and enter the lake as the contract spells them.
-    personal: how it is erased; None for what says nothing about a person, or is kept as a fact of the business (amounts, times).
-    """
-
-    name: str
-    type: Type
-    description: str
-    required: bool = False
-    allowed: tuple[str, ...] = ()
-    minimum: int | None = None
-    above: int | None = None
-    maximum: int | None = None
-    personal: Personal | None = None
-    may_lie_ahead: bool = False
-    spellings: Mapping[str, str] = field(default_factory=dict, hash=False)
-
-
-class Keep(Enum):
-    """Which row of a key stays.
-
-    FIRST: the fact is immutable, so the row that was received or arrived first is the fact and later ones are copies of it.
-    LATEST: the row is a state, and a later one replaces it: by `updated_at` where the source has it (a row without one counts as
-    written when its arrival day began, UTC), then by arrival day, the time of the file, its name and the row's number in it.
-    """
-
-    FIRST = "first"
-    LATEST = "latest"
-
-
-@dataclass(frozen=True)
-class Source:
-    """One source of the landing zone.
-
-    key: the columns that identify a fact; among rows with one key a single row stays. An optional column of the key that is empty
-    is a value of its own: spend without a campaign is one thing, not one per row.
-    keep: which row that is.
-    happened_at: the column that says on which day the fact happened, where the source has facts in time.
-    one_of: of these columns at least one must be filled in every row.
-    summed: columns that add up over rows of one file that share the key (and `updated_at`) but differ.
-    """
-
-    name: str
-    description: str
-    key: tuple[str, ...]
-    columns: tuple[Column, ...]
-    happened_at: str
-    keep: Keep = Keep.LATEST
-    one_of: tuple[str, ...] = ()
-    summed: tuple[str, ...] = ()
-
-    def column(self, name: str) -> Column:
-        """The column of that name; KeyError when the source has none."""
-        return {column.name: column for column in self.columns}[name]
-
-    @property
-    def latest_by(self) -> str | None:
-        """The column that dates a state; None for sources of immutable facts, and where arrival alone decides."""
-        is_dated = any(column.name == _UPDATED_AT.name for column in self.columns)
-        return _UPDATED_AT.name if self.keep is Keep.LATEST and is_dated else None
-
-    def nearest_column(self, name: str) -> str | None:
-        """The column that somebody who wrote `name` most likely meant; None when none is like it."""
-        return next(iter(nearest(name, (column.name for column in self.columns), likeness=0.6)), None)
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """Names of the columns without which a file is refused."""
-        return tuple(column.name for column in self.columns if column.required)
+from orchestration.landing.source import UPDATED_AT, Column, Keep, Personal, Source, Type
+from orchestration.landing.vocabulary import INTERVAL_SPELLINGS, STATUS_SPELLINGS, SUBSCRIPTION_STATUSES
 
 
 def _id(name: str, description: str, *, required: bool = False, personal: Personal | None = None) -> Column:
@@ -172,65 +46,12 @@ def _count(name: str, description: str) -> Column:
 
 _CURRENCY = Column("currency", Type.CURRENCY, "ISO 4217 code of the row's amounts", required=True)
 _COUNTRY = _text("country", "ISO 3166 code or name, as the source spells it")
-_UPDATED_AT = _at("updated_at", "when this state was written")
+_UPDATED_AT = _at(UPDATED_AT, "when this state was written")
 # Where a person is; where a firm is, is not about a person.
 _PERSON_COUNTRY = replace(_COUNTRY, personal=Personal.DETAIL)
 _CITY_TIER = Column(
     "city_tier", Type.INTEGER, "tier of the city, 1 (largest) to 5", minimum=1, maximum=5, personal=Personal.DETAIL
 )
-
-SUBSCRIPTION_STATUSES = (
-    "trialing",
-    "active",
-    "past_due",
-    "canceled",
-    "unpaid",
-    "incomplete",
-    "incomplete_expired",
-    "paused",
-    "ended",
-)
-# How billing systems spell them; case, spaces and hyphens do not matter.
-_STATUS_SPELLINGS = {
-    "trial": "trialing",
-    "trialling": "trialing",
-    "in_trial": "trialing",
-    "non_renewing": "active",
-    "pastdue": "past_due",
-    "overdue": "past_due",
-    "cancelled": "canceled",
-    "cancel": "canceled",
-    "cancelation": "canceled",
-    "cancellation": "canceled",
-    "incompleteexpired": "incomplete_expired",
-    "on_hold": "paused",
-    "onhold": "paused",
-    "suspended": "paused",
-    "expired": "ended",
-    "terminated": "ended",
-    "finished": "ended",
-    "inactive": "ended",
-}
-_INTERVAL_SPELLINGS = {
-    "month": "month",
-    "months": "month",
-    "monthly": "month",
-    "1_month": "month",
-    "every_month": "month",
-    "p1m": "month",
-    "m": "month",
-    "year": "year",
-    "years": "year",
-    "yearly": "year",
-    "annual": "year",
-    "annually": "year",
-    "12_months": "year",
-    "1_year": "year",
-    "every_year": "year",
-    "p1y": "year",
-    "p12m": "year",
-    "y": "year",
-}
 
 _SOURCES = (
     Source(
@@ -313,7 +134,7 @@ _SOURCES = (
             _text(
                 "billing_interval",
                 "how often it is billed: month, year (usual spellings are mapped) or any other text",
-                spellings=_INTERVAL_SPELLINGS,
+                spellings=INTERVAL_SPELLINGS,
             ),
             _money("mrr", "monthly recurring revenue from then on; a yearly price counts a twelfth", required=True),
             _CURRENCY,
@@ -322,7 +143,7 @@ _SOURCES = (
                 "state from then on; active and past_due pay, all others do not",
                 required=True,
                 allowed=SUBSCRIPTION_STATUSES,
-                spellings=_STATUS_SPELLINGS,
+                spellings=STATUS_SPELLINGS,
             ),
             _count("seats", "seats paid for"),
             Column("renews_at", Type.TIMESTAMP, "end of the term", may_lie_ahead=True),
@@ -520,57 +341,6 @@ _SOURCES = (
         ),
     ),
 )
-
-PLANS = ("free", "professional", "enterprise", "custom")
-"""Plans that the core knows by name; a company's own are mapped onto them by `[plans]` or stay as they are spelled."""
-
-CURRENCIES = frozenset(
-    (  # noqa: SIM905 (a hundred and seventy lines otherwise)
-        "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD "
-        "CAD CDF CHF CLF CLP CNH CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS "
-        "GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD "
-        "KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO "
-        "NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS "
-        "SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST "
-        "XAF XCD XCG XOF XPF YER ZAR ZMW ZWG "
-        # Withdrawn since 2010: histories hold them.
-        "BYR CUC EEK HRK LTL LVL MRO SLL STD VEF ZMK ZWL"
-    ).split()
-)
-"""Codes of money in ISO 4217, and CNH, by which the yuan abroad goes."""
-
-MISTAKEN_CURRENCIES = {
-    "NIS": "ILS",
-    "NTD": "TWD",
-    "RMB": "CNY",
-    "RUR": "RUB",
-    "STG": "GBP",
-    "UKP": "GBP",
-    "YEN": "JPY",
-}
-"""What people write for a currency and ISO 4217 does not know, with the code that they mean."""
-
-CORE_EVENTS = (
-    "page_viewed",
-    "signup_started",
-    "signup_completed",
-    "logged_in",
-    "onboarding_completed",
-    "value_achieved",
-    "feature_used",
-    "match_requested",
-    "pricing_viewed",
-    "invite_sent",
-    "product_viewed",
-    "cart_added",
-    "checkout_started",
-    "order_placed",
-    "coupon_shown",
-    "coupon_clicked",
-    "content_viewed",
-    "community_posted",
-)
-"""Event names with a meaning to the core; a company's own names are mapped onto them by `[event_names]`."""
 
 CONTRACT: dict[str, Source] = {source.name: source for source in _SOURCES}
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from orchestration.base import digests
 from orchestration.landing.arrivals import PACKED, ROWS, identity
-from orchestration.landing.contract import Source
 from orchestration.landing.records import csv_lines
+from orchestration.landing.source import Source
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 # Names that DuckDB's Parquet reader gives columns of its own, and none.

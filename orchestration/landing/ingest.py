@@ -38,11 +38,12 @@ import duckdb
 from orchestration.base.errors import NorthstarError, UserError
 from orchestration.landing import erasure
 from orchestration.landing.arrivals import PREFIX, batches, identity, landed_files, nearest_or_all
-from orchestration.landing.contract import CONTRACT, Source
+from orchestration.landing.contract import CONTRACT
 from orchestration.landing.files import InspectedFile, Inspection
 from orchestration.landing.judging import Judge
 from orchestration.landing.lake import SPILL_PREFIX, Lake, LandedFile, Partition
 from orchestration.landing.readers import Readers
+from orchestration.landing.source import Source
 
 
 class IngestError(NorthstarError):

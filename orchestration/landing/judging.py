@@ -14,10 +14,11 @@ import duckdb
 
 from orchestration.base.sql import identifier, literal
 from orchestration.landing.cells import Cell, json_object, trimmed
-from orchestration.landing.contract import CURRENCIES, MISTAKEN_CURRENCIES, Column, Source, Type
 from orchestration.landing.files import InspectedFile
 from orchestration.landing.lake import Partition
+from orchestration.landing.source import Column, Source, Type
 from orchestration.landing.spellings import canonical
+from orchestration.landing.vocabulary import CURRENCIES, MISTAKEN_CURRENCIES
 
 _SHOWN = 40  # characters of a refused value in a message
 BEFORE = ": before partition_start"
@@ -94,7 +95,7 @@ class Judge:
             FROM reasoned
         """)
 
-    def _faults(self, i: int, column: Column) -> Iterator[tuple[str, str]]:
+    def _faults(self, i: int, column: Column) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 (one branch per rule of the contract)
         """Yield conditions over text t<i> and value v<i> of a column with the reason that each gives; NULL counts as false."""
         name, text, value = column.name, f"t{i}", f"v{i}"
         if column.required:

@@ -28,7 +28,8 @@ from orchestration.base import digests, duck
 from orchestration.base.durable import sync_path
 from orchestration.base.errors import NorthstarError
 from orchestration.base.sql import exact, identifier, literal
-from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
+from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
+from orchestration.landing.source import Source
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,9 +14,9 @@ import duckdb
 
 from orchestration.base.sql import exact, identifier, literal
 from orchestration.landing.cells import Cell, json_object
-from orchestration.landing.contract import Type
 from orchestration.landing.files import DELIMITERS, InspectedFile, Inspection, RefusedError, first_line
 from orchestration.landing.records import TolerantReader, csv_records, json_records
+from orchestration.landing.source import Type
 
 _CHUNK_ROWS = 50_000
 # `\u0000` in JSON, not behind a backslash that is itself escaped.

@@ -5,7 +5,7 @@ Belongs here: matching without regard to case, spaces and hyphens. Does not belo
 """
 
 from orchestration.base.sql import literal
-from orchestration.landing.contract import Column
+from orchestration.landing.source import Column
 
 
 def canonical(column: Column, value: str) -> str:

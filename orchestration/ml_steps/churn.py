@@ -202,6 +202,7 @@ class Training:
         night as of an earlier day trains nothing: the past would replace what has learned from more.
         """
         from ml.churn import artifact, slices, training
+        from ml.churn.evaluation import Intervention
 
         champion = self._champion()
         reason = self._reason_to_train(champion, through)
@@ -214,8 +215,7 @@ class Training:
                 label_window_days=LABEL_WINDOW_DAYS,
                 minimum_churns=MINIMUM_CHURNS,
                 champion=None if champion is None else champion.estimator,
-                intervention_cost=self._config.intervention_cost,
-                intervention_success_rate=self._config.intervention_success_rate,
+                intervention=Intervention(self._config.intervention_cost, self._config.intervention_success_rate),
             )
         except (slices.NotEnoughHistory, training.SuspiciousFeatures) as refusal:
             if champion is None:

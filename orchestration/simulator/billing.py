@@ -1,30 +1,38 @@
 """Subscriptions, payments and churn: what each account's contract does from day to day.
 
-Belongs here: trials, renewals, refusals, cancellations, returns, refunds. Does not belong here: use of the product (`activity`).
+Belongs here: trials, renewals, refusals, cancellations, returns, refunds. Does not belong here: use of the product (`activity`),
+and the rows in which all this lands (`ledger`).
 """
 
 from collections import Counter, deque
 
 import numpy as np
-import pyarrow as pa
 
 from orchestration.simulator import parameters as p
 from orchestration.simulator.activity import Activity
 from orchestration.simulator.clock import DAY, HOUR, MINUTE, NEVER, SECOND, Calendar, Floats, Ints, Mask, stream
-from orchestration.simulator.files import labels, look_up, money, numbered, timestamps
+from orchestration.simulator.ledger import (
+    ACTIVE,
+    CANCELED,
+    CURRENCIES,
+    CUSTOM,
+    ENTERPRISE,
+    FAILED,
+    FREE,
+    INTERVALS,
+    PAST_DUE,
+    PLANS,
+    PROFESSIONAL,
+    REFUNDED,
+    SUCCEEDED,
+    TRIALING,
+    Ledger,
+)
 from orchestration.simulator.people import NEW, PAYING_BASE, STAFF, People, pick
 from orchestration.simulator.support import Support
-from orchestration.simulator.tables import LaterStates, Records, Rows, select
+from orchestration.simulator.tables import Rows, select
 
-PLANS = ("free", "professional", "enterprise", "custom")
-FREE, PROFESSIONAL, ENTERPRISE, CUSTOM = range(4)
-INTERVALS = ("month", "year")
-STATUSES = ("trialing", "active", "past_due", "canceled")
-TRIALING, ACTIVE, PAST_DUE, CANCELED = range(4)
-CURRENCIES = ("CNY", "EUR")
-OUTCOMES = ("succeeded", "failed", "refunded")
-SUCCEEDED, FAILED, REFUNDED = range(3)
-_NONE = -1
+_NONE = -1  # no contract
 _RATED_EVERY, _SCORE_STEPS = 15, 10_000
 
 
@@ -55,7 +63,6 @@ class Billing:
         self.currency = (german & (self._plan != CUSTOM)).astype(np.int64)
         self._failure_rate = np.minimum(p.PAYMENT_FAILURE_RATE * rng.gamma(2.0, 0.5, n), 0.6)
         members = np.flatnonzero(people.account >= 0)
-        self._user_ids = numbered("u_", people.user, 6)
         self._seats = np.bincount(people.account[members], minlength=n)
         self._status = np.full(n, _NONE)
         self._trial_end = np.full(n, NEVER)
@@ -64,10 +71,7 @@ class Billing:
         self._attempts = np.zeros(n, dtype=np.int64)
         self._retry_day = np.full(n, -1)
         self._failed_at = np.full(n, -NEVER)
-        self._payment_count = 0
-        self._changes = Records(calendar, seed, "billing.changes")
-        self._payments = Records(calendar, seed, "billing.payments")
-        self._corrections = LaterStates(calendar, seed, "billing.payments")
+        self.ledger = Ledger(calendar, people, seed, self.realised)
         journeys = people.journeys
         payers = np.flatnonzero(journeys.paid_at < NEVER)
         self._first_paid[people.account[journeys.person[payers]]] = journeys.paid_at[payers]
@@ -186,7 +190,7 @@ class Billing:
 
     def _record(self, accounts: Ints, at: Ints, *, mrr: Ints | None = None) -> None:
         if len(accounts):
-            self._changes.add(
+            self.ledger.change(
                 {
                     "account": accounts,
                     "at": at,
@@ -201,19 +205,16 @@ class Billing:
             )
 
     def _charge(self, accounts: Ints, at: Ints, outcome: int) -> Rows:
-        charge = {
-            "number": self._payment_count + 1 + np.arange(len(accounts)),
-            "account": accounts,
-            "at": at,
-            "amount": self._price(accounts),
-            "currency": self.currency[accounts],
-            "outcome": np.full(len(accounts), outcome),
-            "refund_of": np.full(len(accounts), -1),
-        }
-        if len(accounts):
-            self._payment_count += len(accounts)
-            self._payments.add(charge)
-        return charge
+        return self.ledger.pay(
+            {
+                "account": accounts,
+                "at": at,
+                "amount": self._price(accounts),
+                "currency": self.currency[accounts],
+                "outcome": np.full(len(accounts), outcome),
+                "refund_of": np.full(len(accounts), -1),
+            }
+        )
 
     def _start_trials(self, accounts: Ints, at: Ints) -> None:
         self._status[accounts] = TRIALING
@@ -239,9 +240,7 @@ class Billing:
             refund["at"] = refund["at"] + (rng.uniform(2, 10, len(refunded)) * DAY).astype(np.int64)
             refund["outcome"] = np.full(len(refunded), REFUNDED)
             refund["refund_of"] = refund["number"]
-            refund["number"] = self._payment_count + 1 + np.arange(len(refunded))
-            self._payment_count += len(refunded)
-            self._payments.add(refund)
+            self.ledger.pay(refund)
 
     def _refuse(self, accounts: Ints, at: Ints, day: int) -> None:
         if not len(accounts):
@@ -269,72 +268,6 @@ class Billing:
         self._plan[up], self._plan[down] = ENTERPRISE, PROFESSIONAL
         self.realised["upgrades"] += len(up)
         self.realised["downgrades"] += len(down)
-
-    def subscriptions(self, day: int) -> pa.Table | None:
-        """Changes that arrive on the day, as rows of `subscriptions`."""
-        changes = self._changes.arrive(day)
-        if changes is None:
-            return None
-        self._count("changes", self._changes, changes)
-        return pa.table(
-            {
-                "subscription_id": numbered("sub_", changes["account"] + 1, 5),
-                "account_id": numbered("acc_", changes["account"] + 1, 5),
-                "changed_at": timestamps(changes["at"]),
-                "plan": labels(PLANS, changes["plan"]),
-                "billing_interval": labels(INTERVALS, changes["interval"]),
-                "mrr": money(changes["mrr"]),
-                "currency": labels(CURRENCIES, changes["currency"]),
-                "status": labels(STATUSES, changes["status"]),
-                "seats": pa.array(changes["seats"]),
-                "renews_at": timestamps(changes["renews"]),
-            }
-        )
-
-    def payments(self, day: int) -> pa.Table | None:
-        """Payments, refusals and refunds that arrive on the day, as rows of `payments`."""
-        payments = self._payments.arrive(day)
-        if payments is not None:
-            self._count("payments", self._payments, payments)
-            self.realised["refunds"] += int((payments["outcome"] == REFUNDED).sum())
-            self.realised["failed_payments"] += int((payments["outcome"] == FAILED).sum())
-            payments = self._correct(payments, day)
-        payments = self._corrections.behind(payments, day)
-        if payments is None:
-            return None
-        payer = self._people.account_founder[payments["account"]]
-        return pa.table(
-            {
-                "payment_id": numbered("pay_", payments["number"], 7),
-                "account_id": numbered("acc_", payments["account"] + 1, 5),
-                "user_id": look_up(self._user_ids, payer),
-                "paid_at": timestamps(payments["at"]),
-                "kind": labels(("subscription",), np.zeros(len(payer), dtype=np.int64)),
-                "amount": money(payments["amount"]),
-                "currency": labels(CURRENCIES, payments["currency"]),
-                "status": labels(OUTCOMES, payments["outcome"]),
-                "refund_of": numbered("pay_", payments["refund_of"], 7),
-                "order_id": numbered("ord_", np.full(len(payer), _NONE), 7),
-                "updated_at": timestamps(payments["updated"]),
-            }
-        )
-
-    def _correct(self, payments: Rows, day: int) -> Rows:
-        """Let some payments of the day land with an amount that is a tenth too high, and with the right one days later."""
-        rng = stream(self._seed, "billing.corrections", day)
-        chance, waits = rng.random(len(payments["at"])), rng.uniform(*p.CORRECTION_DAYS, len(payments["at"]))
-        right = {**payments, "updated": payments["at"]}
-        wrong = (chance < p.PAYMENT_CORRECTION_RATE) & (payments["outcome"] == SUCCEEDED)
-        wrong &= payments["at"] >= int(self._calendar.start(0))
-        first = {**right, "amount": np.where(wrong, payments["amount"] * 11 // 10, payments["amount"])}
-        written = self._calendar.start(day) + (waits * DAY).astype(np.int64)
-        self._corrections.add(select(first, wrong), select({**right, "updated": written}, wrong), day)
-        self.realised["payment_corrections"] += int(wrong.sum())
-        return first
-
-    def _count(self, name: str, records: Records, landed: Rows) -> None:
-        self.realised[f"late_{name}"] += int(landed["late"].sum())
-        self.realised[f"{name}_not_arrived"] = records.waiting
 
     def churn_truth(self) -> dict[str, object]:
         """How well the planted probability itself ranks who leaves, on as-of days whose 30 days are over."""

@@ -52,7 +52,7 @@ class Company:
         self._sources: dict[str, Callable[[int], pa.Table | None]] = {
             "users": self._registry.users,
             "accounts": self._registry.accounts,
-            "subscriptions": self._billing.subscriptions,
+            "subscriptions": self._billing.ledger.subscriptions,
             "payments": self._payments,
             "orders": self._shop.orders,
             "ad_spend": self._advertising.arrivals,
@@ -89,7 +89,7 @@ class Company:
                 yield source, table
 
     def _payments(self, day: int) -> pa.Table | None:
-        tables = [table for table in (self._billing.payments(day), self._shop.refunds(day)) if table is not None]
+        tables = [table for table in (self._billing.ledger.payments(day), self._shop.refunds(day)) if table is not None]
         return pa.concat_tables(tables) if tables else None
 
     def truth(self) -> dict[str, object]:

@@ -15,7 +15,8 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from orchestration.landing.contract import CONTRACT, Column, Source, Type
+from orchestration.landing.contract import CONTRACT
+from orchestration.landing.source import Column, Source, Type
 from orchestration.simulator import parameters as p
 from orchestration.simulator.clock import Calendar, stream
 

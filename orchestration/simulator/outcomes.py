@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from orchestration.simulator import parameters as p
-from orchestration.simulator.billing import CURRENCIES, Billing
+from orchestration.simulator.billing import Billing
 from orchestration.simulator.clock import HOUR, Calendar, stream
 from orchestration.simulator.files import labels, money, numbered, timestamps
+from orchestration.simulator.ledger import CURRENCIES
 from orchestration.simulator.people import People
 
 

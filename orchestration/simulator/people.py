@@ -197,7 +197,7 @@ def _teams(rng: np.random.Generator, order: Ints) -> Ints:
     return np.where(rank >= p.TEAM_LIMIT, np.arange(n), leader)
 
 
-def build_people(calendar: Calendar, users: int, seed: int) -> People:
+def build_people(calendar: Calendar, users: int, seed: int) -> People:  # noqa: PLR0915 (one draw per trait, in the order of the stream)
     """Draw everyone who is or comes within the period: about `users` of them sign up in it.
 
     Persons stand in blocks: customers from before, staff, shop customers from before, new visitors of the platform, new

@@ -13,7 +13,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration.landing.contract import CONTRACT, Source, Type
+from orchestration.landing.contract import CONTRACT
+from orchestration.landing.source import Source, Type
 from tests.integration.conftest import copy_home
 from tests.integration.tiny import FIRST, Company, days, event, order, payment, subscription, user
 

@@ -14,7 +14,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from orchestration import reference
 from orchestration.adapters import ADAPTERS
 from orchestration.cli import cli
 from orchestration.config.loading import load
@@ -22,8 +21,16 @@ from orchestration.config.project import DBT_PROJECT
 from orchestration.config.schema import Config
 from orchestration.config.tables import ChannelRule, Funnel, FunnelStep, Pages, Publish, Waiver
 from orchestration.flowchart import flowchart
-from orchestration.landing.contract import CONTRACT, CORE_EVENTS
+from orchestration.landing.contract import CONTRACT
+from orchestration.landing.vocabulary import CORE_EVENTS
 from orchestration.marts import Column, MartSpec, mart_nodes
+from orchestration.reference import generation
+from orchestration.reference.__main__ import main
+from orchestration.reference.commands import commands_page
+from orchestration.reference.configuration import ENVIRONMENT
+from orchestration.reference.landing import LANDING_MACRO, landing_macro
+from orchestration.reference.marts import grain_sentence, marts_page
+from orchestration.reference.metrics import metrics
 from orchestration.warehouse import dbt
 
 REFERENCE = Path("docs", "reference")
@@ -33,14 +40,14 @@ PAGES = (
     *(REFERENCE / f"{name}.md" for name in ("marts", "landing", "configuration", "metrics", "commands")),
     METRICS_OF_DBT,
     CORRUPTIONS,
-    reference.LANDING_MACRO,
+    LANDING_MACRO,
 )
 
 
 @pytest.fixture(scope="module")
 def pages(configured) -> dict[Path, str]:
     dbt.prepare(configured)
-    return reference.pages(configured)
+    return generation.pages(configured)
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +80,11 @@ def lineage(current: dict[str, str]) -> str:
 
 def test_the_pages_are_current(repository, pages):
     assert tuple(pages) == PAGES
-    assert reference.stale(repository, pages) == [], "run `make docs`"
+    assert generation.stale(repository, pages) == [], "run `make docs`"
 
 
 def test_the_pages_are_the_same_every_time(configured, pages):
-    assert reference.pages(configured) == pages
+    assert generation.pages(configured) == pages
 
 
 def test_the_metrics_in_the_documentation_of_dbt_are_those_of_the_reference(pages, current):
@@ -91,15 +98,15 @@ def test_write_makes_what_is_missing_or_stale_and_nothing_else(tmp_path):
     wanted = {Path("a", "b.md"): "1\n", Path("c.md"): "2\n", Path("d.md"): "3\n"}
     (tmp_path / "c.md").write_text("2 \n", encoding="utf-8")
     (tmp_path / "d.md").write_text("3\n", encoding="utf-8")
-    assert reference.stale(tmp_path, wanted) == [Path("a", "b.md"), Path("c.md")]
-    assert reference.write(tmp_path, wanted) == [Path("a", "b.md"), Path("c.md")]
+    assert generation.stale(tmp_path, wanted) == [Path("a", "b.md"), Path("c.md")]
+    assert generation.write(tmp_path, wanted) == [Path("a", "b.md"), Path("c.md")]
     assert {path: (tmp_path / path).read_text(encoding="utf-8") for path in wanted} == wanted
-    assert reference.write(tmp_path, wanted) == []
+    assert generation.write(tmp_path, wanted) == []
 
 
 def test_dbt_has_the_keys_of_the_landing_contract(repository):
-    written = (repository / reference.LANDING_MACRO).read_text(encoding="utf-8")
-    assert written == reference.landing_macro(CONTRACT.values()), "run `make docs`"
+    written = (repository / LANDING_MACRO).read_text(encoding="utf-8")
+    assert written == landing_macro(CONTRACT.values()), "run `make docs`"
 
 
 @pytest.mark.parametrize(
@@ -111,22 +118,22 @@ def test_dbt_has_the_keys_of_the_landing_contract(repository):
     ],
 )
 def test_a_key_that_differs_from_the_contract_is_stale(tmp_path, stated, planted):
-    wanted = {reference.LANDING_MACRO: reference.landing_macro(CONTRACT.values())}
-    assert reference.write(tmp_path, wanted) == [reference.LANDING_MACRO]
-    macro = tmp_path / reference.LANDING_MACRO
-    macro.write_text(wanted[reference.LANDING_MACRO].replace(stated, planted, 1), encoding="utf-8")
-    assert reference.stale(tmp_path, wanted) == [reference.LANDING_MACRO]
-    assert reference.write(tmp_path, wanted) == [reference.LANDING_MACRO]
-    assert reference.stale(tmp_path, wanted) == []
+    wanted = {LANDING_MACRO: landing_macro(CONTRACT.values())}
+    assert generation.write(tmp_path, wanted) == [LANDING_MACRO]
+    macro = tmp_path / LANDING_MACRO
+    macro.write_text(wanted[LANDING_MACRO].replace(stated, planted, 1), encoding="utf-8")
+    assert generation.stale(tmp_path, wanted) == [LANDING_MACRO]
+    assert generation.write(tmp_path, wanted) == [LANDING_MACRO]
+    assert generation.stale(tmp_path, wanted) == []
 
 
 def test_a_key_that_changes_in_the_contract_changes_the_macro():
     shorter = [replace(source, key=source.key[:1]) for source in CONTRACT.values()]
-    assert reference.landing_macro(shorter) != reference.landing_macro(CONTRACT.values())
+    assert landing_macro(shorter) != landing_macro(CONTRACT.values())
 
 
 def test_a_key_is_partitioned_by_its_columns():
-    macro = reference.landing_macro([CONTRACT["outcomes"], CONTRACT["ad_spend"], CONTRACT["exposures"]])
+    macro = landing_macro([CONTRACT["outcomes"], CONTRACT["ad_spend"], CONTRACT["exposures"]])
     assert '"outcomes": {"key": ["account_id", "measured_at"], "latest": true, "dated": true},' in macro
     assert '"key": ["spend_date", "utm_source", "coalesce(utm_medium, \'\')",' in macro
     assert '"exposures": {"key": ["experiment_id", "unit_id", "variant"], "latest": false, "dated": false},' in macro
@@ -163,8 +170,8 @@ def test_a_metric_is_shown_with_its_target_and_what_it_counts():
         "note": "once",
     }
     row = "| `a` | A (甲) | ≤ 2 hours (once) | month | 100 × x / y; known 7 days later | `b` |"
-    assert reference.metrics([definition | counts], [target]).splitlines()[2] == row
-    missing = reference.metrics([definition | counts | {"missing": "no one counts", "label_en": "A", "label_zh": "甲"}], [])
+    assert metrics([definition | counts], [target]).splitlines()[2] == row
+    missing = metrics([definition | counts | {"missing": "no one counts", "label_en": "A", "label_zh": "甲"}], [])
     assert missing.splitlines()[2] == "| `a` | A (甲) |  | month | not yet: no one counts | `b` |"
 
 
@@ -197,13 +204,13 @@ def test_the_marts_page_has_every_mart_and_column(manifest, current):
 def test_a_mart_says_which_version_it_is_and_how_long_it_is_published():
     column = Column("a", "VARCHAR", "x | y")
     spec = MartSpec("mart_a", ("a",), (column,), "One row per a.", version=2, published_until=date(2026, 12, 31))
-    page = reference.marts_page([spec], "")
+    page = marts_page([spec], "")
     assert "- Version: 2.\n- Published until 2026-12-31.\n" in page
     assert r"| `a` | varchar | x \| y |" in page
 
 
 def test_the_grain_sentence_is_the_first_without_its_opening():
-    assert reference.grain_sentence("One row per a and\n b. Of them c.\n") == "a and b"
+    assert grain_sentence("One row per a and\n b. Of them c.\n") == "a and b"
 
 
 def test_the_configuration_has_every_key_and_the_variables_that_are_read(current, tmp_path):
@@ -214,9 +221,9 @@ def test_the_configuration_has_every_key_and_the_variables_that_are_read(current
 
     asked: set[str] = set()
     load(Recorded(), directory=tmp_path)
-    assert asked == set(reference.ENVIRONMENT)
+    assert asked == set(ENVIRONMENT)
     assert first_column(section(current["configuration"], "Keys")) == list(Config.model_fields)
-    assert first_column(section(current["configuration"], "Environment variables")) == list(reference.ENVIRONMENT)
+    assert first_column(section(current["configuration"], "Environment variables")) == list(ENVIRONMENT)
     nested = first_column(section(current["configuration"], "Nested tables"))
     models = (Funnel, FunnelStep, ChannelRule, Pages, Publish, Waiver)
     assert nested == [key for model in models for key in model.model_fields]
@@ -250,7 +257,7 @@ def test_a_command_shows_its_arguments_and_what_may_be_left_out():
     def greet() -> None:
         """Never run."""
 
-    page = reference.commands_page(click.Group("group", commands={"greet": greet}))
+    page = commands_page(click.Group("group", commands={"greet": greet}))
     assert "| [`northstar greet`](#northstar-greet) | Say a greeting. |" in page
     own = section(page, "`northstar greet`")
     assert own.startswith("\n    northstar greet NAME --times INTEGER [--loud]\n\nSay a greeting. At length.\n")
@@ -366,7 +373,7 @@ def run(configured, monkeypatch):
     """The command on the settings of the session; an empty NORTHSTAR_CONFIG names no file."""
     monkeypatch.chdir(configured.home)
     runner = CliRunner(env={"NORTHSTAR_HOME": str(configured.home), "NORTHSTAR_CONFIG": ""})
-    return lambda *arguments: runner.invoke(reference.main, [str(argument) for argument in arguments])
+    return lambda *arguments: runner.invoke(main, [str(argument) for argument in arguments])
 
 
 def test_the_command_writes_checks_and_names_what_is_stale(run, tmp_path):

@@ -13,8 +13,9 @@ from orchestration.config.settings import Settings
 from orchestration.defs.owners import Owner
 from orchestration.defs.partitions import arrival_days
 from orchestration.defs.resources import WAREHOUSE_POOL
-from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source
+from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
 from orchestration.landing.erasure import Erased
+from orchestration.landing.source import Source
 from orchestration.night import AS_OF_TAG, FROM_TAG, REBUILD_TAG, TO_TAG, intake
 from orchestration.night.intake import Ingested
 from orchestration.night.run import Night

@@ -7,7 +7,7 @@ Belongs here: the contract's `Personal` columns as SQL over the table `judged`. 
 from typing import TYPE_CHECKING
 
 from orchestration.base.sql import identifier
-from orchestration.landing.contract import Column, Personal, Source, Type
+from orchestration.landing.source import Column, Personal, Source, Type
 
 if TYPE_CHECKING:
     pass

@@ -17,9 +17,9 @@ from orchestration.base.durable import replace_text, sync_path
 from orchestration.base.errors import NorthstarError
 from orchestration.base.pseudonyms import Key, digest_sql, pseudonym_sql
 from orchestration.base.sql import literal
-from orchestration.landing.contract import Personal, Source
 from orchestration.landing.erasure.columns import columns_of, erasures_of, other_id, owner_of
 from orchestration.landing.erasure.rows import count, erase_mentions, find_ids, naming, words_in
+from orchestration.landing.source import Personal, Source
 
 if TYPE_CHECKING:
     import duckdb

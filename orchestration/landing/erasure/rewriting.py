@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from orchestration.base.pseudonyms import digest_sql
 from orchestration.base.sql import exact, identifier, literal
-from orchestration.landing.contract import CONTRACT, Personal, Source
+from orchestration.landing.contract import CONTRACT
 from orchestration.landing.erasure.columns import columns_of, ids_of, other_id, texts_of
 from orchestration.landing.erasure.ledger import Erased, Ledger
 from orchestration.landing.erasure.rows import find_ids, find_mentions, naming
 from orchestration.landing.lake import Lake, Partition, scan
+from orchestration.landing.source import Personal, Source
 
 if TYPE_CHECKING:
     import duckdb

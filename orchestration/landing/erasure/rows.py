@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from orchestration.base.pseudonyms import digest_sql
 from orchestration.base.sql import literal
-from orchestration.landing.contract import Source
 from orchestration.landing.erasure.columns import ids_of, texts_of
+from orchestration.landing.source import Source
 
 if TYPE_CHECKING:
     import duckdb

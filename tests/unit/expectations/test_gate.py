@@ -20,7 +20,7 @@ from expectations import gate, page, registry
 from expectations.checks import Before, Context, Expectation, Late, Query, Waiver
 from expectations.corruptions import corruptions
 from expectations.gate import CandidateError, CheckResult, GateReport, MartReport
-from expectations.suites import customer, engagement, funnel, metrics, quality, releases, retention, revenue
+from expectations.suites import customer, engagement, funnel, lifetime_value, metrics, quality, releases, retention, revenue
 from orchestration.marts import MartSpec
 from tests.specs import SPECS
 
@@ -30,7 +30,7 @@ FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC, HEA
 ) = (
     funnel.MART,
     retention.MART,
-    revenue.LTV_COHORT,
+    lifetime_value.LTV_COHORT,
     quality.DAILY,
     engagement.DAILY,
     funnel.EXITS,
@@ -41,7 +41,7 @@ FUNNEL, RETENTION, LTV, QUALITY, ENGAGEMENT, EXITS, OPPORTUNITIES, MRR, CAC, HEA
     customer.CHURN,
     metrics.DAILY,
     metrics.TREE,
-    revenue.LTV_CUSTOMER,
+    lifetime_value.LTV_CUSTOMER,
     releases.RESTATEMENTS,
 )
 

@@ -13,10 +13,11 @@ from orchestration.base.errors import NorthstarError
 from orchestration.base.pseudonyms import Key
 from orchestration.landing import erasure
 from orchestration.landing.arrivals import pending
-from orchestration.landing.contract import CONTRACT, Personal
+from orchestration.landing.contract import CONTRACT
 from orchestration.landing.erasure import Erased, Ledger
 from orchestration.landing.ingest import ingest
 from orchestration.landing.lake import Lake
+from orchestration.landing.source import Personal
 
 KEY = Key("a key for the tests of erasure")
 OTHER = Key("another key for these tests")

@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from orchestration.base.errors import UserError
 from orchestration.base.pseudonyms import Key
 from orchestration.landing.arrivals import landed, pending
-from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, SUBSCRIPTION_STATUSES
+from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
 from orchestration.landing.erasure import Ledger
 from orchestration.landing.ingest import IngestError, ingest
 from orchestration.landing.lake import Lake
+from orchestration.landing.vocabulary import SUBSCRIPTION_STATUSES
 
 DAY = date(2024, 3, 5)
 EVENT = {"event_id": "e1", "event": "page_viewed", "occurred_at": "2024-03-05T01:02:03Z", "user_id": "u1"}

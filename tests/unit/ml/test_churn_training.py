@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ml.churn.evaluation import Calibration, Ranking, judge_calibration, judge_ranking, log_losses
+from ml.churn.evaluation import Calibration, Intervention, Ranking, judge_calibration, judge_ranking, log_losses
 from ml.churn.features import FeatureError
 from ml.churn.model import ChurnModel
 from ml.churn.slices import NotEnoughHistory, rows
@@ -245,13 +245,17 @@ def test_all_that_stay_or_all_that_churn_teach_nothing(short_history):
         {"label_window_days": 0},
         {"minimum_churns": 1},
         {"origins": -1},
-        {"intervention_cost": -1.0},
-        {"intervention_success_rate": 1.1},
     ],
 )
 def test_a_parameter_out_of_range_is_refused(short_history, parameters):
     with pytest.raises(ValueError, match=next(iter(parameters))):
         train(short_history, **parameters)
+
+
+@pytest.mark.parametrize(("figures", "name"), [((-1.0, 0.2), "intervention_cost"), ((50.0, 1.1), "intervention_success_rate")])
+def test_an_intervention_out_of_range_is_refused(figures, name):
+    with pytest.raises(ValueError, match=name):
+        Intervention(*figures)
 
 
 def test_a_frame_off_the_schema_is_refused(short_history):

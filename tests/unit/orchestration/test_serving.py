@@ -95,7 +95,7 @@ def test_a_changed_file_that_lacks_nothing_is_kept_without_a_word(tmp_path: Path
 def test_commands_say_what_the_file_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr("orchestration.serving.install", lambda _: "dagster.yaml lacks [telemetry]")
     monkeypatch.setattr("orchestration.config.settings.Settings.export", lambda _: None)
-    monkeypatch.setattr("orchestration.transform.prepare", lambda _: None)
+    monkeypatch.setattr("orchestration.warehouse.dbt.prepare", lambda _: None)
     prepare_home(settings(tmp_path))
     assert capsys.readouterr().err == "dagster.yaml lacks [telemetry]\n"
 

@@ -9,7 +9,9 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 
-from orchestration.landing.contract import CONTRACT, CURRENCIES, Type
+from orchestration.landing.contract import CONTRACT
+from orchestration.landing.source import Type
+from orchestration.landing.vocabulary import CURRENCIES
 
 END = date(2026, 6, 30)
 SOURCES = tuple(sorted(CONTRACT))
