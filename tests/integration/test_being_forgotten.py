@@ -212,10 +212,9 @@ def test_golden_rows_name_nobody(erased):
         assert all(value is None or isinstance(value, float) for value in row.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
-    "again",
-    [{"days": (date(2026, 11, 10), date(2026, 11, 15))}, pytest.param({"anew": True}, marks=pytest.mark.long)],
-    ids=["backfill", "rebuild"],
+    "again", [{"days": (date(2026, 11, 10), date(2026, 11, 15))}, {"anew": True}], ids=["backfill", "rebuild"]
 )
 def test_backfill_and_rebuild_keep_the_person_erased(erased, tmp_path, again):
     home = copy_home(erased, tmp_path / "home")
