@@ -81,7 +81,7 @@ class DbtProject:
         )
 
     def run(self, mart: str, facts: Facts, reporting: Reporting, **given: Any) -> list[dict[str, Any]]:
-        """Rows of a mart (or of any other model) built from landed rows, as a first night would build it; given: see `Given`."""
+        """Rows of a mart (or of any other model) built from landed rows, as a first night would; given: see `Given`."""
         self.build((mart,), facts, reporting, **given)
         return self.read(mart)
 

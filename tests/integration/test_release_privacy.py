@@ -164,6 +164,7 @@ def test_the_search_finds_what_a_release_should_not_hold(company, tmp_path) -> N
     assert {trace for trace in traces(copy) if "comments" in trace} == {"marts.duckdb: comments"}
 
 
+@pytest.mark.long
 def test_pages_are_published_as_configured_from_the_next_night_on(company, tmp_path) -> None:
     """Nothing has landed since: the configuration alone is another one."""
     pages = "select distinct exit_page from mart_funnel_exits__weekly"

@@ -59,7 +59,7 @@ ANCHORS = (
     MIDNIGHTS,
     (*MIDNIGHTS, datetime(2024, 1, 6), datetime(2024, 1, 7), datetime(2024, 1, 30), datetime(2024, 1, 31)),
     (*MIDNIGHTS, datetime(2024, 1, 31), datetime(2024, 3, 31), datetime(2024, 4, 14), datetime(2024, 5, 30)),
-    (*MIDNIGHTS, datetime(2024, 1, 31), datetime(2024, 2, 1), datetime(2024, 4, 1), datetime(2024, 5, 1), datetime(2024, 5, 31)),
+    (*MIDNIGHTS, *(datetime(2024, month, day) for month, day in ((1, 31), (2, 1), (4, 1), (5, 1), (5, 31)))),
     (*MIDNIGHTS, datetime(2023, 9, 30), datetime(2024, 1, 31), datetime(2024, 4, 1)),
     (*MIDNIGHTS, datetime(2024, 1, 30), datetime(2024, 3, 30), datetime(2024, 4, 9)),
 )
@@ -154,7 +154,7 @@ def _visitors(draw: st.DrawFn, reporting: Reporting, bot_events_per_day: int, sp
 
 
 @st.composite
-def _accounts(draw: st.DrawFn, reporting: Reporting, bot_events_per_day: int, specs: Sequence[FunnelSpec]) -> dict[str, Rows]:  # noqa: ARG001
+def _accounts(draw: st.DrawFn, reporting: Reporting, bot_events_per_day: int, _: Sequence[FunnelSpec]) -> dict[str, Rows]:
     """A quarter of a few accounts, with what else belongs to a company."""
     zone = reporting.timezone
     facts = customers(Random(draw(st.integers(0, 2**32 - 1))), zone, bot_events_per_day)

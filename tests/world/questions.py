@@ -86,7 +86,8 @@ class Case:
         known = Known(self.facts, self.reporting, self.reporting.data_through, EVENT_NAMES)
         pushes = cycle((0.0, 0.2, 0.0, -0.2, 0.2, 0.0, -0.7))
         return [
-            {"as_of_date": self.reporting.data_through, "account_id": account, "churn_probability": chance, "model_version": "m"}
+            {"as_of_date": self.reporting.data_through, "account_id": account}
+            | {"churn_probability": chance, "model_version": "m"}
             | {f"{name}_contribution": next(pushes) for name in INDICATORS}
             for account, chance in zip(known.valued, cycle(self.world.chances), strict=False)
         ]
