@@ -67,10 +67,11 @@ def _seed(name: str) -> list[dict[str, str]]:
 
 
 def _assets(configured: Settings) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Layers and parents of every asset of the code location."""
+    """Layers and parents of every table and file of the code location; who reads the marts is not drawn."""
     from orchestration.definitions import build
 
-    specs = {spec.key.to_user_string(): spec for spec in build(configured).resolve_all_asset_specs()}
+    every = build(configured).resolve_all_asset_specs()
+    specs = {spec.key.to_user_string(): spec for spec in every if spec.key.path[0] != "exposures"}
     layers = {key: _LAYERS.get(key.split("/")[0], key.split("/")[0]) for key in specs}
     return layers, {key: [dep.asset_key.to_user_string() for dep in spec.deps] for key, spec in specs.items()}
 

@@ -75,8 +75,8 @@ def empty_modules(repository: Path, tmp_path: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.touch()
     # One module of the rooms' surroundings uses Dagster, so that reaching it the long way round is a violation too.
-    (tmp_path / "orchestration" / "partitions.py").write_text("import dagster\n")
-    (tmp_path / "orchestration" / "resources.py").write_text("import dagster\n")
+    (tmp_path / "orchestration" / "defs" / "partitions.py").write_text("import dagster\n")
+    (tmp_path / "orchestration" / "defs" / "resources.py").write_text("import dagster\n")
     return tmp_path
 
 
