@@ -45,9 +45,9 @@ class Translator(DagsterDbtTranslator):
         return area_of(dbt_resource_props)
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
-        """Spec of a model or seed; seeds follow the plan, so that a backfill leaves one run for what has no partitions."""
+        """Spec of a model or seed; one that reads nothing follows the plan: else a backfill would start a run of it too early."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        return spec.merge_attributes(deps=[PLAN]) if unique_id.startswith("seed.") else spec
+        return spec if spec.deps else spec.merge_attributes(deps=[PLAN])
 
     def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
         """Description from the model's YAML; the SQL is in the project."""
