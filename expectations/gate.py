@@ -82,7 +82,7 @@ def _waived(check: CheckResult, waivers: Mapping[str, Waiver]) -> CheckResult:
 
 
 def _idle(waivers: Sequence[Waiver], reports: Sequence[MartReport], as_of: date) -> Iterator[str]:
-    """Say of each waiver that lets nothing through why it does not."""
+    """Explain why each unused waiver had no effect."""
     found = {check.qualified_name: check for report in reports for check in report.checks}
     for waiver in waivers:
         name = waiver.qualified_name
@@ -91,9 +91,9 @@ def _idle(waivers: Sequence[Waiver], reports: Sequence[MartReport], as_of: date)
             meant = f"; did you mean {nearest[0]}?" if nearest else ""
             yield f"the waiver of {name} names no check of this release{meant}"
         elif waiver.until < as_of:
-            yield f"the waiver of {name} expired on {waiver.until} and lets nothing through"
+            yield f"the waiver of {name} expired on {waiver.until} and has no effect"
         elif not found[name].waived:
-            yield f"the waiver of {name} lets nothing through: the check is {found[name].label}"
+            yield f"the waiver of {name} has no effect: the check is {found[name].label}"
 
 
 def _named_once(mart: str, checks: list[Check]) -> list[Check]:

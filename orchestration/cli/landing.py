@@ -65,7 +65,7 @@ def import_(adapter: str, files: tuple[Path, ...], out: Path | None) -> None:
     settings = load()
     if adapter not in ADAPTERS:
         shapes = "; ".join(f"{name} ({found.DESCRIPTION})" for name, found in sorted(ADAPTERS.items()))
-        raise UserError(f"there is no adapter {adapter!r}; there are {shapes}")
+        raise UserError(f"unknown adapter {adapter!r}; available: {shapes}")
     chosen = ADAPTERS[adapter]
     # The suggestion may name the time zone in which the history's days are to be cut; it is written once the files are in.
     suggested = _adoptable(settings, chosen.SETTINGS)

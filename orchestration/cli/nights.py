@@ -178,7 +178,7 @@ def _report(release: "Release", took: timedelta) -> None:
         table.add_row("", Text(f"waived: {name}, {waiver}"))
     table.add_row("model", manifest.model_version or "none")
     if manifest.changes is not None:
-        table.add_row("the past", str(manifest.changes))
+        table.add_row("restatements", str(manifest.changes))
     table.add_row("time", f"{took.total_seconds():.1f} s")
     OUT.print(table)
     OUT.print(f"\n{release.path}", markup=False)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 def releases() -> None:
     """List the releases, newest first."""
-    table = Table("release", "data through", "published", "marts", "rows", "model", "since the release before", box=None)
+    table = Table("release", "data through", "published", "marts", "rows", "model", "restatements", box=None)
     for release in store_of(load()).releases():
         manifest = release.manifest
         table.add_row(

@@ -68,7 +68,7 @@ class Config(Frozen):
     )
     identity_deny_list: tuple[str, ...] = Field(
         _SHIPPED_DENY_LIST,
-        description="ids, whatever their case, that stand for nobody and never join persons",
+        description="placeholder ids (case-insensitive) that never link identities",
     )
     ignored_referrers: tuple[str, ...] = Field(
         _SHIPPED_IGNORED_REFERRERS,

@@ -61,7 +61,9 @@ def candidate(night: Night) -> Candidate:
         stage.detail = f"{len(specs)} marts"
     with night.stage("compare") as stage:
         night.state.changes = None if last is None else _changes_since(night, last, built)
-        stage.detail = "there is no release yet" if last is None else f"with release {last.release_id}, {night.state.changes}"
+        stage.detail = (
+            "there is no release yet" if last is None else f"with release {last.release_id}; restatements: {night.state.changes}"
+        )
     return built
 
 

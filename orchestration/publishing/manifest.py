@@ -177,11 +177,11 @@ class Changes:
     causes: Mapping[str, int]
 
     def __str__(self) -> str:
-        """In one line."""
+        """Restated periods in one line, for a heading such as "restatements"."""
         if not self.restated_periods:
-            return "no closed period restated"
+            return "none"
         causes = ", ".join(cause.replace("_", " ") for cause in self.causes)
-        return f"{self.restated_periods:,} closed {'period' if self.restated_periods == 1 else 'periods'} restated ({causes})"
+        return f"{self.restated_periods:,} closed {'period' if self.restated_periods == 1 else 'periods'} ({causes})"
 
 
 @dataclass(frozen=True)

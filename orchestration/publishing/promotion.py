@@ -47,7 +47,7 @@ class Promotion(Releases):
     """Changes which release of one home is current, under the writer's lock."""
 
     def schema_changes(self, candidate: Candidate, left_out: Collection[str] = ()) -> list[SchemaChange]:
-        """What the candidate's marts have otherwise than those of the current release, marts that are left out apart."""
+        """Schema differences from the current release, ignoring omitted marts."""
         current = self.current()
         changes = schema_changes(current.manifest.marts, candidate.marts) if current else []
         return [change for change in changes if change.mart not in left_out]

@@ -147,7 +147,7 @@ def test_running_again_changes_nothing(home, northstar):
     night = northstar(home, "backfill", "--from", "2026-11-01", "--to", "2026-11-07")
     assert night.returncode == 0, night.stdout + night.stderr
     assert "7 arrival days" in night.stdout
-    assert "no closed period restated" in night.stdout
+    assert "restatements: none" in night.stdout
     assert digests(home) == before
     assert ask(home, f"from marts.{LEDGER} order by all") == told
 
@@ -285,7 +285,7 @@ def test_releases_can_be_listed_compared_queried_and_rolled_back(corrected, tmp_
     assert "mart_retention__cohort" in compared.stdout
     assert "of closed periods moved, the 1 largest are shown" in compared.stdout
     assert northstar(home, "diff", ids[-1], ids[0], "--fail-over", "0%").returncode == 1
-    assert "closed periods restated (replaced files)" in listed.stdout
+    assert "closed periods (replaced files)" in listed.stdout
     back = northstar(home, "rollback", ids[1])
     assert back.returncode == 0, back.stderr
     assert ask(home, "select release_id from marts._publication") == [(ids[1],)]

@@ -621,12 +621,12 @@ def test_a_waiver_lets_one_named_critical_check_through_and_the_report_says_so(w
 @pytest.mark.parametrize(
     ("given", "note"),
     [
-        (waiver(until=THROUGH - timedelta(days=1)), "margin.within_revenue expired on 2026-03-30 and lets nothing through"),
+        (waiver(until=THROUGH - timedelta(days=1)), "margin.within_revenue expired on 2026-03-30 and has no effect"),
         (
             waiver("margin.in_revenue"),
             "margin.in_revenue names no check of this release; did you mean mart_ltv__cohort.margin.within",
         ),
-        (waiver("row_count"), "row_count lets nothing through: the check is passed"),
+        (waiver("row_count"), "row_count has no effect: the check is passed"),
     ],
 )
 def test_a_waiver_that_is_expired_or_of_another_check_lets_nothing_through(without_margin, context, given, note) -> None:

@@ -168,7 +168,7 @@ def test_days_in_the_wrong_order(run, home: Path) -> None:
 def test_unknown_adapter_names_the_known_ones(run, home: Path) -> None:
     code, out, err = run("import", "shopify", "orders.csv")
     assert (code, out) == (2, "")
-    assert one_line(err).startswith("there is no adapter 'shopify'; there are ")
+    assert one_line(err).startswith("unknown adapter 'shopify'; available: ")
     assert not home.exists()
 
 

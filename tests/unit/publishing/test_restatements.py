@@ -303,8 +303,8 @@ def test_the_sum_of_it_counts_periods_and_causes(home):
     assert (daily.largest_change_rate, daily.causes) == (pytest.approx(0.1), {"late_facts": 2})
     assert (ltv.periods, ltv.largest_change_rate, ltv.causes) == (1, pytest.approx(0.2), {"other": 1})
     assert (found.restated_periods, found.causes) == (3, {"late_facts": 2, "other": 1})
-    assert str(found) == "3 closed periods restated (late facts, other)"
-    assert str(nothing) == str(without) == "no closed period restated"
+    assert str(found) == "3 closed periods (late facts, other)"
+    assert str(nothing) == str(without) == "none"
 
 
 def test_the_changes_survive_the_manifest_s_file(home, tmp_path):
