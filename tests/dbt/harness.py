@@ -58,7 +58,7 @@ class DbtProject:
         self._home = home
         self._connection = duckdb.connect()
         self._connection.execute(f"set TimeZone = 'UTC'; set threads = 1; attach ':memory:' as {CATALOG}; use {CATALOG}")
-        self._inputs = Inputs(self._connection, self._manifest)
+        self._inputs = Inputs(self._connection, self.manifest)
         self._inputs.create_schemas()
         self._inputs.write_seeds()
         self._versions: dict[str, _Version] = {}
@@ -110,7 +110,7 @@ class DbtProject:
 
         is_rebuild: build the incremental models anew; else only the days that the plan affects are replaced in them.
         """
-        inputs = Inputs(connection, self._manifest)
+        inputs = Inputs(connection, self.manifest)
         inputs.create_schemas()
         inputs.write_seeds()
         inputs.write_predictions({})
@@ -137,7 +137,7 @@ class DbtProject:
         return Settings.model_construct(home=self._home, landing=self._home, config_file=None, config=config or self.config)
 
     @cached_property
-    def _manifest(self) -> dict[str, Any]:
+    def manifest(self) -> dict[str, Any]:
         path = self._settings().dbt_target / "manifest.json"
         if not path.exists():
             self._compile()
@@ -184,7 +184,7 @@ class DbtProject:
                 else (),
                 parents=tuple(node["depends_on"]["nodes"]),
             )
-            for unique_id, node in self._manifest["nodes"].items()
+            for unique_id, node in self.manifest["nodes"].items()
             if node["resource_type"] == "model"
         }
 
@@ -213,7 +213,7 @@ class DbtProject:
     def _version_now(self, unique_id: str) -> _Version:
         node = self._nodes.get(unique_id)
         if node is None:
-            source = self._manifest["sources"].get(unique_id) or self._manifest["nodes"][unique_id]
+            source = self.manifest["sources"].get(unique_id) or self.manifest["nodes"][unique_id]
             address = f'"{source["schema"]}"."{source.get("alias") or source["name"]}"'
         elif node.materialized == "view":
             return hash(self._built_from[unique_id])

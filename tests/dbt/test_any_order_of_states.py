@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from orchestration.landing.contract import CONTRACT
 from orchestration.publishing.manifest import table_digest
+from orchestration.warehouse.incremental import Incremental
 from tests.dbt.facts import (
     Rows,
     accounts,
@@ -89,6 +90,7 @@ class Company:
         compiled_with = project.config.model_dump(include=project.config.model_fields_set)
         # Drawn times may lie after their arrival: such rows are refused, however many.
         self.home = Home(root, **compiled_with, max_quarantine_ratio=1)
+        self.home.incremental = Incremental.read(project.manifest)
 
     def land(self, files: Files, days: Sequence[date] | None = None) -> None:
         for (source, day, name), (rows, written) in files.items():

@@ -18,8 +18,8 @@ def test_the_night_reports_each_stage_and_the_release(company_home):
     text = (company_home / "night.txt").read_text()
     stages = [line.split()[0] for line in text.splitlines() if re.match(r"\w+ .*\d s   ", line)]
     assert stages == [
-        *("ingest", "erase", "plan", "build", "value", "train", "score", "marts"),
-        *("compare", "candidate", "gate", "release"),
+        *("ingest", "erase", "plan", "build", "train", "value", "score", "marts"),
+        *("candidate", "compare", "gate", "release"),
     ]
     assert "data through" in text
     assert re.search(r"gate\s+passed, (\d+) of \1 checks", text)
@@ -54,16 +54,25 @@ def test_a_night_as_of_an_earlier_day_leaves_the_champion(company_home, tmp_path
         with Night(settings) as night:
             intake.plan(night, as_of=day)
             trained = stages.run_task(night, "train")
-        assert trained.model_version == champion
-        assert trained.outcome.startswith(outcome)
+        assert trained.metadata["model"] == champion
+        assert trained.detail.startswith(outcome)
 
 
 def _train(home):
+    """What training decides on a home's features."""
+    from orchestration.ml_steps.churn import CHURN, Training
+    from orchestration.ml_steps.model_store import ModelStore
     from orchestration.night.run import Night
 
-    with Night(load({"NORTHSTAR_HOME": str(home)}, directory=home)) as night:
-        intake.plan(night)
-        return stages.run_task(night, "train")
+    settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
+    with Night(settings) as night:
+        through = intake.plan(night).data_through
+
+    def read(query):
+        with night.warehouse.connect(read_only=True) as connection:
+            return connection.execute(query).df()
+
+    return Training(ModelStore(home, CHURN), settings.config, read).train(through)
 
 
 @pytest.mark.parametrize(("decided", "is_challenged"), [("2026-11-14", False), ("2026-11-13", True)])

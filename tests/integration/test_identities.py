@@ -18,7 +18,6 @@ ENGAGEMENT, RETENTION = "mart_engagement__daily", "mart_retention__cohort"
 MRR, LTV, CAC, QUALITY = "mart_mrr__month", "mart_ltv__cohort", "mart_ltv_cac__channel_month", "mart_data_quality__daily"
 METRIC, TREE, WORTH = "mart_metric__daily", "mart_metric_tree__current", "mart_ltv__customer"
 CHURN, HEALTH = "mart_churn__account", "mart_health__account"
-LEDGER = "warehouse.control.restatements"  # of which the mart is a view
 LATER = "rule = 'on_or_after' AND cohort_grain = 'day' AND is_mature"
 
 # Test, mart, how a row of it is changed (None: it is missing), and which row: the last of those that the condition names.
@@ -84,9 +83,6 @@ FAULTS = [
     ("key_indicators_have_actions", CHURN, "recommended_actions = NULL", "true"),
     ("what_is_not_complete_is_grey", METRIC, "status = 'red'", "NOT is_complete"),
     ("statuses_are_known", METRIC, "status = 'blue'", "is_complete"),
-    ("restated_figures_differ", LEDGER, "value_after = value_before, change = 0", "true"),
-    ("restated_figures_differ", LEDGER, "change = change + 1", "true"),
-    ("the_cause_is_the_first_possible_one", LEDGER, "cause = 'late_facts'", "true"),
     ("what_is_not_computed_has_a_reason", TREE, "missing_reason = NULL", "NOT is_computed"),
     (
         "assert_metrics_are_products_of_what_drives_them",
@@ -105,11 +101,6 @@ SCORED = f"""
         engagement_score, payment_issues, contract_proximity, key_indicators, recommended_actions, mrr, mrr_at_risk,
         intervention_priority, model_version)
     VALUES ('2026-11-19', 'a', 0.5, 'critical', 1, 0, 0, 0, 0, 0, '+usage_decline', 'Call them', 10, 5, 1, 'm1')
-"""
-# And a first release restates nothing.
-RESTATED = f"""
-    INSERT INTO {LEDGER} VALUES ('r-2', 'r-1', '2026-11-19', 'mart_mrr__month', 'all', 'month', '2026-10-01', 'closing_mrr', 10,
-        8, -2, -0.2, 'refunds', 'refunds, late_facts', 1)
 """
 
 
@@ -137,7 +128,6 @@ def warehouse(small_home, tmp_path_factory) -> Iterator[duckdb.DuckDBPyConnectio
     with duckdb.connect() as connection:
         connection.execute(f"SET TimeZone = 'UTC'; ATTACH '{path}' AS warehouse; USE warehouse.marts")
         connection.execute(SCORED)
-        connection.execute(RESTATED)
         yield connection
 
 

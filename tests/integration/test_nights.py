@@ -261,7 +261,7 @@ def test_an_amount_without_a_rate_is_left_out_and_named(home, northstar):
     night = northstar(home, "nightly")
     assert night.returncode == 0, night.stderr
     assert "orders: 1 rows in CHF are left out of every amount, the first of 2026-11-21: there is no rate" in night.stdout
-    assert look(home, "select amount from core.fct_orders where order_id = 'odd-1'") == [(None,)]
+    assert look(home, "select amount from intermediate.int_money__orders where order_id = 'odd-1'") == [(None,)]
     (folder / "orders.csv").write_text(
         "order_id,user_id,ordered_at,amount,currency\nodd-1,u_000001,2026-11-21T01:00:00Z,10,USD\n", encoding="utf-8"
     )
@@ -269,7 +269,7 @@ def test_an_amount_without_a_rate_is_left_out_and_named(home, northstar):
     given_back = restated(home, by="refunds")[("mart_ltv__cohort", "all", "month", month, "revenue")]
     assert [given_back[:1], given_back[1:]] == [earned[0], ask(home, f"{revenue} and is_mature")[0]]
     run_stages(home)
-    assert look(home, "select amount from core.fct_orders where order_id = 'odd-1'") == [(Decimal("10.0000"),)]
+    assert look(home, "select amount from intermediate.int_money__orders where order_id = 'odd-1'") == [(Decimal("10.0000"),)]
     assert given_back[1] < given_back[0]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import duckdb
 
@@ -63,7 +63,7 @@ class Home:
     """One home with its landing zone: `put` and `withdraw` files, `ingest`, `plan`, `build`, and look at what came of it."""
 
     # Of the project as it is: read once for all homes of a test run.
-    incremental: ClassVar[Incremental | None] = None
+    incremental: Incremental | None = None
 
     def __init__(self, root: Path, **config: Any) -> None:
         self.root = root
