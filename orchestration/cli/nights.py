@@ -78,6 +78,9 @@ def run_night(tags: Mapping[str, str]) -> None:
     with progress(), _interruptible(settings):
         parsed = prepare_home(settings)
         try:
+            if not tags and (release := _standing(settings)) is not None:
+                OUT.print(f"nothing has changed since release {release.release_id}, which stands", markup=False)
+                return
             # Beside the main thread, in which Dagster would put its own signal handlers in the place of ours.
             with ThreadPoolExecutor(1) as pool:
                 pool.submit(_execute, settings, tags, parsed).result()
@@ -90,6 +93,15 @@ def run_night(tags: Mapping[str, str]) -> None:
     current = store_of(settings).current()
     assert current is not None  # noqa: S101  (the night has just published)
     _report(current, datetime.now(UTC) - started)
+
+
+def _standing(settings: Settings) -> "Release | None":
+    """The current release when a night would publish the same again."""
+    from orchestration.night.run import Night
+    from orchestration.night.unchanged import standing
+
+    with Night(settings) as night:
+        return standing(night)
 
 
 @contextmanager

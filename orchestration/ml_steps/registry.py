@@ -4,9 +4,11 @@ Belongs here: the list and looking something up in it. Does not belong here: wha
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from orchestration.ml_steps.churn import Churn
 from orchestration.ml_steps.lifetime_value import LifetimeValue
+from orchestration.ml_steps.model_store import ModelStore
 from orchestration.ml_steps.step import Step, Task
 
 STEPS: tuple[Step, ...] = (
@@ -20,6 +22,12 @@ def tasks() -> Iterator[tuple[Step, Task]]:
     for step in STEPS:
         for task in step.tasks:
             yield step, task
+
+
+def model_versions(home: Path) -> str | None:
+    """The stored models that produce what a home publishes, one per step that stores any; None when there is none."""
+    found = (step.model_version(ModelStore(home, step.name)) for step in STEPS)
+    return ", ".join(version for version in found if version) or None
 
 
 def step_of(table: str) -> Step | None:

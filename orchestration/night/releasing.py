@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestration.base.errors import NorthstarError
-from orchestration.ml_steps.registry import STEPS
+from orchestration.ml_steps.registry import STEPS, model_versions
 from orchestration.night import intake, notices, omissions, sources
 from orchestration.night.building import store_of
 from orchestration.night.run import Night
@@ -49,7 +49,7 @@ def candidate(night: Night) -> Candidate:
             release_id=new_release_id(night.code_version, data_through),
             data_through=data_through,
             code_version=night.code_version,
-            model_version=", ".join(found for step in STEPS if (found := step.model_version(store_of(night, step)))) or None,
+            model_version=model_versions(night.settings.home),
             days={source: record.days for source, record in sources.records(night).items()},
             config_digest=night.settings.digest,
             dbt_manifest_digest=night.manifest_digest,

@@ -38,18 +38,22 @@ _GO_ON = (
 _LONGEST_PAUSE = 30
 
 
+def digest(partitions: Sequence[Partition]) -> str:
+    """SHA-256 of the days and contents of a source's partitions."""
+    return hashlib.sha256(json.dumps([(str(part.arrived_date), part.digest) for part in partitions]).encode()).hexdigest()
+
+
 def records(night: Night) -> dict[str, SourceRecord]:
     """What the release says of each source of the contract."""
     found = {}
     for source in CONTRACT:
         partitions = night.partitions(source)
-        digest = hashlib.sha256(json.dumps([(str(part.arrived_date), part.digest) for part in partitions]).encode())
         found[source] = SourceRecord(
             partitions=len(partitions),
             rows=sum(partition.accepted for partition in partitions),
             first_dt=min((partition.arrived_date for partition in partitions), default=None),
             last_dt=max((partition.arrived_date for partition in partitions), default=None),
-            digest=digest.hexdigest(),
+            digest=digest(partitions),
             days={part.arrived_date: part.digest[:_DIGEST_LENGTH] for part in partitions},
             unknown_columns=unknown_columns(source, partitions),
             ended=ended_source(night, source, night.plan.data_through),
