@@ -7,7 +7,7 @@ from orchestration.night import JOB
 
 
 def nightly(settings: Settings) -> dg.ScheduleDefinition:
-    """03:30 in the reporting time zone: clocks change between 00:00 and 03:00, so that this hour exists once on every day."""
+    """03:30 in the reporting time zone: clocks change between 00:00 and 03:00, so this time exists exactly once every day."""
     return dg.ScheduleDefinition(
         name="nightly_at_0330",
         job_name=JOB,
