@@ -66,7 +66,7 @@ def _announce_broken_chains(night: Night, partitions: Sequence[Partition]) -> No
 
 
 def announce_ended(night: Night, data_through: date) -> None:
-    """Name sources whose facts end long before the last complete day; their marts count the days since as days without facts."""
+    """Name sources whose facts end long before the last complete day; their marts count later days as days without facts."""
     for source in CONTRACT:
         if last := sources.ended_source(night, source, data_through):
             _logger.warning(
