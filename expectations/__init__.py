@@ -1,1 +1,1 @@
-"""The gate: what must hold in a release candidate before it may be published, and the report that says whether it does."""
+"""The gate: the checks that a release candidate must pass before it is published, and their report."""

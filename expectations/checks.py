@@ -1,9 +1,8 @@
-"""What a check is, and the checks that every mart shares.
+"""The kinds of check, and the checks shared by marts.
 
-Belongs here: the two kinds of check as plain data, the context a suite is built from, and builders for rules that more than one
-mart obeys (schema, row counts, NULLs, ranges, grain, breakdowns, freshness). Does not belong here: comparisons with earlier days
-and releases (`history`), a rule of one mart (`suites`)
-or the evaluation of a check (`engine`, `gate`).
+Belongs here: the two kinds of check as plain data, the context of a suite, and builders for rules of several marts (schema, row
+counts, NULLs, ranges, grain, breakdowns, freshness). Does not belong here: comparisons with earlier days and releases
+(`history`), rules of one mart (`suites`) or the evaluation of checks (`engine`, `gate`).
 """
 
 import math
@@ -16,24 +15,24 @@ from typing import Literal, NamedTuple
 Severity = Literal["critical", "warning"]
 Status = Literal["passed", "failed", "error"]
 
-# The name under which the gate attaches the candidate: the catalog that the file `marts.duckdb` is to every reader.
+# The gate attaches the candidate under this name, the same catalog that readers of `marts.duckdb` see.
 DATABASE = "marts"
 
-# The breakdowns a mart may carry; ('all', 'all') is always among them.
+# The breakdowns that a mart may have; ('all', 'all') is always among them.
 DIMENSIONS = ("all", "channel", "device", "country", "plan", "role", "city_tier", "industry")
 
-# Beyond this many times its usual measure something is lost or counted in another unit.
+# A change by more than this factor means that data are lost or counted in another unit.
 IMPOSSIBLE = 20
 
-# Of what arrived on the newest day so few rows happened on it that the day has not been exported yet.
+# If a smaller share of the newest day's arrivals happened on that day, the day has not been exported yet.
 LATE_SHARE = 1 / IMPOSSIBLE
 
-# A mart of a few dozen rows triples when a month turns; below this many new rows a growth says nothing.
+# A mart of a few dozen rows may triple when a month begins; growth by fewer rows than this is not significant.
 _GROWTH_SLACK = 1_000
 
 
 class Arrived(NamedTuple):
-    """Rows of one source as the lake's own manifests count them: `landed` = `accepted` + `quarantined`."""
+    """Rows of one source according to the lake's manifests: `landed` = `accepted` + `quarantined`."""
 
     landed: int
     accepted: int
@@ -48,7 +47,7 @@ class Before(NamedTuple):
 
 
 class Late(NamedTuple):
-    """A source that is exported a day late: the day of its last facts, and the newest day on which any arrived."""
+    """A source exported a day late: the day of its last facts, and its newest arrival day."""
 
     last_day: date
     arrival_day: date
@@ -56,16 +55,15 @@ class Late(NamedTuple):
 
 @dataclass(frozen=True)
 class Context:
-    """What the gate knows beside the candidate: its last complete arrival day, the night's date and the last release's rows.
+    """Facts beside the candidate: the last complete arrival day, the night's date and the last release's rows.
 
-    `arrived` holds, by source, what the night read of the lake, counted without looking at any mart, and `advertised` sums of the
+    `arrived` counts, by source, the rows that the night read from the lake, without looking at any mart; `advertised` sums the
     lake's advertising (counts, and `spend` in the reporting currency), one row per key, up to `data_through`.
-    `previous_row_counts` holds rows per mart of the release that is current now, `previous_columns` what its columns held. A mart
-    absent from them is new in this release and gets the absolute minimum only. `unchanged` names marts that are to the last row
-    what that release has, though the data reach a later day. `idle` names marts of which no fact lies on the newest day: they
-    need not change. `awaited` names the facts that empty marts should have been made of, `late` sources that are exported a day
-    late. Raises ValueError when the dates or the two statements about the
-    last release disagree, since a bound that nothing is compared with would pass for ever.
+    `previous_row_counts` has rows per mart of the current release, `previous_columns` the figures of its columns. A mart absent
+    from them is new in this release and gets only the absolute minimum. `unchanged` names marts whose rows equal those of that
+    release although the data reach a later day. `idle` names marts without a fact on the newest day, which need not change.
+    `awaited` names the missing facts behind empty marts, `late` the sources exported a day late. Raises ValueError when the
+    dates or the two statements about the last release disagree, since a bound without a comparison would always pass.
     """
 
     data_through: date
@@ -91,7 +89,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Expectation:
-    """A check that Great Expectations evaluates on the mart's table.
+    """A check evaluated by Great Expectations on the mart's table.
 
     `kind` is the class name in `great_expectations.expectations`, `arguments` are its arguments.
     """
@@ -106,9 +104,9 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Query:
-    """A check in SQL, which gives one row (violations, observed, expected) and passes when `violations` is 0.
+    """A check in SQL that returns one row (violations, observed, expected) and passes when `violations` is 0.
 
-    Observed and expected are counts, sums, days or column types: what is shown to people, never a value of a row.
+    Observed and expected are shown to people: counts, sums, days or column types, never a value of a row.
     """
 
     name: str
@@ -123,7 +121,7 @@ Check = Expectation | Query
 
 @dataclass(frozen=True)
 class Waiver:
-    """Leave to publish, until a day and that day included, though one named critical check fails; who gives it, and why."""
+    """Permission to publish, up to and including a day, although one named critical check fails; with author and reason."""
 
     mart: str
     check: str
@@ -141,7 +139,7 @@ class Waiver:
 
 
 class Verdict(NamedTuple):
-    """What came of one check: its status, the two numbers compared, and for an error why it could not be evaluated."""
+    """Result of one check: its status, the two numbers compared, and for an error why it could not be evaluated."""
 
     status: Status
     observed: str = ""
@@ -169,7 +167,7 @@ def table(mart: str) -> str:
 def holds(
     mart: str, name: str, rule: str, explanation: str, *, rows: str | None = None, severity: Severity = "critical"
 ) -> Query:
-    """Return a check that the SQL condition `rule` is true in every row; NULL is not true.
+    """Return a check that the SQL condition `rule` is true in every row; NULL counts as false.
 
     `rows` replaces the mart's table by a subquery, for rules over window functions.
     """
@@ -181,7 +179,7 @@ def holds(
 
 
 def ratio(rate: str, value: str) -> str:
-    """Return the rule that a rate equals `value` within 1e-9, and is NULL exactly where that is (an empty denominator)."""
+    """Return the rule that a rate equals `value` within 1e-9, and is NULL exactly where `value` is (an empty denominator)."""
     return f"coalesce(abs({rate} - ({value})) <= 1e-9, {rate} IS NULL AND ({value}) IS NULL)"
 
 
@@ -233,7 +231,7 @@ def row_count(context: Context, mart: str, *, shrink: float, growth: float) -> E
 
 
 def not_null(columns: Sequence[str]) -> list[Check]:
-    """Return one check per column that is never NULL."""
+    """Return one check per column that it is never NULL."""
     return [
         Expectation(
             f"{column}.not_null",
@@ -272,17 +270,17 @@ def unique(grain: Sequence[str]) -> Expectation:
     """Return a check that no two rows share the mart's grain."""
     kind: str = "ExpectCompoundColumnsToBeUnique"
     arguments: dict[str, object] = {"column_list": list(grain)}
-    if len(grain) == 1:  # which GX does not call compound
+    if len(grain) == 1:  # GX has no compound expectation for one column
         kind, arguments = "ExpectColumnValuesToBeUnique", {"column": grain[0]}
     return Expectation("grain.unique", kind, arguments, "0 duplicates", f"There is one row per {', '.join(grain)}.")
 
 
 def breakdown(mart: str, keys: Sequence[str], scope: Sequence[str], sums: Mapping[str, float]) -> list[Check]:
-    """Return checks that ('all', 'all') stands once for each of `keys`, and that each dimension's segments add up to it.
+    """Return checks that ('all', 'all') occurs once for each of `keys`, and that each dimension's segments add up to it.
 
-    `keys` is the grain without dimension and segment. A dimension that occurs at all within one value of `scope` (columns of
-    `keys`; none is the whole mart) must be complete for all of it. `sums` gives each measure with the rounding allowed per
-    segment, 0 for counts.
+    `keys` is the grain without dimension and segment. A dimension that occurs within one value of `scope` (columns of `keys`;
+    empty means the whole mart) must be complete within it. `sums` maps each measure to the rounding allowed per segment, 0 for
+    counts.
     """
     key_list, scoped = ", ".join(map(identifier, keys)), [identifier(name) for name in scope]
     join = f"JOIN dimensions USING ({', '.join(scoped)})" if scope else "CROSS JOIN dimensions"
@@ -324,7 +322,7 @@ def breakdown(mart: str, keys: Sequence[str], scope: Sequence[str], sums: Mappin
 
 
 def published(context: Context, mart: str) -> list[Check]:
-    """Return checks that the release says of this mart what is true: the day its data reaches, and its number of rows."""
+    """Return checks of the release's own statements about this mart: the last day of its data, and its number of rows."""
     through = literal(context.data_through)
     fresh = f"""
         SELECT (max(data_through) IS DISTINCT FROM {through})::INTEGER, max(data_through), {through} FROM marts._publication"""
@@ -341,9 +339,9 @@ def published(context: Context, mart: str) -> list[Check]:
 
 
 def calendar(mart: str, start: str, grain: str, latest: date, *, severity: Severity = "critical") -> list[Check]:
-    """Return checks that periods begin where their grain does, in one rhythm, and that none begins after the day `latest`.
+    """Return checks that periods are aligned with their grain, and that none begins after the day `latest`.
 
-    The first day of a week is configurable, so weeks must agree with each other, not with Monday. `severity` is that of a period
+    The first day of a week is configurable, so weeks must agree with each other, not with Monday. `severity` applies to periods
     after `latest`.
     """
     column, grains = identifier(start), identifier(grain)

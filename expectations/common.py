@@ -1,7 +1,7 @@
-"""The checks that follow from what a mart declares of itself, and need no rule of its own.
+"""The checks derived from a mart's declaration.
 
-Belongs here: the checks made from the declaration (columns, types, NULLs, grain, dimensions, breakdown), and the comparisons with
-the last release that every mart gets. Does not belong here: a rule of one mart (`suites`), or how a check is made (`checks`).
+Belongs here: the checks derived from the declaration (columns, types, NULLs, grain, dimensions, breakdown), and the comparisons
+of every mart with the last release. Does not belong here: rules of one mart (`suites`), or builders of checks (`checks`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from expectations.history import as_before, renewed
 
 
 class Declared(Protocol):
-    """What a mart declares of itself."""
+    """A mart's declaration."""
 
     @property
     def name(self) -> str:
@@ -40,15 +40,15 @@ class Declared(Protocol):
 
     @property
     def values(self) -> Mapping[str, Sequence[str]]:
-        """The only values of each column that is limited to some."""
+        """The allowed values of each restricted column."""
 
     @property
     def grain(self) -> Sequence[str]:
-        """Columns that tell its rows apart."""
+        """Columns that identify a row."""
 
     @property
     def keys(self) -> Sequence[str]:
-        """The grain but for dimension and segment."""
+        """The grain without dimension and segment."""
 
     @property
     def sums(self) -> Mapping[str, float]:
@@ -65,11 +65,12 @@ def of(
     scope: Sequence[str] = (),
     unsteady: Sequence[str] = (),
 ) -> list[Check]:
-    """Make the checks that follow from a mart's declaration.
+    """Make the checks derived from a mart's declaration.
 
-    shrink, growth: bounds on its rows, as multiples of the last release's. renews: severity when it stays as it was though the
-    data go further; None where it may. scope: keys within which a dimension is there for all or for none. unsteady: columns that
-    may become empty from one night to the next.
+    shrink, growth: bounds on its rows, as multiples of the last release's. renews: severity when the mart is unchanged although
+    the data reach a later day; None if that is allowed. scope: keys within which a dimension is present for all rows or for
+    none.
+    unsteady: columns that may become empty from one night to the next.
     """
     return [
         row_count(context, spec.name, shrink=shrink, growth=growth),

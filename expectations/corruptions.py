@@ -1,7 +1,7 @@
-"""What may go wrong with a mart as a whole, and the check that refuses each: what the gate is for, as a list.
+"""Corruptions of whole marts, each with the check that refuses it: the purpose of the gate, as a list.
 
-Belongs here: corruptions as data, which the tests do to a candidate, and their table for people. Does not belong here: the single
-rules of a mart, whose failures stand beside the tests of the gate.
+Belongs here: corruptions as data, applied to a candidate by the tests, and their table for people. Does not belong here:
+failures of a mart's single rules, which are beside the tests of the gate.
 """
 
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ KINDS = {
 
 
 class Corruption(NamedTuple):
-    """SQL that does it to a candidate, where `{mart}` is the table, and the check of the mart that refuses it.
+    """SQL that corrupts a candidate, with `{mart}` for the table, and the mart's check that refuses it.
 
-    With `is_yesterday` the rows stay, and it is the last release that is the same; with `is_published` it is done to the
-    finished release, whose own count of rows no longer follows it.
+    With `is_yesterday` the rows are unchanged, and the last release is equal to them; with `is_published` the finished release
+    is corrupted, so that its recorded row count is no longer true.
     """
 
     mart: str
@@ -38,22 +38,22 @@ class Corruption(NamedTuple):
 
     @property
     def is_yesterday(self) -> bool:
-        """Whether it lies in what the last release was."""
+        """Whether the candidate merely equals the last release."""
         return self.kind == "yesterday"
 
     @property
     def is_published(self) -> bool:
-        """Whether it befalls the finished release."""
+        """Whether it is applied to the finished release."""
         return self.kind == "stale"
 
 
-# Of every mart.
+# Corruptions of every mart.
 _ALWAYS = {
     "empty": ("DELETE FROM {mart}", "row_count"),
     "doubled": ("INSERT INTO {mart} FROM {mart}", "grain.unique"),
     "stale": ("UPDATE _publication SET data_through = data_through - 1", "data_through"),
 }
-# Of marts that no further day of data leaves as they were.
+# Corruptions of marts that every further day of data must change.
 _YESTERDAY = {"yesterday": ("", "rows.renewed")}
 _OF_MART: dict[str, dict[str, tuple[str, str]]] = {
     funnel.MART: {
@@ -202,7 +202,7 @@ def corruptions() -> Iterator[Corruption]:
 
 
 def page() -> str:
-    """The corruptions as a table in Markdown: marts down, kinds across, in each cell the check that refuses it."""
+    """The corruptions as a Markdown table: rows are marts, columns are kinds, cells are the checks that refuse them."""
     found = {(each.mart, each.kind): each.check for each in corruptions()}
     lines = [
         "# What the gate refuses",

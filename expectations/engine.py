@@ -1,7 +1,7 @@
-"""Great Expectations on DuckDB: the one place that imports it, and what makes the two agree.
+"""Great Expectations on DuckDB: the only place that imports it, with the adaptations that DuckDB needs.
 
-Belongs here: the SQLAlchemy dialect, the ephemeral context, and the translation of GX results into verdicts that carry counts but
-no values. Does not belong here: which expectations there are (`suites`) or what follows from a verdict (`gate`).
+Belongs here: the SQLAlchemy dialect, the ephemeral context, and the translation of GX results into verdicts with counts but no
+values. Does not belong here: the expectations (`suites`) or the use of verdicts (`gate`).
 """
 
 import functools
@@ -22,8 +22,8 @@ from expectations.checks import DATABASE, Expectation, Verdict, literal, table
 
 _DIALECT = "northstar_duckdb"
 
-# Counts, and no list of unexpected values: what GX puts into a result can end up in logs and pages. Even so it runs one more
-# query per expectation, for the values, which only what failed is worth.
+# Never lists of unexpected values: the contents of GX results can end up in logs and pages. Any richer format also costs one
+# more query per expectation, which only failed ones are worth.
 _VERDICTS = {"result_format": "BOOLEAN_ONLY"}
 _COUNTS = {"result_format": "BASIC", "partial_unexpected_count": 0}
 
@@ -33,17 +33,17 @@ _RAISED = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception))\b", re.MULTILINE)
 
 
 class CandidateDialect(Dialect):  # type: ignore[misc]  # the base class is untyped
-    """DuckDB for SQLAlchemy on connections that the gate opened itself, without transactions.
+    """DuckDB for SQLAlchemy on connections opened by the gate, without transactions.
 
-    GX rolls back between running a query and fetching its rows, and DuckDB drops a result that was not read when its transaction
-    ends: with the stock dialect every expectation fails with "list index out of range". A read-only file needs no transactions.
+    GX rolls back between running a query and fetching its rows, and DuckDB drops an unread result when its transaction ends:
+    with the stock dialect every expectation fails with "list index out of range". A read-only file needs no transactions.
     """
 
     supports_statement_cache = False
     _opened: dict[str, tuple[duckdb.DuckDBPyConnection, list[duckdb.DuckDBPyConnection]]] = {}  # noqa: RUF012 (shared on purpose)
 
     def connect(self, *_: object, database: str, **__: object) -> ConnectionWrapper:
-        """Return a further connection to the database that was lent under the name `database`."""
+        """Return another connection to the database lent under the name `database`."""
         owner, cursors = self._opened[database]
         cursors.append(owner.cursor())
         cursors[-1].execute(f"USE {DATABASE}")
@@ -59,9 +59,9 @@ class CandidateDialect(Dialect):  # type: ignore[misc]  # the base class is unty
         """Do nothing."""
 
     def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **_: object) -> list[dict[str, Any]]:
-        """List the columns of a table of the candidate, which the stock dialect needs an eighth of a second for.
+        """List the columns of a table of the candidate; the stock dialect needs 0.125 s for that.
 
-        Their types are left open: they are compared in SQL, in DuckDB's own words.
+        Types are omitted: the checks compare DuckDB's own type names in SQL.
         """
         del schema  # the candidate has one
         names = connection.exec_driver_sql(
@@ -73,15 +73,15 @@ class CandidateDialect(Dialect):  # type: ignore[misc]  # the base class is unty
         return [{"name": name, "type": sqlalchemy.types.NullType(), "nullable": True, "default": None} for (name,) in names]
 
     def get_pk_constraint(self, *_: object, **__: object) -> dict[str, Any]:
-        """Tables of a release have no keys: what is unique is said by their suites."""
+        """Return none: tables of a release have no keys; suites check uniqueness."""
         return {"constrained_columns": [], "name": None}
 
     @classmethod
     @contextmanager
     def lend(cls, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
-        """Give the connection string under which SQLAlchemy reaches `connection`; everything it opened is closed at the end.
+        """Yield the connection string by which SQLAlchemy reaches `connection`; everything it opened is closed at the end.
 
-        GX keeps engines of its own alive; an open handle would show the old file to whoever opens the same path next.
+        GX keeps its own engines alive; an open handle would make the next open of the same path return the old file.
         """
         name = uuid.uuid4().hex
         cursors: list[duckdb.DuckDBPyConnection] = []
@@ -99,11 +99,11 @@ sqlalchemy.dialects.registry.register(_DIALECT, __name__, CandidateDialect.__nam
 
 @functools.cache
 def _great_expectations() -> ModuleType:
-    """Import GX once, silent: no analytics, and no log lines, which quote statements and values."""
+    """Import GX once, without analytics and without log lines, which quote statements and values."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations
 
-    # Some of its loggers set a level of their own: what reaches the package's logger ends there.
+    # Some of its loggers set their own level, so records are stopped at the package's logger.
     logger = logging.getLogger("great_expectations")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False
@@ -115,10 +115,10 @@ def _great_expectations() -> ModuleType:
 def evaluator(
     connection: duckdb.DuckDBPyConnection,
 ) -> Iterator[Callable[[str, Sequence[Expectation]], dict[str, Verdict]]]:
-    """Give a function that evaluates expectations on one table of the candidate.
+    """Yield a function that evaluates expectations on one table of the candidate.
 
-    It returns a verdict per expectation name. An exception, in GX or below it, is the verdict "error" and never a failed value; a
-    name for which GX returned nothing is absent. `connection` has the candidate attached read-only, and stays open.
+    It returns a verdict per expectation name. An exception, in GX or below it, is the verdict "error" and never a failed value;
+    a name without a GX result is absent. `connection` has the candidate attached read-only, and stays open.
     """
     gx = _great_expectations()
     context: Any = gx.get_context(mode="ephemeral")
@@ -157,7 +157,7 @@ def _declare(gx: Any, check: Expectation) -> Any:
 
 
 def _verdict(result: Any) -> Verdict:
-    """Translate a GX result, taking counts from it and nothing else."""
+    """Translate a GX result, using only its counts."""
     info = result.exception_info or {}
     # One entry for the expectation, or one per metric that could not be computed.
     raised = [info] if "raised_exception" in info else list(info.values())
@@ -170,7 +170,7 @@ def _verdict(result: Any) -> Verdict:
 
 
 def _as_expected(check: Expectation, rows: int) -> str:
-    """What is observed where a check passed, in a table of `rows`."""
+    """The observed text of a passed check, for a table of `rows` rows."""
     columns = check.arguments.get("column_list", ())
     if check.kind == "ExpectTableColumnsToMatchOrderedList" and isinstance(columns, Sequence):
         return f"{len(columns)} columns, 0 out of place"

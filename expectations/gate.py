@@ -1,7 +1,7 @@
-"""The gate: the checks of a release candidate, run on the very bytes that would be published.
+"""The gate: the checks of a release candidate, run on the exact bytes to be published.
 
-Belongs here: opening the candidate, running every mart's suite, and putting the verdicts into a report. Does not belong here: the
-rules (`suites`), Great Expectations (`engine`), or what is done with a refused candidate.
+Belongs here: opening the candidate, running every mart's suite, and putting the verdicts into a report. Does not belong here:
+the rules (`suites`), Great Expectations (`engine`), or the handling of a refused candidate.
 """
 
 import difflib
@@ -36,25 +36,25 @@ __all__ = [
     "validate",
 ]
 
-# Errors DuckDB raises before it has read a row: their first line names tables and columns, never values.
+# Errors that DuckDB raises before reading a row: their first line names tables and columns, never values.
 _BINDING_ERRORS = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException)
 
 _LONGEST = 200
 
 
 class CandidateError(ValueError):
-    """The candidate is no closed DuckDB file, or changed while it was looked at, so no verdict can be about it."""
+    """The candidate is not a closed DuckDB file, or changed during validation, so it cannot be judged."""
 
 
 def validate(candidate: Path, specs: Sequence[Declared], context: Context, waivers: Sequence[Waiver] = ()) -> GateReport:
     """Run every check of the declared marts and of `_publication` on the DuckDB file `candidate`, which is opened read-only.
 
-    The report covers exactly the bytes its SHA-256 names. A waiver lets the critical failure of the check that it names through
-    until it expires, and nothing else: neither a check without verdict nor a suite that is not complete.
+    The report covers exactly the bytes identified by its SHA-256. Until it expires, a waiver permits the critical failure of
+    its named check, but neither a check without a verdict nor an incomplete suite.
 
     A check that cannot be evaluated is an error in the report, not an exception. Raises CandidateError when the file cannot be
-    opened, has a write-ahead log beside it or changes meanwhile, UnknownMartError for a mart without suite, and ValueError when
-    `specs` is empty or names one twice.
+    opened, has a write-ahead log beside it or changes meanwhile, UnknownMartError for a mart without a suite, and ValueError
+    when `specs` is empty or contains a mart twice.
     """
     marts = [spec.name for spec in specs]
     if not marts:
@@ -97,7 +97,7 @@ def _idle(waivers: Sequence[Waiver], reports: Sequence[MartReport], as_of: date)
 
 
 def _named_once(mart: str, checks: list[Check]) -> list[Check]:
-    """Return `checks`; verdicts are matched by name, so a name used twice would hide one of them."""
+    """Return `checks` if their names are unique; verdicts are matched by name, so a duplicate would hide one of them."""
     twice = [name for name, count in Counter(check.name for check in checks).items() if count > 1]
     if twice:
         raise ValueError(f"suite of {mart}: check names used twice: {', '.join(twice)}")
@@ -114,9 +114,9 @@ def _sha256(candidate: Path) -> str:
 
 @contextmanager
 def _open(candidate: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Attach the candidate read-only, able to reach nothing else; what spills goes to a temporary folder, not beside it.
+    """Attach the candidate read-only, without access to anything else; data spill to a temporary folder, not beside it.
 
-    Opened as the main database, DuckDB would hand out whatever this process had open under the path before.
+    If it were opened as the main database, DuckDB would return the file that this process had open under the path before.
     """
     if candidate.with_name(candidate.name + ".wal").exists():
         raise CandidateError(f"candidate {candidate} has a write-ahead log beside it: checkpoint and close it first")
@@ -148,7 +148,7 @@ def _release_id(connection: duckdb.DuckDBPyConnection) -> str | None:
 
 
 def _run(connection: duckdb.DuckDBPyConnection, suites: Mapping[str, Sequence[Check]]) -> Iterator[MartReport]:
-    """Evaluate each suite; a report holds one result per declared check, and counts those that came to a verdict."""
+    """Evaluate each suite; a report has one result per declared check, and counts those with a verdict."""
     expectations = {mart: [check for check in checks if isinstance(check, Expectation)] for mart, checks in suites.items()}
     with ExitStack() as stack:
         if any(expectations.values()):
@@ -165,7 +165,7 @@ def _run(connection: duckdb.DuckDBPyConnection, suites: Mapping[str, Sequence[Ch
 
 
 def _query(connection: duckdb.DuckDBPyConnection, check: Query) -> Verdict:
-    """Run a query check, which has to give exactly one row with a count of violations."""
+    """Run a query check, which must return exactly one row with a count of violations."""
     try:
         rows = connection.execute(check.sql).fetchall()
     except duckdb.Error as error:

@@ -1,4 +1,4 @@
-"""Checks that compare a mart with what is usual for it: the same weekdays before, and the last release.
+"""Checks that compare a mart with its own history: the same weekdays before, and the last release.
 
 Belongs here: builders of such checks, with their bounds. Does not belong here: checks of the candidate by itself (`checks`).
 """
@@ -7,19 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from expectations.checks import IMPOSSIBLE, Check, Context, Query, Severity, identifier, literal, table
 
-# A day is compared with this many of the same weekday before it, when at least half of them are there.
+# A day is compared with this many earlier days of the same weekday, if at least half of them exist.
 _WEEKS = 8
-# Persons or rows that a usual day needs: of 200, chance alone moves a day by a seventh.
+# Minimum persons or rows of a usual day: at 200, chance alone moves a day by a seventh.
 _LEAST_VOLUME = 200
-# Clean days of a simulated company lie between 0.5 and 2.3 times the median of their weekdays (campaigns make the most), and a
-# holiday may fall to a tenth: the one is worth a word, beyond the other something is lost or counted in another unit.
+# Clean days of a simulated company lie between 0.5 and 2.3 times the median of their weekdays (the highest in campaigns), and a
+# holiday may fall to a tenth: so this factor warns, and only IMPOSSIBLE refuses, where data are lost or in another unit.
 _UNUSUAL = 2
 
-# Filled rows that a column needs to have had before its emptiness says something, and rows for its share to.
+# Minimum filled rows of a column before its emptiness is significant, and minimum rows for its share.
 _LEAST_FILLED = 20
 _LEAST_SHARED = 200
 _NULLS_MORE = 0.25
-# Below this many units of money a few customers more are a multiple.
+# Below this many units of money a few more customers multiply the sum.
 _LEAST_MONEY = 1_000
 
 
@@ -34,20 +34,20 @@ def usual_volume(
     is_raw: bool = False,
     sources: str | Mapping[str, str] = "",
 ) -> list[Check]:
-    """Return checks that the newest day has as much of `measure` as the last 8 same weekdays had, per `keys`, of rows `where`.
+    """Return checks that `measure` on the newest day is usual for its weekday, per `keys`, over rows `where`.
 
-    The tested day is not among them, nor is one without anything or 20 times off their median, on which something failed. With
-    fewer than four of them left, or less than a minimum of volume, nothing is said. A day without a row has nothing. Of what
-    `is_raw`, rows as they landed, that says nothing, since a source may come late, and nothing refuses: one bot makes ten times
-    a small company's day. Beyond twice or half their median, and four deviations (1.4826 × MAD, that of a normal distribution),
-    the day is a warning; beyond 20 times it refuses.
+    It is compared with the last 8 days of the same weekday, without the tested day and without failed days (no rows, or more
+    than 20 times off their median). With fewer than four such days, or too little volume, the check passes. A day without a row
+    counts as 0, except for `is_raw` (rows as they landed), because a source may be late; raw measures also never refuse, since
+    one bot can make ten times a small company's day. The day is a warning when it is beyond twice or half the median and beyond
+    four deviations (1.4826 × MAD, the estimate for a normal distribution); beyond 20 times it refuses.
 
-    sources: what the measure is made of, one source or one for each value of the only key. Where that is late, so that the newest
+    sources: sources of the measure, one for all or one for each value of the only key. If a source is late, so that the newest
     day has not been exported yet, nothing refuses.
     """
     names = [identifier(key) for key in keys]
     listed = "".join(f"{name}, " for name in names)
-    # The keys of a day that is not there are those of the days before.
+    # A missing day has the keys of the days before.
     join = f"USING ({', '.join(names)})" if keys else "ON true"
     over = f"PARTITION BY {', '.join(names)}" if keys else ""
     through = literal(context.data_through)
@@ -114,7 +114,7 @@ _Bound = tuple[str, Severity, str, str, str]
 def _by_lateness(
     context: Context, bound: _Bound, keys: Sequence[str], where: str, sources: str | Mapping[str, str]
 ) -> list[tuple[_Bound, str]]:
-    """Split a bound that refuses: rows of sources that are late get one that warns, with the remedy."""
+    """Split a refusing bound: rows of late sources get a bound that only warns, with the remedy."""
     if isinstance(sources, str):
         if sources not in context.late:
             return [(bound, where)]
@@ -143,10 +143,10 @@ def _warned(context: Context, bound: _Bound, name: str, sources: Sequence[str]) 
 
 
 def as_before(context: Context, mart: str, columns: Iterable[str]) -> list[Check]:
-    """Return checks of columns against the last release: what was filled is not all NULL, and money is of the same order.
+    """Return checks of columns against the last release: filled columns are not all NULL, and money has the same magnitude.
 
-    As a warning, no column is NULL in a quarter of the rows more than before. Money may grow or shrink up to 20 times in total,
-    which a night does not do and another unit does.
+    A warning says that the share of NULL in a column rose by more than a quarter of the rows. Total money may grow or shrink up
+    to 20 times; a larger change in one night means another unit.
     """
     before, rows = context.previous_columns.get(mart, {}), context.previous_row_counts.get(mart, 0)
     known = [column for column in columns if column in before] if rows else []
@@ -194,9 +194,9 @@ def as_before(context: Context, mart: str, columns: Iterable[str]) -> list[Check
 
 
 def renewed(context: Context, mart: str, *, severity: Severity) -> Query:
-    """Return the check that the mart is not what the last release has, to the last row, when the data reach a later day.
+    """Return the check that the mart differs from the last release when the data reach a later day.
 
-    `severity`: "critical" where a further day with facts cannot leave a mart as it was; without one it is a warning.
+    `severity`: "critical" if a further day with facts must change the mart; without such facts it is a warning.
     """
     same = mart in context.unchanged
     if mart in context.idle:

@@ -1,6 +1,6 @@
-"""The frame of every page: one HTML file that stands alone, light or dark as its reader's system is.
+"""The frame of every page: one self-contained HTML file, light or dark like the reader's system.
 
-Belongs here: head, colours and type, and the policy that lets nothing be loaded. Does not belong here: what a page shows.
+Belongs here: head, colours and fonts, and the policy that forbids loading anything. Does not belong here: contents of a page.
 """
 
 import jinja2

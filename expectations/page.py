@@ -1,6 +1,6 @@
-"""The gate's report as one page for people: what was checked in a release, and what came of it.
+"""The gate's report as one page for people: the checks of a release and their results.
 
-Belongs here: what the page shows. Does not belong here: its frame (`html`), and any judgement: the page shows what `report` says.
+Belongs here: the contents of the page. Does not belong here: its frame (`html`), and any judgement, which is in `report`.
 """
 
 from collections import Counter
@@ -56,7 +56,7 @@ td code { white-space: nowrap; }
 
 
 def render(report: GateReport) -> str:
-    """Return the report as one self-contained HTML page; what did not pass comes first, in each mart too. All is escaped."""
+    """Return the report as one self-contained HTML page; failures come first, also within each mart. All is escaped."""
     return html.render(
         _TEMPLATE,
         report=report,

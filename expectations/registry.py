@@ -1,6 +1,6 @@
-"""Which suite guards which mart.
+"""Registry of suites by mart.
 
-Belongs here: the one mapping from a mart's name to the builder of its suite. Does not belong here: any rule.
+Belongs here: the mapping from a mart's name to the builder of its suite. Does not belong here: any rule.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ SUITES: Mapping[str, SuiteBuilder] = MappingProxyType(
 
 
 class UnknownMartError(ValueError):
-    """A mart has no suite, so nothing would stand between it and its readers."""
+    """A mart has no suite, so it would be published unchecked."""
 
 
 def suite_for(mart: str) -> SuiteBuilder:

@@ -1,7 +1,8 @@
-"""The gate's report: what was checked in a candidate, and what came of it.
+"""The gate's report: the checks of a candidate and their results.
 
-Belongs here: the report as frozen data, its JSON form, what makes it pass, and its summary for a terminal. Does not belong here:
-evaluating checks (`gate`) or the page for people (`page`).
+Belongs here: the report as frozen data, its JSON form, the conditions for passing, and its summary for a terminal. Does not
+belong
+here: evaluating checks (`gate`) or the page for people (`page`).
 """
 
 import json
@@ -19,9 +20,9 @@ _ERRORS_SHOWN = 3
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of one check; `observed` and `expected` are counts, sums, days or types, never a value of a row.
+    """Result of one check; `observed` and `expected` are counts, sums, days or types, never a value of a row.
 
-    `waived` says until when, by whom and why a critical failure is let through; empty where nothing is.
+    `waived`: last day, author and reason of the waiver of a critical failure; empty without one.
     """
 
     mart: str
@@ -42,17 +43,17 @@ class CheckResult:
 
     @property
     def qualified_name(self) -> str:
-        """The name that is unique in the report, `<mart>.<name>`."""
+        """The unique name in the report, `<mart>.<name>`."""
         return f"{self.mart}.{self.name}"
 
     @property
     def refuses(self) -> bool:
-        """Whether this check alone refuses the release: a critical failure not waived, or a check that could not be evaluated."""
+        """Whether this check alone refuses the release: a critical failure without a waiver, or an error in the evaluation."""
         return self.status == "error" or (self.status == "failed" and self.severity == "critical" and not self.waived)
 
     @property
     def label(self) -> str:
-        """Its status in a word for people: a failure may be a warning or waived."""
+        """Its status as one word for people: a failure may be a warning or waived."""
         if self.status != "failed":
             return self.status
         return "waived" if self.waived else "warning" if self.severity == "warning" else "failed"
@@ -60,7 +61,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class MartReport:
-    """The checks of one mart: how many its suite declares, how many came to a verdict, and each of them."""
+    """The checks of one mart: numbers of declared and evaluated checks, and each result."""
 
     mart: str
     declared: int
@@ -69,7 +70,7 @@ class MartReport:
 
     @property
     def passed(self) -> bool:
-        """True when there is a check, every declared one came to a verdict and is listed, and none refuses."""
+        """True when there is at least one check, every declared one is listed with a verdict, and none refuses."""
         verdicts = sum(check.status != "error" for check in self.checks)
         complete = self.declared == self.evaluated == verdicts == len(self.checks)
         return complete and self.declared > 0 and not any(check.refuses for check in self.checks)
@@ -77,9 +78,9 @@ class MartReport:
 
 @dataclass(frozen=True)
 class GateReport:
-    """What the gate says of one candidate file, known by its SHA-256; `release_id` is None where the file names no single one.
+    """The gate's report on one candidate file, identified by its SHA-256; `release_id` is None unless the file names exactly one.
 
-    `notes` are about waivers that let nothing through: expired, not needed, or of checks that there are not.
+    `notes` explain waivers without effect: expired, not needed, or for unknown checks.
     """
 
     release_id: str | None
@@ -90,7 +91,7 @@ class GateReport:
 
     @property
     def passed(self) -> bool:
-        """True when there is a mart and every mart passed."""
+        """True when there is at least one mart and every mart passed."""
         return bool(self.marts) and all(mart.passed for mart in self.marts)
 
     @property
@@ -99,14 +100,14 @@ class GateReport:
         return (check for mart in self.marts for check in mart.checks)
 
     def to_json(self) -> str:
-        """Return the report as JSON, with `passed` beside it for readers that do not load this class."""
+        """Return the report as JSON, including `passed` for readers that do not load this class."""
         return json.dumps(
             asdict(self) | {"data_through": self.data_through.isoformat(), "passed": self.passed}, ensure_ascii=False, indent=2
         )
 
     @classmethod
     def from_json(cls, text: str) -> "GateReport":
-        """Return the report that `to_json` wrote; raises ValueError when it is none, or when its verdict is not what it shows."""
+        """Return the report written by `to_json`; raises ValueError when it is invalid or its verdict contradicts its checks."""
         try:
             data: dict[str, Any] = json.loads(text)
             report = cls(
@@ -130,7 +131,7 @@ class GateReport:
 
 
 def summary_lines(report: GateReport) -> list[str]:
-    """Return the report in words: the verdict, then per mart the counts, and every check that did not pass with both numbers."""
+    """Return the report as text: the verdict, then per mart the counts, and every check that did not pass with both numbers."""
     verdict = "passed" if report.passed else "refused"
     release = report.release_id or "(unnamed)"
     lines = [f"Gate {verdict}: release {release}, data through {report.data_through}, file {report.candidate_sha256[:12]}"]

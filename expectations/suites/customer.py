@@ -1,7 +1,7 @@
-"""What must hold in the marts about single accounts.
+"""Rules of the marts about single accounts.
 
-Belongs here: rules that are true of health scores and churn probabilities by their definition. Does not belong here: whether the
-scores foretell who leaves, which needs who left (`int_health__backtest`, and the evaluation of the model).
+Belongs here: rules that health scores and churn probabilities satisfy by definition. Does not belong here: whether scores
+predict churn, which needs the later outcome (`int_health__backtest`, and the evaluation of the model).
 """
 
 from expectations import common
@@ -87,7 +87,7 @@ def health(context: Context, spec: Declared) -> list[Check]:
 
 
 def _listed(condition: str) -> str:
-    """SQL for the names of the components of which a condition is true, separated by commas; NULL for none."""
+    """SQL for the names of the components that satisfy a condition, separated by commas; NULL for none."""
     names = ", ".join(f"CASE WHEN {condition.format(name=name)} THEN '{name}' END" for name in COMPONENTS)
     return f"nullif(concat_ws(', ', {names}), '')"
 

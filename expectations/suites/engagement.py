@@ -1,6 +1,6 @@
-"""What must hold in the engagement marts.
+"""Rules of the engagement marts.
 
-Belongs here: rules that are true of active days and trailing windows by their definition. Does not belong here: how engaged
+Belongs here: rules that active days and trailing windows satisfy by definition. Does not belong here: how engaged
 persons should be (targets) or rules every mart shares (`expectations.checks`).
 """
 
@@ -10,7 +10,7 @@ from expectations.common import Declared
 from expectations.history import usual_volume
 
 DAILY = "mart_engagement__daily"
-# NULL throughout when no event that they count was ever sent.
+# NULL in all rows if none of the events they count was ever sent.
 _NEVER_SENT = ("core_feature_user_count", "features_used_avg")
 # Filled exactly where the count beside it is not 0.
 _AVERAGES = {

@@ -1,6 +1,6 @@
-"""What must hold in the funnel marts.
+"""Rules of the funnel marts.
 
-Belongs here: rules that are true of a funnel by its definition. Does not belong here: whether a conversion is good (targets) or
+Belongs here: rules that a funnel satisfies by definition. Does not belong here: whether a conversion is good (targets) or
 rules every mart shares (`expectations.checks`).
 """
 
@@ -17,7 +17,7 @@ EXITS = "mart_funnel_exits__weekly"
 
 OPPORTUNITIES = "mart_funnel_opportunities__current"
 
-# A day without one entrant happens in a small company; a week of them means that the mart was not rebuilt.
+# A day without entrants is possible in a small company; a whole week means that the mart was not rebuilt.
 _QUIET_DAYS = 7
 
 _OPPORTUNITY_DAYS = 28
@@ -104,7 +104,7 @@ def entry(context: Context, spec: Declared) -> list[Check]:
         holds(
             MART,
             "seconds.ordered",
-            # Between equal values a quantile is interpolated to their last binary digit: a microsecond is no disorder.
+            # Quantiles interpolated between equal values may differ in the last binary digit: a microsecond is tolerated.
             f"NOT {is_timed} OR median_seconds_from_previous <= p90_seconds_from_previous + 1e-6",
             "The median time to a step is not above its 90th percentile.",
         ),
@@ -168,7 +168,7 @@ def exits(context: Context, spec: Declared) -> list[Check]:
         FROM {table(EXITS)} GROUP BY funnel"""
     return [
         *common.of(context, spec, renews="warning"),
-        # Steps of a funnel are twelve at most, and after the last nobody stops.
+        # A funnel has at most twelve steps, and nobody stops after the last.
         between("step_number", 1, 11),
         between("exit_count", 1),
         in_set("exit_rank", range(1, 6)),

@@ -1,7 +1,7 @@
-"""What must hold in the marts of lifetime values.
+"""Rules of the lifetime-value marts.
 
-Belongs here: rules that are true of lifetime values, measured and predicted, by their definition. Does not belong here: rules
-that every mart shares (`expectations.checks`).
+Belongs here: rules that measured and predicted lifetime values satisfy by definition. Does not belong here: rules shared by all
+marts (`expectations.checks`).
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from expectations import common
 from expectations.checks import Check, Context, between, holds, in_set, literal, table
 from expectations.common import Declared
 
-# What a lifetime value is predicted for, and what the column `method` says: models, or why there is none.
+# Horizons of predicted lifetime values, and values of the column `method`: models, or the reason why there is none.
 _HORIZONS = (12, 24, 36)
 _NO_MODEL = ("none: too few customers", "none: no stable fit", "none: no subscriptions")
 _SHOP_METHOD = "bg_nbd_gamma_gamma"
@@ -93,7 +93,7 @@ def ltv_cohort(context: Context, spec: Declared) -> list[Check]:
 
 
 def _predicted(mart: str, columns: Sequence[str]) -> list[Check]:
-    """Checks that predictions are there exactly where a model is, and that at least one of them is, as a warning."""
+    """Checks that predictions exist exactly where a model does, and, as a warning, that at least one exists."""
     absent = " OR ".join(f"({column} IS NULL) <> (method LIKE 'none%')" for column in columns)
     predicted = f"SELECT count(*) FILTER (WHERE method NOT LIKE 'none%') AS predicted FROM {table(mart)}"
     return [

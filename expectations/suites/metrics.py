@@ -1,7 +1,7 @@
-"""What must hold in the metrics and in their tree.
+"""Rules of the metrics and their tree.
 
-Belongs here: rules that are true of values, targets and statuses by their definition. Does not belong here: what a single metric
-counts, which its own mart or the tests of the tree know, or rules every mart shares (`expectations.checks`).
+Belongs here: rules that values, targets and statuses satisfy by definition. Does not belong here: the definition of single
+metrics, covered by their marts and the tests of the tree, or rules shared by all marts (`expectations.checks`).
 """
 
 from expectations import common
@@ -13,10 +13,10 @@ DAILY = "mart_metric__daily"
 TREE = "mart_metric_tree__current"
 
 
-# Values are quotients of doubles: two ways to one differ in the last digits.
+# Values are quotients of doubles: two ways of computing one differ in the last digits.
 _CLOSE = 1e-9
 
-# Metrics that are the product of what drives them.
+# Metrics that are the product of their drivers.
 _PRODUCTS = {"mapu": ("paying_accounts", "core_use_rate"), "signups": ("visitors", "visit_to_signup")}
 
 
@@ -24,7 +24,7 @@ def daily(context: Context, spec: Declared) -> list[Check]:
     """Build the suite of `mart_metric__daily`."""
     mart = DAILY
     values = f"SELECT daily.*, kind FROM {table(mart)} AS daily JOIN {table(TREE)} AS tree USING (metric)"
-    # The mart judges exact decimals. In doubles, 0.08 less a tenth of it is not 0.072, and what lies on that edge may be either.
+    # The mart compares exact decimals. In doubles, 0.08 minus a tenth of it is not 0.072, so values on that edge may be either.
     judged = f"""
         SELECT *, CASE direction WHEN 'at_least' THEN target - value ELSE value - target END AS missed, 0.1 * abs(target) AS tenth
         FROM {table(mart)}"""

@@ -1,7 +1,7 @@
-"""What must hold in `_publication`, the row by which a release describes itself.
+"""Rules of `_publication`, the row in which a release describes itself.
 
-Belongs here: rules over that table and the list of tables beside it. Does not belong here: what a mart's own suite compares with
-it (`expectations.checks.published`).
+Belongs here: rules over that table and the list of other tables. Does not belong here: comparisons of a mart with it
+(`expectations.checks.published`).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _COLUMNS = {
     "marts": "STRUCT(mart VARCHAR, row_count BIGINT)[]",
 }
 
-# Two days late is a source that came late once; more is a source that stopped.
+# Two days behind means that a source was late once; more means that it stopped.
 _DAYS_BEHIND = 3
 
 
@@ -65,7 +65,7 @@ def publication(context: Context, marts: Sequence[str]) -> list[Check]:
         holds(
             TABLE, "data_through.current", f"data_through = {through}", "The data reach exactly the last complete arrival day."
         ),
-        # A day of the easternmost reporting time zones ends before it does in UTC. A simulated company may live in the future.
+        # In the easternmost reporting time zones a day ends before it does in UTC. A simulated company may be in the future.
         holds(
             TABLE,
             "published_at.after_data",

@@ -1,7 +1,8 @@
-"""What must hold in the data-quality mart.
+"""Rules of the data-quality mart.
 
-Belongs here: the accounts of what arrived, and their reconciliation with what the night read of the lake itself. Does not belong
-here: how good the data of a day should be, which is a company's own bound (`max_quarantine_ratio` of the configuration).
+Belongs here: accounting identities of arrivals, and their reconciliation with the night's own counts of the lake. Does not
+belong
+here: the required quality of a day's data, which is configured (`max_quarantine_ratio`).
 """
 
 from expectations import common
@@ -75,7 +76,7 @@ def daily(context: Context, spec: Declared) -> list[Check]:
 
 
 def _reconciled(context: Context, name: str, position: int) -> Query:
-    """Compare a published total of each source with what the manifests of the lake's partitions add up to."""
+    """Compare a published total of each source with the sum of the lake's partition manifests."""
     wanted = ", ".join(f"({literal(source)}, {counts[position]})" for source, counts in context.arrived.items())
     total = {"landed": "landed_count", "accepted": "accepted_count + duplicate_count", "quarantined": "quarantined_count"}[name]
     sql = f"""

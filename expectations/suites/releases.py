@@ -1,7 +1,7 @@
-"""What must hold in the ledger of restatements.
+"""Rules of the ledger of restatements.
 
-Belongs here: rules over what releases say of each other. Does not belong here: how one release is compared with another, or the
-values that it compares, which are those of marts with suites of their own.
+Belongs here: rules over the recorded differences between releases. Does not belong here: comparing releases, or the compared
+values, which belong to marts with their own suites.
 """
 
 import math
@@ -74,7 +74,7 @@ def restatements(context: Context, spec: Declared) -> list[Check]:
 
 
 def _row_counts(context: Context) -> list[Check]:
-    """Return the bounds on rows: it never loses all; half only warns, for it forgets a night when that is long ago."""
+    """Return the bounds on rows: losing all refuses; losing half only warns, because old nights are dropped."""
     previous = context.previous_row_counts.get(RESTATEMENTS, 0)
     lowest, usual = min(previous, 1), math.ceil(previous * 0.5)
     return [

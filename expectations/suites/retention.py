@@ -1,6 +1,6 @@
-"""What must hold in the retention marts.
+"""Rules of the retention marts.
 
-Belongs here: rules that are true of a cohort table by its definition. Does not belong here: rules every mart shares
+Belongs here: rules that a cohort table satisfies by definition. Does not belong here: rules shared by all marts
 (`expectations.checks`).
 """
 
@@ -11,7 +11,7 @@ from expectations.history import usual_volume
 
 MART = "mart_retention__cohort"
 
-# What founds the cohorts of each event.
+# Source of the cohorts of each event.
 _SOURCES = {"first_seen": "events", "signup": "users", "first_order": "orders", "first_payment": "payments"}
 
 # First day of a bracket → its last: D1–3, D4–7, D8–14, D15–30, D31–90.

@@ -1,6 +1,6 @@
-"""What must hold in the revenue marts.
+"""Rules of the revenue marts.
 
-Belongs here: rules that are true of revenue tables by their definition. Does not belong here: lifetime values (`lifetime_value`),
+Belongs here: rules that revenue tables satisfy by definition. Does not belong here: lifetime values (`lifetime_value`),
 reconciliation with the lake, which needs more than the candidate, or rules every mart shares (`expectations.checks`).
 """
 
@@ -11,7 +11,7 @@ from expectations.common import Declared
 MRR_MONTH = "mart_mrr__month"
 _MRR_MOVEMENTS = ("new", "reactivation", "expansion", "contraction", "churned")
 _MRR_MEASURES = ("opening", *_MRR_MOVEMENTS, "transferred", "closing")
-# What each rate is, in the mart's own columns.
+# Definition of each rate in the mart's own columns.
 _MRR_BASE = "(opening_mrr + transferred_mrr)"
 _MRR_RATES = {
     "nrr_rate": (f"{_MRR_BASE} + expansion_mrr - contraction_mrr - churned_mrr", _MRR_BASE),
@@ -32,7 +32,7 @@ def mrr_month(context: Context, spec: Declared) -> list[Check]:
         FROM {table(mart)} WINDOW segments AS (PARTITION BY dimension, segment ORDER BY month)"""
     return [
         *common.of(context, spec, renews=None),
-        # A segment has a row for every month since it first occurred.
+        # A segment has a row for every month since its first occurrence.
         *(between(column, 0) for column in sums if not column.startswith("transferred")),
         *(between(column, 0) for column in ("nrr_rate", "quick_ratio", "arpa")),
         *(between(column, 0, 1) for column in ("grr_rate", "logo_churn_rate")),
@@ -108,7 +108,7 @@ def mrr_month(context: Context, spec: Declared) -> list[Check]:
 
 
 LTV_CAC = "mart_ltv_cac__channel_month"
-# The channels that the rules of the `channel_rules` seed name, what is unknown, and the month as a whole.
+# The channels named in the `channel_rules` seed, unknown, and the month as a whole.
 CHANNELS = (
     "affiliate",
     "audio",

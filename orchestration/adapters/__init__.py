@@ -1,7 +1,7 @@
 """Adapters: each module here turns one outside shape into files of the landing contract.
 
-Belongs here: what every adapter offers (`Adapter`, `AdapterReport`), the registry that finds them, and how they write their days.
-Does not belong here: any outside shape (a module of its own, found by being there) or the contract.
+Belongs here: what every adapter offers (`Adapter`, `AdapterReport`), the registry that finds them, and how they write their
+days. Does not belong here: any outside shape (a module of its own, found by being there) or the contract.
 
 An adapter imports a history as if each fact had arrived on its own day, in the reporting time zone.
 """
@@ -23,7 +23,7 @@ from orchestration.base.sql import exact, literal
 
 @dataclass(frozen=True)
 class AdapterReport:
-    """What a conversion did: rows read, rows written per source, and figures in words, each saying which rows it counts."""
+    """Result of a conversion: rows read, rows written per source, and further figures, each with the rows that it counts."""
 
     adapter: str
     rows_read: int
@@ -32,7 +32,7 @@ class AdapterReport:
 
 
 class Adapter(Protocol):
-    """What an adapter's module offers; SETTINGS are the northstar.toml defaults that fit its data."""
+    """Interface of an adapter's module; SETTINGS are the northstar.toml defaults that fit its data."""
 
     NAME: str
     DESCRIPTION: str
@@ -41,14 +41,14 @@ class Adapter(Protocol):
     def convert(self, files: Sequence[Path], out: Path, *, timezone: str) -> AdapterReport:
         """Write `<out>/<source>/dt=YYYY-MM-DD/<adapter>.parquet` from files of the outside shape.
 
-        timezone: the reporting time zone, in which days are cut. Running it again gives the same bytes and removes its own days
-        that the files no longer hold. UserError for missing or unreadable files and for other columns than the shape's.
+        timezone: the reporting time zone, which defines days. Running it again gives the same bytes and removes its own days
+        that are no longer in the files. UserError for missing or unreadable files and for columns that differ from the shape's.
         """
         ...
 
 
 def connect(timezone: str) -> duckdb.DuckDBPyConnection:
-    """Open a connection on which the SQL variable `reporting_zone` names the time zone; UserError when there is no such zone."""
+    """Open a connection whose SQL variable `reporting_zone` is the time zone; UserError for an unknown zone."""
     try:
         ZoneInfo(timezone)
     except (KeyError, ValueError, OSError) as error:
@@ -59,10 +59,10 @@ def connect(timezone: str) -> duckdb.DuckDBPyConnection:
 
 
 def load(connection: duckdb.DuckDBPyConnection, reader: str, files: Sequence[Path], columns: Iterable[str]) -> None:
-    """Fill table `lines` with the wanted columns of all files, in their order; `line` numbers the rows from 1.
+    """Fill table `lines` with the wanted columns of all files, in order; `line` numbers the rows from 1.
 
-    reader: the DuckDB table function call, in which `$files` stands for the list. UserError when a file is missing, unreadable or
-    lacks a column.
+    reader: the DuckDB table function call, with `$files` for the list. UserError when a file is missing, unreadable or lacks a
+    column.
     """
     if not files:
         raise UserError("no file was given")
@@ -85,8 +85,8 @@ def load(connection: duckdb.DuckDBPyConnection, reader: str, files: Sequence[Pat
 def write_days(connection: duckdb.DuckDBPyConnection, table: str, key: str, source: str, out: Path, name: str) -> int:
     """Write a table with a column `day` and the contract's columns as one file per day, and return the number of its rows.
 
-    key: the column by which rows are sorted within a day, unique. A file whose bytes are the same already is left alone; files of
-    this adapter for days that the table does not hold are removed.
+    key: the unique column that sorts rows within a day. A file with unchanged bytes is not rewritten; this adapter's files for
+    days that are not in the table are removed.
     """
     counts = connection.execute(f"SELECT day, count(*) FROM {table} GROUP BY day ORDER BY day").fetchall()
     written = set()

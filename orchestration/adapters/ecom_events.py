@@ -1,10 +1,10 @@
 """Click-streams of an online shop as the `retentioneering` package ships them, into the contract's events.
 
-Belongs here: this one shape. Does not belong here: what its event names mean to the core (SETTINGS suggests it,
-configuration decides).
+Belongs here: this one shape. Does not belong here: the mapping of its event names to core names (suggested by SETTINGS, decided
+by the configuration).
 
-Every line is an event of its own, equal lines included. The shape knows an acquisition channel instead of a campaign per visit;
-it becomes the `utm_medium` that default channel groupings read as that channel, and no source or campaign is made up.
+Every line is a separate event, even if lines are equal. The shape has an acquisition channel instead of a campaign per visit;
+it becomes the `utm_medium` that default channel groupings map to that channel, without inventing a source or campaign.
 """
 
 from collections.abc import Sequence

@@ -2,15 +2,14 @@
 
 Belongs here: this one shape. Does not belong here: what counts as a purchase or as revenue (`dbt_project`).
 
-The Parquet file carries no invoice number: all lines of one customer at one InvoiceDate (UK local time) are one order, and of all
-lines without a customer those of one InvoiceDate belong together.
+The Parquet file has no invoice number: all lines of one customer at one InvoiceDate (UK local time) form an order, and so do
+all lines without a customer at one InvoiceDate.
 
-- orders hold the lines with a customer. `amount` and `items` are of the lines with a positive quantity, `refunded_amount`
-  is of those with a negative one; a group without a positive quantity is an order of amount 0 with status
-  `returned`.
-- payments hold every line, also those without a customer: per group one `succeeded` payment of the lines with a positive value
-  and one `refunded` payment of those with a negative value, so that succeeded − refunded is the file's total to the cent. Which
-  payment a refund gives back is not known.
+- orders contain the lines with a customer. `amount` and `items` sum the lines with a positive quantity, `refunded_amount` those
+  with a negative quantity; a group without a positive quantity is an order of amount 0 with status `returned`.
+- payments contain every line, also those without a customer: per group one `succeeded` payment for the lines with a positive
+  value and one `refunded` payment for those with a negative value, so that succeeded − refunded is the file's total to the
+  cent. The payment that a refund gives back is not known.
 """
 
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ def convert(files: Sequence[Path], out: Path, *, timezone: str) -> AdapterReport
     """Write orders and payments of all lines; see `Adapter.convert`. UserError for a line without quantity, time or price."""
     with connect(timezone) as connection:
         load(connection, "read_parquet($files, hive_partitioning = false)", files, _COLUMNS)
-        # Through text: a price is what its shortest decimal says, and products of decimals add up the same in any order.
+        # Cast through text: a price is its shortest decimal, and sums of decimal products do not depend on their order.
         connection.execute("""
             CREATE TABLE priced AS
             SELECT

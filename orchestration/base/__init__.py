@@ -1,5 +1,5 @@
-"""What every other room stands on: errors, durable writes, digests, quoting, pseudonyms, timing, suggestions and connections.
+"""Foundation of the other rooms: errors, durable writes, digests, quoting, pseudonyms, timing, suggestions and connections.
 
-Belongs here: helpers that know nothing of landing, marts, releases or configuration. Does not belong here: any import of another
-room.
+Belongs here: helpers that know nothing about landing, marts, releases or configuration. Does not belong here: any import of
+another room.
 """

@@ -1,4 +1,4 @@
-"""SHA-256 of what lies on disk.
+"""SHA-256 of files on disk.
 
 Belongs here: hashing files. Does not belong here: what a digest is compared with, or hashes of rows (`publishing.manifest`).
 """
@@ -15,7 +15,7 @@ def of_file(path: Path) -> str:
 
 
 def of_files(root: Path, paths: Iterable[Path], *, beside: str = "") -> str:
-    """SHA-256 of files below a folder by their names and bytes, whatever their order, and of a text beside them; in hex."""
+    """SHA-256 over the names and bytes of files below a folder, in any order, and over an additional text; in hex."""
     digest = hashlib.sha256(beside.encode())
     for path in sorted(set(paths)):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

@@ -1,7 +1,7 @@
 """DuckDB connections: the only place in `orchestration` that opens one.
 
-Belongs here: the settings that every connection shares (time zone, progress bar, limits, temporary folder, access mode). Does not
-belong here: what is attached or asked, and connections that dbt opens itself (`dbt_project/profiles.yml`).
+Belongs here: the settings that every connection shares (time zone, progress bar, limits, temporary folder, access mode). Does
+not belong here: attaching databases, queries, and connections that dbt opens itself (`dbt_project/profiles.yml`).
 """
 
 from collections.abc import Mapping
@@ -24,15 +24,15 @@ def connect(
 ) -> "duckdb.DuckDBPyConnection":
     """Open a DuckDB file, or a database in memory, in UTC and without a progress bar; the caller closes the connection.
 
-    memory_limit: as DuckDB writes it, such as "8GB"; beyond it work spills to temp_directory.
-    config: options that must be set while the database is opened. A file opened twice in one process needs the same ones.
+    memory_limit: in DuckDB's notation, such as "8GB"; above it, work spills to temp_directory.
+    config: options that must be set while the database is opened. A file opened twice in one process needs the same options.
     """
-    import duckdb  # the import takes a tenth of a second, which commands that read no data need not wait for
+    import duckdb  # the import takes 0.1 s; commands that read no data should not wait for it
 
     connection = duckdb.connect(":memory:" if database is None else str(database), read_only=read_only, config=dict(config or {}))
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET enable_progress_bar = false")  # it would be drawn over what a command prints
+        connection.execute("SET enable_progress_bar = false")  # it would overwrite the command's output
         if memory_limit is not None:
             connection.execute(f"SET memory_limit = {literal(memory_limit)}")
         if temp_directory is not None:

@@ -1,6 +1,6 @@
-"""Writes that are whole or absent after a crash or a power cut.
+"""Writes that are complete or absent after a crash or a power cut.
 
-Belongs here: the moves that releases, models and the lake depend on. Does not belong here: what is written.
+Belongs here: durable writing for releases, models and the lake. Does not belong here: the contents.
 """
 
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def sync_path(path: Path) -> None:
-    """Force a file's bytes, or a folder's names, to the disk."""
+    """Sync a file's bytes, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -17,7 +17,7 @@ def sync_path(path: Path) -> None:
 
 
 def sync_tree(root: Path) -> None:
-    """Make every file below a folder read-only, and force the files and then the folders' names to the disk."""
+    """Make every file below a folder read-only, then sync the files and then the folders' entries to the disk."""
     for folder, _, names in os.walk(root, topdown=False):
         for name in names:
             file = Path(folder, name)
@@ -27,7 +27,7 @@ def sync_tree(root: Path) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Give a file new contents at once: a reader sees all of the old text or all of the new."""
+    """Replace a file's contents atomically: a reader sees either all of the old text or all of the new."""
     draft = path.with_name(f".{path.name}.draft")
     draft.write_text(text, encoding="utf-8")
     sync_path(draft)

@@ -1,12 +1,12 @@
-"""The two kinds of failure that Northstar reports in words instead of a stack trace.
+"""The two kinds of failure that Northstar reports as a message instead of a stack trace.
 
-Belongs here: the base classes that the command line maps to exit codes. Does not belong here: the messages, which are written
-where the fault is found and name the file, the source and the column or key at fault.
+Belongs here: the base classes that the command line maps to exit codes. Does not belong here: the messages; the code that finds
+a fault writes them and names the file, the source and the column or key.
 """
 
 
 class NorthstarError(Exception):
-    """A failure whose message is complete: what happened, where, and what stands unchanged. Exit code 1."""
+    """A failure with a complete message: what happened, where, and what remains unchanged. Exit code 1."""
 
 
 class UserError(NorthstarError):

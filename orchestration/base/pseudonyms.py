@@ -1,10 +1,10 @@
 """Keyed pseudonyms: HMAC-SHA256 of an id under the key of one home, the same in Python and in DuckDB SQL.
 
-Belongs here: the key, where it comes from, and what is made of it. Does not belong here: which columns are ids (the landing
-contract and the YAML of the marts say so) and what becomes of them (`landing.erasure`, `publishing.candidate`).
+Belongs here: the key, its origin, and the pseudonyms computed with it. Does not belong here: which columns are ids (declared in
+the landing contract and the YAML of the marts) and where they are replaced (`landing.erasure`, `publishing.candidate`).
 
-Without the key nobody can tell from a pseudonym whose it is, nor try ids one after another until one fits; with it, the same id
-gives the same pseudonym on every night. Whoever changes the key starts a new set of pseudonyms.
+Without the key, a pseudonym cannot be traced to its id, not even by trying all ids. With the key, an id has the same pseudonym
+every night. Changing the key changes every pseudonym.
 """
 
 import hashlib
@@ -30,14 +30,14 @@ PUBLISHED = {"person": "p_", "user": "u_", "account": "a_"}
 """Domains of published ids, each with the prefix of its pseudonyms. One id gives unrelated pseudonyms in two domains."""
 
 _FILE = "pseudonym.key"
-_BLOCK = 64  # bytes that SHA-256 takes at once
-_LENGTH = 32  # hex digits of a pseudonym: 128 bits, so that no two ids of any company share one
+_BLOCK = 64  # block size of SHA-256 in bytes
+_LENGTH = 32  # hex digits of a pseudonym: 128 bits, enough that no two ids of a company collide
 
 
 class Key:
     """The secret of one home. Neither `repr` nor an error message shows it.
 
-    HMAC is that of RFC 2104 with SHA-256, over `<domain>:<text>` in UTF-8; the domain keeps uses of one key apart.
+    HMAC-SHA256 (RFC 2104) over `<domain>:<text>` in UTF-8; the domain separates the uses of one key.
     """
 
     def __init__(self, secret: str) -> None:
@@ -51,7 +51,7 @@ class Key:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits by which two keys are told apart, and from which neither is found."""
+        """16 hex digits that identify a key without revealing it."""
         return self.digest("fingerprint", "")[:16]
 
     def digest(self, domain: str, text: str) -> str:
@@ -59,18 +59,18 @@ class Key:
         return hmac.new(self._secret, f"{domain}:{text}".encode(), hashlib.sha256).hexdigest()
 
     def pseudonym(self, domain: str, text: str) -> str:
-        """Give the published form of an id: the prefix of its domain and 32 hex digits. KeyError for an unknown domain."""
+        """Return the published form of an id: the prefix of its domain and 32 hex digits. KeyError for an unknown domain."""
         return PUBLISHED[domain] + self.digest(domain, text)[:_LENGTH]
 
     def bind(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Let the SQL of this module run on a connection; its cursors need their own call. The key never is SQL text."""
+        """Bind the key for the SQL of this module; each cursor needs its own call. The key is never part of SQL text."""
         connection.execute("SET VARIABLE northstar_inner = ?::BLOB", [self._inner])
         connection.execute("SET VARIABLE northstar_outer = ?::BLOB", [self._outer])
 
 
 def digest_sql(domain: str, text: str) -> str:
-    """SQL for `Key.digest` of a VARCHAR expression; NULL gives NULL. An error on a connection to which no key is bound."""
-    # An unset variable is NULL, which would make every pseudonym NULL without a word.
+    """SQL for `Key.digest` of a VARCHAR expression; NULL gives NULL. Fails on a connection without a bound key."""
+    # An unset variable is NULL, which would silently make every pseudonym NULL.
     inner, outer = (
         f"coalesce(getvariable('northstar_{name}')::BLOB, error('no pseudonym key is bound')::BLOB)"
         for name in ("inner", "outer")
@@ -84,9 +84,9 @@ def pseudonym_sql(domain: str, text: str) -> str:
 
 
 def load_key(home: Path, configured: str | None) -> Key:
-    """Give the configured key, or else the one that a home was given when it first needed one.
+    """Return the configured key, or else the home's own, which is generated when it is first needed.
 
-    The generated one lies in `<home>/pseudonym.key`, readable by its owner alone. NorthstarError when that file holds no key.
+    The generated key is stored in `<home>/pseudonym.key`, readable only by its owner. NorthstarError if that file holds no key.
     """
     if configured is not None:
         return Key(configured)
@@ -110,7 +110,7 @@ def _generate(path: Path) -> None:
         file.write(f"{secrets.token_hex(32)}\n")
     sync_path(draft)
     try:
-        path.hardlink_to(draft)  # unlike a rename it never replaces a key that another process has just made
+        path.hardlink_to(draft)  # unlike a rename, this never replaces a key that another process has just made
     except FileExistsError:
         return
     finally:

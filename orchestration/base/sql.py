@@ -1,7 +1,7 @@
-"""Names and texts as parts of a DuckDB statement.
+"""Quoting of names and texts in DuckDB statements.
 
 Belongs here: quoting. Does not belong here: statements. Values are bound where DuckDB takes parameters; paths, settings and
-comments cannot be, and go through here. DuckDB's readers take every path for a pattern, bound or not: `exact` names one file.
+comments cannot be and are quoted here. DuckDB's readers treat every path, bound or not, as a pattern: `exact` matches one file.
 """
 
 import re
@@ -21,8 +21,8 @@ def literal(text: str) -> str:
 
 
 def exact(path: Path) -> str:
-    """Return a path for DuckDB's readers that matches this file alone, whatever wildcards (`[`, `*`, `?`) are in its name.
+    """Return a pattern for DuckDB's readers that matches only this file, even if its name contains wildcards (`[`, `*`, `?`).
 
-    A path that has both a wildcard and a backslash matches nothing: DuckDB takes the backslash for a separator then.
+    A path with both a wildcard and a backslash matches nothing, because DuckDB then treats the backslash as a separator.
     """
     return _WILDCARDS.sub(r"[\g<0>]", str(path))

@@ -1,6 +1,6 @@
 """Suggestions for misspelled names.
 
-Belongs here: finding the known name that was most likely meant. Does not belong here: which names are known.
+Belongs here: finding the known name most similar to a given one. Does not belong here: lists of known names.
 """
 
 import difflib
@@ -13,6 +13,6 @@ def nearest(name: str, known: Iterable[str], *, at_most: int = 1, likeness: floa
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """End of an error message that suggests a known name: `; did you mean 'x'?`, or nothing when none is similar."""
+    """End of an error message that suggests a known name, `; did you mean 'x'?`, or an empty text if none is similar."""
     found = nearest(name, known)
     return f"; did you mean {found[0]!r}?" if found else ""

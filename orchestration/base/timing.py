@@ -1,6 +1,6 @@
 """Timing of stages.
 
-Belongs here: what a stage reports when it is over. Does not belong here: which stages there are, and who is told.
+Belongs here: the report of a finished stage. Does not belong here: the list of stages, and who receives the reports.
 """
 
 import time
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Stage:
-    """One line of a night's progress: what was done, to how many rows, and how long it took."""
+    """One line of a night's progress: the work done, the number of rows and the duration."""
 
     name: str
     rows: int = 0
@@ -21,7 +21,7 @@ class Stage:
 
 @contextmanager
 def timed(name: str) -> Iterator[Stage]:
-    """Give a stage to fill in, and set its seconds when it ends without an error."""
+    """Yield a stage to fill in, and set its seconds when it ends without an error."""
     stage = Stage(name)
     started = time.monotonic()
     yield stage

@@ -1,6 +1,6 @@
-"""What all commands say and take: consoles, progress, and types of arguments.
+"""Input and output shared by all commands: consoles, progress, and types of arguments.
 
-Belongs here: how output and arguments look. Does not belong here: any command.
+Belongs here: the format of output and arguments. Does not belong here: any command.
 """
 
 import logging
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     pass
 
 OUT = Console(highlight=False, soft_wrap=True)
-# A table keeps one line per row, however wide: a terminal scrolls, a pipe cuts.
+# A table keeps one line per row, whatever its width, for terminals and pipes.
 WIDE = Console(highlight=False, width=max(OUT.width, 400))
 ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -41,7 +41,7 @@ class _Share(click.ParamType[float]):
             share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
         except ValueError:
             share = -1
-        # A bare 5 is more likely five per cent than five times.
+        # A bare 5 more likely means 5 % than 500 %.
         if not 0 <= share < float("inf") or (share > 1 and not text.endswith("%")):
             self.fail(f"invalid share {value!r}: expected a value such as 5% or 0.05", param, ctx)
         return share
@@ -54,7 +54,7 @@ PATH = click.Path(path_type=Path)
 
 @contextmanager
 def progress() -> Iterator[None]:
-    """Print what a night says, one line per stage, until the block ends."""
+    """Print a night's progress, one line per stage, until the block ends."""
     logger = logging.getLogger("northstar.night")
     handler = _ProgressHandler()
     logger.addHandler(handler)

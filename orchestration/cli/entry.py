@@ -1,6 +1,6 @@
-"""The command line: the group of all commands, and what faults become.
+"""The command line: the group of all commands, and the handling of faults.
 
-Belongs here: which commands there are, and exit codes. Does not belong here: a command (a module per group).
+Belongs here: the list of commands, and exit codes. Does not belong here: a command (a module per group).
 """
 
 import sys
@@ -45,7 +45,7 @@ for _command in (
 
 
 def main() -> None:
-    """Run the command line; faults of users and machines end in words and an exit code, anything else is a bug."""
+    """Run the command line; faults of users and machines end in a message and an exit code, anything else is a bug."""
     try:
         code = cli(standalone_mode=False)
     except (click.exceptions.Abort, KeyboardInterrupt):
@@ -70,20 +70,20 @@ def main() -> None:
 
 
 def _database_errors() -> tuple[type[Exception], ...]:
-    """DuckDB's errors, where this process has needed DuckDB: the import takes a tenth of a second."""
+    """DuckDB's errors, if this process has imported DuckDB: the import takes 0.1 s."""
     duckdb = sys.modules.get("duckdb")
     return () if duckdb is None else (duckdb.Error,)
 
 
 def _machine_fault(error: OSError | MemoryError) -> str:
-    """What the machine, not the user, did wrong, in one line."""
+    """Describe a fault of the machine in one line."""
     if isinstance(error, MemoryError):
         return "the process is out of memory; lower memory_limit in northstar.toml, or give the machine more"
     return f"{error.filename or 'a file or connection'}: {error.strerror or error}"
 
 
 def _keep_details() -> str:
-    """Write the stack trace of the error at hand to the home's log; where it stands, in words."""
+    """Append the stack trace of the current error to the home's log; returns a text that names the file."""
     try:
         log = load().home / "logs" / "last_error.txt"
         log.parent.mkdir(parents=True, exist_ok=True)

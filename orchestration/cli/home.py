@@ -1,6 +1,6 @@
-"""The home that a command works on: its code location, its releases, and what its marts are.
+"""The home that a command works on: its code location, its releases and its marts.
 
-Belongs here: what several groups of commands ask of a home. Does not belong here: reading settings (`config`).
+Belongs here: access to a home shared by several groups of commands. Does not belong here: reading settings (`config`).
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def prepare_home(settings: Settings) -> "DbtManifest | None":
-    """Make what a code location needs; returns the dbt project where it had to be parsed for that."""
+    """Prepare the code location; returns the dbt project if it had to be parsed."""
     from orchestration import serving
     from orchestration.warehouse import dbt
 
@@ -35,7 +35,7 @@ def store_of(settings: Settings) -> "ReleaseStore":
 
 
 def specs_of(settings: Settings) -> "Mapping[str, MartSpec]":
-    """What the project declares of its marts."""
+    """The project's declared marts."""
     from orchestration.marts import read_specs
     from orchestration.warehouse import dbt
 

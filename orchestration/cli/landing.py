@@ -67,7 +67,7 @@ def import_(adapter: str, files: tuple[Path, ...], out: Path | None) -> None:
         shapes = "; ".join(f"{name} ({found.DESCRIPTION})" for name, found in sorted(ADAPTERS.items()))
         raise UserError(f"unknown adapter {adapter!r}; available: {shapes}")
     chosen = ADAPTERS[adapter]
-    # The suggestion may name the time zone in which the history's days are to be cut; it is written once the files are in.
+    # The suggestion may include the time zone that defines the history's days; it is saved after the files are written.
     suggested = _adoptable(settings, chosen.SETTINGS)
     timezone = with_values(settings, suggested).config.reporting_timezone
     report = chosen.convert(files, out or settings.landing, timezone=timezone)
@@ -79,13 +79,13 @@ def import_(adapter: str, files: tuple[Path, ...], out: Path | None) -> None:
 
 
 def _adoptable(settings: Settings, suggested: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What an adapter suggests and nobody has configured, where the configuration file is the home's own; else nothing."""
+    """An adapter's suggestions that are not configured, if the configuration file is the home's own; else nothing."""
     is_own = settings.config_file in (None, settings.home / "northstar.toml")
     return differing(settings, suggested) if is_own else {}
 
 
 def _suggest(settings: Settings, adapter: str, suggested: Mapping[str, Any], adopted: Mapping[str, Any]) -> None:
-    """Write what is adopted of an adapter's suggestions into the home's configuration file; say what is not."""
+    """Write the adopted suggestions of an adapter into the home's configuration file; print the others."""
     if adopted:
         written = adopt(settings, adapter, adopted)
         OUT.print(f"{written}: {adapter} suggests {_in_words(adopted)}", markup=False)

@@ -1,6 +1,7 @@
 """Commands that build: `nightly`, `backfill`, `rebuild` and `prepare`.
 
-Belongs here: running the job of the code location, and its end in words. Does not belong here: what a night does (`night`).
+Belongs here: running the job of the code location, and reporting its result. Does not belong here: the work of a night
+(`night`).
 """
 
 import errno
@@ -81,11 +82,11 @@ def run_night(tags: Mapping[str, str]) -> None:
             if not tags and (release := _standing(settings)) is not None:
                 OUT.print(f"nothing has changed since release {release.release_id}, which stands", markup=False)
                 return
-            # Beside the main thread, in which Dagster would put its own signal handlers in the place of ours.
+            # Not in the main thread, where Dagster would replace our signal handlers.
             with ThreadPoolExecutor(1) as pool:
                 pool.submit(_execute, settings, tags, parsed).result()
         except NorthstarError as error:
-            # Asked again: a night may fail after its release is out.
+            # Read again: a night may fail after publishing its release.
             current = store_of(settings).current()
             stands = f"release {current.release_id} stands" if current else "there is no release"
             kind = UserError if isinstance(error, UserError) else NorthstarError
@@ -108,8 +109,8 @@ def _standing(settings: Settings) -> "Release | None":
 def _interruptible(settings: Settings) -> Iterator[None]:
     """End the process at once, with one line, on SIGINT or SIGTERM.
 
-    A night may be killed at any moment, and the next one clears up after it. An exception would have to find its way through
-    dbt's threads and Dagster's, which print stack traces or abort the process.
+    A night may be killed at any moment; the next one cleans up. An exception would have to pass through dbt's and Dagster's
+    threads, which print stack traces or abort the process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -140,8 +141,8 @@ def _execute(settings: Settings, tags: Mapping[str, str], parsed: "DbtManifest |
     from orchestration.night import JOB
 
     job = build(settings, parsed).resolve_job_def(JOB)
-    # What a night writes goes to the terminal. Dagster would copy it into files by processes of its own, whose stack traces an
-    # interrupt brings up.
+    # Output goes to the terminal. Dagster would copy it into files through processes of its own, which print stack traces when
+    # interrupted.
     ref = InstanceRef.from_dir(str(without_wildcards(settings.dagster_home)), overrides={"compute_logs": _NO_COPIES})
     with dg.DagsterInstance.from_ref(ref) as instance:
         try:
@@ -158,10 +159,10 @@ def _execute(settings: Settings, tags: Mapping[str, str], parsed: "DbtManifest |
 
 
 def _cause(error: Exception) -> Exception:
-    """The failure that Northstar described, wherever Dagster wrapped it; a full disk, in words; else the error itself."""
+    """The NorthstarError inside Dagster's wrappers; a full disk as a NorthstarError; else the error itself."""
     found: BaseException | None = error
     full: NorthstarError | None = None
-    # Dagster's chains may lead back to where they began.
+    # Dagster's exception chains may contain cycles.
     seen: set[int] = set()
     while found is not None and id(found) not in seen:
         if isinstance(found, NorthstarError):

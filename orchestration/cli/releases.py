@@ -82,7 +82,7 @@ def diff(before: str, after: str, limit: int, fail_over: float | None) -> int:
     settings = load()
     store = store_of(settings)
     for release_id in (before, after):
-        store.release(release_id)  # Before the project is read, which may take a while: a wrong id is told at once.
+        store.release(release_id)  # Before reading the project, which may take a while, so that a wrong id fails at once.
     found = comparison.diff(store, before, after, specs_of(settings))
     table = Table("mart", "added", "removed", "changed", "unchanged", "columns", box=None)
     for mart in found.marts:
@@ -139,7 +139,7 @@ def status() -> int:
 
 
 def _postgres_status(settings: Settings, current: "Release") -> bool:
-    """Say which release PostgreSQL has; whether it is the current one."""
+    """Print the release that PostgreSQL has; return whether it is the current one."""
     from orchestration.night import postgres
 
     database = postgres.target(settings)
@@ -165,7 +165,7 @@ def query(sql: str) -> None:
             table.add_column(Text(name))
         while rows := connection.fetchmany(1_000):
             for row in rows:
-                # As plain text: what a table holds is data, and may look like markup.
+                # As plain text: data may look like markup.
                 table.add_row(*(Text("" if value is None else str(value)) for value in row))
     finally:
         connection.close()

@@ -1,7 +1,7 @@
 """The filter language of funnel steps: comparisons over event columns and `properties.<name>`, joined by `and`.
 
-Belongs here: parsing a filter into data. Does not belong here: SQL; the data reaches dbt as a table, so that nothing that a user
-writes is ever part of a statement.
+Belongs here: parsing a filter into data. Does not belong here: SQL; the data reaches dbt as a table, so a user's text never
+becomes part of a statement.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from orchestration.landing.contract import CONTRACT
 if TYPE_CHECKING:
     from sqlglot import exp
 
-# What `control.funnel_conditions` can hold: a literal that would be rounded or cut is refused instead.
+# Limits of `control.funnel_conditions`: a literal that would be rounded or cut is refused.
 _MOST_DIGITS, _MOST_DECIMALS = 31, 6
 _LONGEST = 2_000
 
@@ -28,7 +28,7 @@ class FilterError(ValueError):
 class Condition:
     """One comparison of an attribute with a literal; a number is compared as a number, anything else as text.
 
-    operator: one of =, <>, <, <=, >, >=, in, is null, is not null. texts: the literals, more than one for `in` alone.
+    operator: one of =, <>, <, <=, >, >=, in, is null, is not null. texts: the literals; only `in` has more than one.
     """
 
     attribute: str
@@ -38,7 +38,7 @@ class Condition:
 
 
 def parse_filter(text: str) -> tuple[Condition, ...]:
-    """The comparisons of a filter, which must all hold; FilterError says which part is not understood."""
+    """The comparisons of a filter, joined by `and`; FilterError names the part that cannot be parsed."""
     import sqlglot
     from sqlglot import errors, exp
 
@@ -86,7 +86,7 @@ def _attribute(node: "exp.Expr", text: str) -> str:
         path = [part.name for part in node.parts]
         if len(path) == 1 and path[0] in COLUMNS:
             return path[0]
-        # The name becomes a quoted member of a JSON path: these characters would end the quotes, escape, or match every member.
+        # The name becomes a quoted member of a JSON path: these characters would end the quotes, escape, or match all members.
         if len(path) == 2 and path[0] == "properties" and path[1] and not set('"\\*') & set(path[1]):
             return f"properties.{path[1]}"
     raise FilterError(

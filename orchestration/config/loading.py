@@ -1,7 +1,7 @@
 """Loading: settings from the environment and the TOML files, and adding keys to the home's own file.
 
-Belongs here: where files are looked for, reading them, and error messages that name file and key. Does not belong here: keys and
-defaults (`schema`), and what follows from them (`settings`). What is unknown or wrong is an error, never a default.
+Belongs here: finding and reading the files, and error messages that name file and key. Does not belong here: keys and defaults
+(`schema`), and values derived from them (`settings`). An unknown key or invalid value is an error, never replaced by a default.
 """
 
 import os
@@ -28,9 +28,9 @@ def load(environment: Mapping[str, str] | None = None, *, directory: Path | None
 
     NORTHSTAR_HOME (default `.northstar` beside the project), NORTHSTAR_LANDING (default `<home>/landing`), NORTHSTAR_CONFIG
     (default `northstar.toml` in the directory, else in the home; empty: none), NORTHSTAR_PSEUDONYM_KEY (at least 16 characters;
-    default: one that the home keeps), NORTHSTAR_POSTGRES_URL (default: publish.postgres_url of the file). Waivers of the gate
-    stand in `waivers.toml` beside the configuration file.
-    Raises SettingsError for a file, key or value that it does not understand.
+    default: the home's own key), NORTHSTAR_POSTGRES_URL (default: publish.postgres_url of the file). Waivers of the gate are
+    read from `waivers.toml` beside the configuration file.
+    Raises SettingsError for an unreadable file, an unknown key or an invalid value.
     """
     environment = os.environ if environment is None else environment
     directory = Path.cwd() if directory is None else directory
@@ -50,7 +50,7 @@ def load(environment: Mapping[str, str] | None = None, *, directory: Path | None
 
 
 def differing(settings: Settings, suggested: Mapping[str, Any]) -> dict[str, Any]:
-    """The suggested keys, and members of tables, that are neither set so nor set otherwise in the configuration file."""
+    """The suggested keys, and members of tables, that the configuration file does not set and whose value differs."""
     current = settings.config.model_dump(mode="json")
     set_already = settings.config.model_fields_set
     missing: dict[str, Any] = {}
@@ -64,7 +64,7 @@ def differing(settings: Settings, suggested: Mapping[str, Any]) -> dict[str, Any
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """Settings as they are once `adopt` has written these values; nothing is written."""
+    """Settings as `adopt` would make them with these values; writes nothing."""
     current = settings.config.model_dump(mode="python", exclude_unset=True)
     merged = {
         key: {**settings.config.model_dump(mode="python")[key], **value} if isinstance(value, Mapping) else value
@@ -74,7 +74,7 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
 
 
 def adopt(settings: Settings, origin: str, values: Mapping[str, Any]) -> Path:
-    """Add keys to `<home>/northstar.toml`, saying where they came from; what stands there, comments included, stays as it is."""
+    """Add keys to `<home>/northstar.toml` with a comment on their origin; existing contents, comments included, are kept."""
     import tomlkit
 
     path = settings.home / "northstar.toml"
@@ -133,7 +133,7 @@ def _config_file(environment: Mapping[str, str], home: Path, directory: Path) ->
 
 
 def _waivers_file(environment: Mapping[str, str], config_file: Path | None, home: Path, directory: Path) -> Path | None:
-    """`waivers.toml` beside the configuration file; without one, where that would be looked for."""
+    """`waivers.toml` beside the configuration file, or beside the place where that file would be."""
     places = [config_file.parent] if config_file else [home] if environment.get("NORTHSTAR_CONFIG") == "" else [directory, home]
     return next((path for place in places if (path := place / "waivers.toml").is_file()), None)
 
@@ -152,7 +152,7 @@ def _read(path: Path | None, model: type[_File]) -> _File:
         deepest = [
             item
             for item in found
-            # A list whose member is wrong counts as too short as well: the member's own fault says it all.
+            # A list with an invalid member is also reported as too short: the member's own error is enough.
             if item["type"] != "too_short"
             or not any(other["loc"][: len(item["loc"])] == item["loc"] for other in found if other is not item)
         ]

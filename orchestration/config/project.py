@@ -1,4 +1,4 @@
-"""Where the project lies.
+"""Location of the project.
 
 Belongs here: folders of the code. Does not belong here: folders of a home (`settings`).
 """

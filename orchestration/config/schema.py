@@ -1,7 +1,7 @@
 """Schema: every key of northstar.toml with its default and its check.
 
-Belongs here: keys of the top level. Does not belong here: tables below it (`tables`), reading files (`loading`), or anything that
-acts on a setting. The configuration is frozen; what is unknown or wrong is an error that names the key, never a default.
+Belongs here: keys of the top level. Does not belong here: tables below it (`tables`), reading files (`loading`), or code that
+acts on a setting. The configuration is frozen; an unknown key or invalid value is an error that names the key, never a default.
 """
 
 import csv
@@ -20,7 +20,7 @@ from orchestration.config.values import TEAMS, Count, Frozen, Name, Probability,
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.vocabulary import CORE_EVENTS, CURRENCIES, MISTAKEN_CURRENCIES, PLANS
 
-# In the order of a configured list, so that one list has one digest.
+# Sorted like a configured list, so that equal lists have equal digests.
 _SHIPPED_DENY_LIST = tuple(
     sorted(
         (
@@ -134,7 +134,7 @@ class Config(Frozen):
     @field_validator("reporting_timezone")
     @classmethod
     def _is_timezone(cls, value: str) -> str:
-        # The machine's own zone is none that DuckDB knows, and would differ from machine to machine.
+        # DuckDB does not know "localtime", which would differ from machine to machine.
         if value not in available_timezones() - {"localtime"}:
             raise ValueError(f"unknown time zone {value!r}{did_you_mean(value, available_timezones())}")
         return value
@@ -150,7 +150,7 @@ class Config(Frozen):
     @field_validator("gross_margin")
     @classmethod
     def _is_plain(cls, value: Decimal) -> Decimal:
-        return value.normalize()  # 0.8 and 0.80 are one margin, and one digest
+        return value.normalize()  # 0.8 and 0.80 are the same margin and must give the same digest
 
     @field_validator("partition_start", mode="before")
     @classmethod
@@ -229,7 +229,7 @@ class Config(Frozen):
 
     @model_validator(mode="after")
     def _core_names(self) -> "Config":
-        # A slip would leave every funnel on that event empty for ever. A site's own funnels may name events of their own.
+        # A typo would leave every funnel on that event permanently empty. A site's own funnels may name their own events.
         known = {*CORE_EVENTS, *(step.event for funnel in self.funnels for step in funnel.steps)}
         for landed, name in self.event_names.items():
             if name not in known:

@@ -1,7 +1,7 @@
-"""Settings: what one process of Northstar was started with.
+"""Settings of one process of Northstar.
 
-Belongs here: places of a home, digests of the configuration, and the environment that dbt, Dagster and the libraries are started
-with. Does not belong here: keys and defaults (`schema`), or where settings come from (`loading`).
+Belongs here: paths of a home, digests of the configuration, and the environment for dbt, Dagster and the libraries. Does not
+belong here: keys and defaults (`schema`), or reading settings (`loading`).
 """
 
 import glob
@@ -32,23 +32,23 @@ _TELEMETRY_OFF = {
     "DAGSTER_DISABLE_TELEMETRY": "1",
 }
 
-# The tracker that multiprocessing starts reports what an interrupted process left; the system frees that.
+# The resource tracker of multiprocessing warns about what an interrupted process left; the operating system frees it.
 _QUIET = {"PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker"}
 
 POSTGRES_VARIABLE = "NORTHSTAR_POSTGRES_URL"
 
 
 class Settings(Frozen):
-    """What one process of Northstar was started with: where its state lives, what it reads, and the configuration."""
+    """Settings of one process of Northstar: the home with its state, the landing zone it reads, and the configuration."""
 
     home: Path
     landing: Path
     config_file: Path | None
     config: Config
     waivers: tuple[Waiver, ...] = ()
-    # None: the home's own, which is made when it is first needed. No part of any digest.
+    # None: the home's own key, generated when it is first needed. Not part of any digest.
     pseudonym_key: SecretStr | None = None
-    # That of the environment, else that of the file. No part of any digest either: where a release goes does not change it.
+    # From the environment, else from the file. Not part of any digest either: the target of a release does not change it.
     postgres_url: SecretStr | None = None
 
     @property
@@ -58,7 +58,7 @@ class Settings(Frozen):
 
     @property
     def dbt_target(self) -> Path:
-        """Where dbt keeps its manifest and what it compiled."""
+        """Folder of dbt's manifest and compiled models."""
         return self.home / "dbt" / "target"
 
     @property
@@ -78,18 +78,18 @@ class Settings(Frozen):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the effective configuration, as far as releases depend on it."""
+        """SHA-256 of the part of the effective configuration that releases depend on."""
         values = self.config.model_dump(mode="json", exclude={"publish", "owners"})
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def folding_digest(self) -> str:
-        """SHA-256 of what the incremental models depend on: when it changes, every day is folded again."""
+        """SHA-256 of the configuration that incremental models depend on; when it changes, every day is folded again."""
         keys = {"reporting_timezone", "bot_events_per_day", "session_gap", "event_names", "funnels"}
         return hashlib.sha256(json.dumps(self.config.model_dump(mode="json", include=keys), sort_keys=True).encode()).hexdigest()
 
     def dbt_vars(self) -> dict[str, str]:
-        """The variables that dbt is called with; the same on every call, since a change makes dbt parse everything again."""
+        """Variables of every dbt call; always the same, since a change makes dbt parse everything again."""
         keys = (
             "reporting_timezone",
             "reporting_currency",
@@ -108,7 +108,7 @@ class Settings(Frozen):
         }
 
     def export(self) -> None:
-        """Set the environment that dbt, Dagster and the libraries of this process read."""
+        """Set the environment variables that dbt, Dagster and the libraries of this process read."""
         temporary = self.home / "tmp"
         os.environ.update(
             _TELEMETRY_OFF | _QUIET,
@@ -123,7 +123,7 @@ class Settings(Frozen):
             DBT_TARGET_PATH=str(self.dbt_target),
             DBT_LOG_PATH=str(self.home / "dbt" / "logs"),
         )
-        # Empty means no file: a process that is started elsewhere must not find another one there.
+        # Empty means no file: a process started in another folder must not find another file there.
         os.environ["NORTHSTAR_CONFIG"] = "" if self.config_file is None else str(self.config_file)
         for variable, secret in ((VARIABLE, self.pseudonym_key), (POSTGRES_VARIABLE, self.postgres_url)):
             if secret is None:
@@ -133,10 +133,10 @@ class Settings(Frozen):
 
 
 def without_wildcards(folder: Path) -> Path:
-    """Return a path of a folder that is no pattern: itself, or a link to it among the user's temporary files.
+    """Return a path of a folder without wildcards: the folder itself, or a link to it among the user's temporary files.
 
-    Dagster looks for its `dagster.yaml` by a pattern; in a folder such as `ns[1]` it finds none and runs with its defaults,
-    telemetry included. Raises SettingsError where there is no such path.
+    Dagster searches `dagster.yaml` with a glob pattern; in a folder such as `ns[1]` it finds none and runs with its defaults,
+    telemetry included. Raises SettingsError if no such path is available.
     """
     if not glob.has_magic(str(folder)):
         return folder

@@ -16,10 +16,10 @@ from orchestration.config.filters import Condition, FilterError, parse_filter
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.values import Frozen, Name, check_postgres_url, duration
 
-# What ends a segment of a path, and what no landed text holds.
+# Characters that end a path segment, and NUL, which landed text never contains.
 _NOT_IN_SEGMENTS = "/?#;\0"
 
-# What Python's patterns can and DuckDB's (RE2) cannot.
+# Syntax of Python's regular expressions that DuckDB's (RE2) lack.
 _NOT_IN_RE2 = re.compile(r"\(\?(?:<?[=!]|P=)|\\[1-9]")
 
 
@@ -42,7 +42,7 @@ class FunnelStep(Frozen):
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        """The filter as comparisons that must all hold; none without a filter."""
+        """The comparisons of the filter, joined by `and`; empty without a filter."""
         return parse_filter(self.where) if self.where else ()
 
 
@@ -74,10 +74,10 @@ class Funnel(Frozen):
 
 
 class ChannelRule(Frozen):
-    """A channel by patterns (RE2) of a touch, all of which must match: one `[[channel_rules]]`, asked before the shipped rules.
+    """A channel and the patterns (RE2) that a touch must all match: one `[[channel_rules]]`, tried before the shipped rules.
 
     source: utm_source, else the referring host. medium: utm_medium. Both in lower case with hyphens for blanks and underscores.
-    host: the referring host where no source is named. click: the name of the click id in the page's address.
+    host: the referring host if no source is named. click: the name of the click id in the page's URL.
     """
 
     channel: str
@@ -114,10 +114,10 @@ class ChannelRule(Frozen):
 
 
 class Pages(Frozen):
-    """Which segments of a page's path are published: `[pages]`, beside what is known to be an id.
+    """Published segments of a page's path: `[pages]`, in addition to the built-in detection of ids.
 
-    id_segments_after: segments behind which an id stands, whatever its form. keep: segments that are no ids, whatever they look
-    like. Both are compared in lower case, with percent-escapes resolved.
+    id_segments_after: segments that are always followed by an id. keep: segments that are never ids. Both are compared in lower
+    case, with percent-escapes resolved.
     """
 
     id_segments_after: tuple[str, ...] = ()
@@ -138,7 +138,7 @@ class Pages(Frozen):
 
 
 class Publish(Frozen):
-    """Where releases go besides the files of the home."""
+    """Additional targets of releases, besides the files of the home."""
 
     postgres_url: SecretStr | None = None
 
@@ -151,7 +151,7 @@ class Publish(Frozen):
 
 
 class Waiver(Frozen):
-    """Leave to publish though one named critical check fails: one `[[waivers]]` of waivers.toml."""
+    """Permission to publish although one named critical check fails: one `[[waivers]]` of waivers.toml."""
 
     mart: Annotated[str, Field(min_length=1)]
     check: Annotated[str, Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""Who reads the published marts, as assets, so that the lineage ends at the reader.
+"""Readers of the published marts as assets, so that the lineage ends at the reader.
 
 Belongs here: one external asset per exposure of the dbt project. Does not belong here: the readers themselves.
 """
@@ -12,7 +12,7 @@ from orchestration.defs.owners import of_team
 
 
 def build(manifest: Mapping[str, Any]) -> list[dg.AssetSpec]:
-    """One asset per exposure, which nothing here materializes: it depends on the marts as they are published."""
+    """One external asset per exposure, downstream of the published marts."""
     return [_spec(exposure, manifest["nodes"]) for exposure in manifest["exposures"].values()]
 
 

@@ -4,7 +4,7 @@ import dagster as dg
 
 from orchestration.night import JOB
 
-# Longer than any night has taken, short of the next one: a run that hangs frees its slot.
+# Longer than any night has taken, and ends before the next one: a hanging run frees its slot.
 _MAX_RUNTIME_SECONDS = 6 * 60 * 60
 
 

@@ -1,7 +1,7 @@
-"""Owners of assets: the team that an asset names, as Dagster shows it.
+"""Owners of assets: an asset's team in Dagster's form.
 
-Belongs here: the teams that code assigns, and their addresses at a site. Does not belong here: owners of dbt's models and marts,
-which `dbt_project.yml` assigns, and which teams there are (`config.values`).
+Belongs here: the teams assigned in code, and their addresses at a site. Does not belong here: owners of dbt's models and marts,
+assigned in `dbt_project.yml`, and the list of teams (`config.values`).
 """
 
 from collections.abc import Callable, Mapping
@@ -13,18 +13,18 @@ _PREFIX = "team:"
 
 
 class Owner:
-    """The teams as owners; plain text, since Dagster stores no enums of others."""
+    """The teams as owners; plain text, since Dagster cannot store foreign enums."""
 
     PLATFORM: Final = f"{_PREFIX}platform"
     SCIENCE: Final = f"{_PREFIX}science"
 
 
 def of_team(team: str) -> str:
-    """Return the owner that Dagster shows for a team whose address the site has not set."""
+    """Return the owner shown for a team without a configured address."""
     return f"{_PREFIX}{team}"
 
 
 def at_site(addresses: Mapping[str, str]) -> Callable[[dg.AssetSpec], dg.AssetSpec]:
-    """Return a function that replaces the teams among a spec's owners by their addresses, as far as the site has set them."""
+    """Return a function that replaces teams among a spec's owners with their configured addresses."""
     by_owner = {of_team(team): address for team, address in addresses.items()}
     return lambda spec: spec.replace_attributes(owners=[by_owner.get(owner, owner) for owner in spec.owners])

@@ -1,6 +1,6 @@
-"""The one partition of Northstar: the day on which files arrived, in the reporting time zone.
+"""Northstar's only partitions definition: the arrival day of files, in the reporting time zone.
 
-Belongs here: that definition. Does not belong here: event days, which a night finds by itself (`warehouse`).
+Belongs here: that definition. Does not belong here: event days, which a night determines itself (`warehouse`).
 """
 
 import dagster as dg

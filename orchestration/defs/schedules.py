@@ -10,7 +10,7 @@ from orchestration.night.unchanged import standing
 
 
 def nightly(settings: Settings) -> dg.ScheduleDefinition:
-    """03:30 in the reporting time zone: clocks change between 00:00 and 03:00, so that this hour exists once on every day.
+    """03:30 in the reporting time zone: clocks change between 00:00 and 03:00, so this time exists exactly once every day.
 
     A night that would publish the same again is skipped.
     """

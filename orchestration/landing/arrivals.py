@@ -1,7 +1,7 @@
-"""Arrivals: which files have landed, and which of them the lake lacks.
+"""Arrivals: landed files, and those that the lake lacks.
 
-Belongs here: the layout of a landing zone, which files hold data, and how many are read at once. Does not belong here: what is in
-a file (`files`, `readers`) or the layout of the lake (`lake`).
+Belongs here: the layout of a landing zone, which files hold data, and how many are read at once. Does not belong here: the
+contents of files (`files`, `readers`) or the layout of the lake (`lake`).
 """
 
 import logging
@@ -20,13 +20,13 @@ _logger = logging.getLogger("northstar.night")
 ROWS = (".csv", ".tsv", ".jsonl", ".ndjson")
 PACKED = (".gz", ".zst")
 FORMATS = (".parquet", *(rows + packed for rows in ROWS for packed in ("", *PACKED)))
-# What browsers, editors, sync clients and Spark leave beside the files they write; names are compared in lower case.
+# Files that browsers, editors, sync clients and Spark leave beside the data; names are compared in lower case.
 _STRAY_NAMES = frozenset({"thumbs.db", "desktop.ini", "readme.md", "readme.txt", "readme", "license", "checksums.txt"})
 _STRAY_SUFFIXES = (".tmp", ".temp", ".part", ".partial", ".crdownload", ".crc", ".bak", ".swp", ".lock", ".md5", ".sha256", "~")
 PREFIX = "dt="
-_BESIDE = frozenset({"truth.json"})  # what a simulator writes beside its sources
-# Bytes of landed files read at once, compressed ones counted with their usual factor: some gigabytes of rows in DuckDB at worst,
-# which spill to disk under a memory limit.
+_BESIDE = frozenset({"truth.json"})  # written by a simulator beside its sources
+# Bytes of landed files read at once, compressed files multiplied by their usual ratio: in the worst case some gigabytes of rows
+# in DuckDB, which spill to disk under a memory limit.
 _BATCH_BYTES = 256 * 2**20
 _COMPRESSED_FACTOR = 6
 
@@ -34,9 +34,9 @@ _COMPRESSED_FACTOR = 6
 def landed(landing: Path) -> dict[str, list[date]]:
     """Return the sources and their arrival days in a landing zone, both sorted; days without a file are left out.
 
-    UserError when the zone is missing or holds what the contract does not know: another source, a folder not called
-    `dt=YYYY-MM-DD`, a file of another format. Ignored are `truth.json` at the top, names that begin with a dot or an underscore,
-    and, with a note, what other programs leave behind (`.tmp`, `Thumbs.db`, `README.md`, …).
+    UserError when the zone is missing or violates the contract: an unknown source, a folder not named `dt=YYYY-MM-DD`, a file
+    of another format. `truth.json` at the top and names that begin with a dot or an underscore are ignored; so are, with a
+    note, the leftovers of other programs (`.tmp`, `Thumbs.db`, `README.md`, …).
     """
     if not landing.is_dir():
         raise UserError(f"the landing zone {landing} does not exist")
@@ -53,7 +53,7 @@ def landed(landing: Path) -> dict[str, list[date]]:
 
 
 def pending(landing: Path, lake: Lake) -> dict[str, list[date]]:
-    """Return landed partitions that the lake lacks, or whose files (name, size, modification time) are not those it holds."""
+    """Return landed partitions that are missing from the lake or whose files (name, size, modification time) have changed."""
     result = {}
     for source, days in landed(landing).items():
         known = {day: {(file.name, file.size, file.mtime_ns) for file in p.landed} for day, p in lake.partitions(source).items()}
@@ -81,7 +81,7 @@ def landed_files(landing: Path, source: str, day: date) -> list[Path]:
 
 
 def identity(path: Path) -> tuple[str, int, int]:
-    """Return name, size and modification time; a file that cannot be looked at, a broken link, has size -1."""
+    """Return name, size and modification time; the size is -1 if the file cannot be inspected (a broken link)."""
     try:
         status = path.stat()
     except OSError:
@@ -90,7 +90,7 @@ def identity(path: Path) -> tuple[str, int, int]:
 
 
 def batches(waiting: dict[date, list[Path]]) -> Iterator[dict[date, list[Path]]]:
-    """Cut the partitions into runs of at most `_BATCH_BYTES`, a larger one alone."""
+    """Split the partitions into batches of at most `_BATCH_BYTES`; a larger partition is a batch of its own."""
     batch: dict[date, list[Path]] = {}
     size = 0
     for day, files in waiting.items():
@@ -105,7 +105,7 @@ def batches(waiting: dict[date, list[Path]]) -> Iterator[dict[date, list[Path]]]
 
 
 def nearest_or_all(name: str, known: Iterable[str]) -> str:
-    """Give the end of a message about an unknown name: the similar one, or all there are."""
+    """Return the end of a message about an unknown name: the most similar known name, or all of them."""
     names = list(known)
     if close := nearest(name, names):
         return f"did you mean {close[0]}?"

@@ -1,7 +1,7 @@
 """Cells: the SQL that turns a landed cell into a value of the contract's type.
 
-Belongs here: trimming, parsing and the types that need neither. Does not belong here: which values the contract allows
-(`judging`), and where a cell comes from (`readers`).
+Belongs here: trimming, parsing and the types that need neither. Does not belong here: allowed values (`judging`), and reading
+cells (`readers`).
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ _ISO_TIMESTAMP = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?( ?(Z|U
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]00:00(:00(\.0{1,9})?)?( ?(Z|UTC|[+-]00(:?00)?))?)?"
 _DECIMAL = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?"
 _INTEGER = r"[+-]?\d{1,18}(\.0*)?"
-# White space beside the plain one: controls, Unicode's, and the invisible marks that spreadsheets leave.
+# White space other than the plain space: control characters, Unicode's, and the invisible marks that spreadsheets leave.
 _WHITE_SPACE = "".join(
     map(
         chr,
@@ -27,14 +27,14 @@ _WHITE_SPACE = "".join(
 
 @dataclass(frozen=True)
 class Cell:
-    """A landed column: the SQL that reads it and the DuckDB type that this gives."""
+    """A landed column: the SQL that reads it and the resulting DuckDB type."""
 
     sql: str
     type: str = "VARCHAR"
-    has_nul: bool = False  # whether NUL characters may be in it
+    has_nul: bool = False  # whether it may contain NUL characters
 
     def is_native(self, wanted: Type) -> bool:
-        """Whether a Parquet file holds it in a type that needs no reading of text."""
+        """Whether a Parquet file holds it in a type that needs no parsing."""
         if wanted is Type.TIMESTAMP:
             return self.type in _TIMES or self.type == "TIMESTAMP WITH TIME ZONE"
         if wanted in {Type.MONEY, Type.NUMBER, Type.RATE}:
@@ -45,7 +45,7 @@ class Cell:
 
     @property
     def text(self) -> str:
-        """SQL for it as text; whatever is nested as JSON."""
+        """SQL for the cell as text; nested values as JSON."""
         if self.type == "VARCHAR":
             return f"replace({self.sql}, chr(0), '')" if self.has_nul else self.sql
         if self.type == "JSON" or self.type.endswith("]") or self.type.startswith(("STRUCT", "MAP", "UNION")):
@@ -53,7 +53,7 @@ class Cell:
         return f"{self.sql}::VARCHAR"
 
     def judged(self, wanted: Type) -> str:
-        """Give the SQL for what is judged: the native value, or the trimmed text with NULL for an empty one."""
+        """Return the SQL for the value to be judged: the native value, or the trimmed text with NULL for an empty one."""
         if self.is_native(wanted):
             return f"timezone('UTC', {self.sql})" if self.type == "TIMESTAMP WITH TIME ZONE" else self.sql
         text = self.text
@@ -66,7 +66,7 @@ class Cell:
         return trimmed(text)
 
     def parsed(self, wanted: Type, judged: str) -> str:  # noqa: PLR0911 (one return per type)
-        """Give the SQL for the value in the contract's type, NULL when what is judged is none."""
+        """Return the SQL for the value in the contract's type, NULL when the judged value cannot be converted."""
         cast = f"TRY_CAST({judged} AS {wanted.sql})"
         if self.is_native(wanted):
             return cast
@@ -74,7 +74,7 @@ class Cell:
             case Type.ID | Type.TEXT:
                 return judged
             case Type.TIMESTAMP:
-                # Casting to a plain timestamp would read an offset and forget it.
+                # Casting to a plain timestamp would parse an offset and discard it.
                 whole = f"TRY_CAST({judged} AS TIMESTAMP WITH TIME ZONE)"
                 apart = f"TRY_CAST(regexp_replace({judged}, ' ([Z+-])', '\\1') AS TIMESTAMP WITH TIME ZONE)"
                 return _when(judged, _ISO_TIMESTAMP, f"coalesce({whole}, {apart})::TIMESTAMP")
@@ -93,9 +93,9 @@ class Cell:
 
 
 def trimmed(text: str) -> str:
-    """Give the SQL for a text without white space around it, NULL when nothing is left."""
-    # Nearly every cell is clean, and seeing that costs a ninth of trimming it; below "!" are white space and controls, and where
-    # there are as many bytes as characters no white space of Unicode is.
+    """Return the SQL for a text without surrounding white space, NULL when nothing is left."""
+    # Nearly every cell is clean, and checking that costs a ninth of trimming. White space and control characters sort below
+    # "!", and a text with as many bytes as characters contains no Unicode white space.
     clean = " AND ".join(f"NOT ends_with({text}, chr({code}))" for code in (32, 9, 10, 13))
     trimmed = f"nullif(trim({text}, {literal(_WHITE_SPACE)}), '')"
     return f"CASE WHEN {text} >= '!' AND {clean} AND strlen({text}) = length({text}) THEN {text} ELSE {trimmed} END"
@@ -106,5 +106,5 @@ def _when(text: str, pattern: str, value: str) -> str:
 
 
 def json_object(pairs: Iterable[tuple[str, str]]) -> str:
-    """Give the SQL for a JSON object of names and SQL values."""
+    """Return the SQL for a JSON object of names and SQL values."""
     return f"json_object({', '.join(f'{literal(name)}, {value}' for name, value in pairs)})"

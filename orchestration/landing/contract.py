@@ -1,8 +1,8 @@
 """The landing contract: every source that Northstar reads, with its key, its columns, their types and bounds.
 
-Belongs here: what a file of a source must look like, as data in the terms of `source` and `vocabulary`. The reference page, dbt's
-sources, the ingest and the simulator are all made or checked from it. Does not belong here: reading files (`readers`), outside
-shapes (`adapters`), or anything about what the facts mean once they are in (`dbt_project`).
+Belongs here: the required form of a source's files, as data in the terms of `source` and `vocabulary`. The reference page,
+dbt's sources, the ingest and the simulator are all derived from it or checked against it. Does not belong here: reading files
+(`readers`), outside shapes (`adapters`), or the meaning of the facts (`dbt_project`).
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def _count(name: str, description: str) -> Column:
 _CURRENCY = Column("currency", Type.CURRENCY, "ISO 4217 code of the row's amounts", required=True)
 _COUNTRY = _text("country", "ISO 3166 code or name, as the source spells it")
 _UPDATED_AT = _at(UPDATED_AT, "when this state was written")
-# Where a person is; where a firm is, is not about a person.
+# The country of a person; the country of a firm is not personal.
 _PERSON_COUNTRY = replace(_COUNTRY, personal=Personal.DETAIL)
 _CITY_TIER = Column(
     "city_tier", Type.INTEGER, "tier of the city, 1 (largest) to 5", minimum=1, maximum=5, personal=Personal.DETAIL
@@ -307,7 +307,7 @@ _SOURCES = (
     Source(
         "exposures",
         "first exposures to experiment variants",
-        # With the variant: a unit that was in two of them can be seen.
+        # Includes the variant, so that a unit exposed to two variants can be detected.
         key=("experiment_id", "unit_id", "variant"),
         happened_at="exposed_at",
         keep=Keep.FIRST,

@@ -1,6 +1,6 @@
 """Landed files before their rows are read: unpacked, hashed, and their columns matched with the contract.
 
-Belongs here: what is known of a file without reading rows, and why a file is refused whole. Does not belong here: finding files
+Belongs here: facts about a file that need no rows, and the reasons to refuse a whole file. Does not belong here: finding files
 (`arrivals`), reading rows (`readers`) or judging them (`judging`).
 """
 
@@ -20,10 +20,10 @@ from orchestration.landing.records import csv_lines
 from orchestration.landing.source import Source
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-# Names that DuckDB's Parquet reader gives columns of its own, and none.
+# Names that DuckDB's Parquet reader uses for its own columns, and the empty name.
 _RESERVED = frozenset({"filename", "file_row_number", "file_index", ""})
 _BLOCK = 2**20
-# Above that DuckDB's readers of text may drop a line without a word (its limits are 2 MB for CSV, 16 MB for JSON).
+# Above this length DuckDB's text readers may silently drop a line (their limits are 2 MB for CSV, 16 MB for JSON).
 _LONGEST_LINE = 2**20
 # Statements over thousands of columns take minutes and gigabytes.
 _MOST_COLUMNS = 1_000
@@ -31,11 +31,11 @@ _MOST_COLUMNS = 1_000
 
 @dataclass(frozen=True)
 class InspectedFile:
-    """A landed file with what was read of it before its rows.
+    """A landed file and the facts read before its rows.
 
     format: one of ".parquet", ".csv", ".tsv" and ".jsonl". plain: the file to read rows from, unpacked where `path` is
-    compressed. header: a name (and for Parquet the type) per column. is_odd: whether a line is longer than DuckDB surely takes.
-    has_nul: whether NUL characters may be in it, in JSON as an escape.
+    compressed. header: name and type (VARCHAR for text) per column. is_odd: whether a line may exceed DuckDB's limit.
+    has_nul: whether it may contain NUL characters, in JSON as an escape.
     """
 
     path: Path
@@ -51,13 +51,13 @@ class InspectedFile:
 
 
 class RefusedError(Exception):
-    """Why a file makes its whole partition fail, without the file's name."""
+    """The reason why a file makes its whole partition fail, without the file's name."""
 
 
 class Inspection:
-    """What is found in the files of a batch before their rows are read.
+    """Findings in the files of a batch before their rows are read.
 
-    failed: arrival days that are refused whole, each with file and cause. unknown, missing: columns by arrival day.
+    failed: refused arrival days, each with file and cause. unknown, missing: columns by arrival day.
     """
 
     def __init__(self, source: Source) -> None:
@@ -67,11 +67,11 @@ class Inspection:
         self.missing: dict[date, set[str]] = defaultdict(set)
 
     def fail(self, file: InspectedFile, cause: str) -> None:
-        """Refuse the arrival day of a file; the first cause stands."""
+        """Refuse the arrival day of a file; only the first cause is kept."""
         self.failed.setdefault(file.day, f"{file.path.name}: {cause}")
 
     def inspect(self, path: Path, day: date, scratch: Path) -> InspectedFile | None:
-        """Look at a file, unpacked into `scratch` where it is compressed; None when its arrival day is refused for it."""
+        """Inspect a file, unpacked into `scratch` if compressed; None when it makes its arrival day fail."""
         _, size, mtime_ns = identity(path)
         name = path.name.lower()
         rows = next((rows for rows in ROWS if name.removesuffix(".gz").removesuffix(".zst").endswith(rows)), ".parquet")
@@ -85,7 +85,7 @@ class Inspection:
                 _unpack(path, plain)
             file = replace(file, sha256=digests.of_file(path))
             if size == 0 or plain.stat().st_size == 0:
-                return file  # a writer's part without rows
+                return file  # a part file without rows
             if kind == ".parquet":
                 return self._inspected_parquet(file, scratch)
             is_odd, has_nul = _peculiarities(plain, kind)
@@ -102,7 +102,7 @@ class Inspection:
         return file
 
     def _inspected_parquet(self, file: InspectedFile, scratch: Path) -> InspectedFile:
-        """Give a Parquet file its header; one whose column names clash with DuckDB's own is copied with names that do not."""
+        """Read a Parquet file's header; if its column names clash with DuckDB's own, copy it with other names."""
         header = _parquet_header(file.path)
         file = replace(file, header=header, has_nul=True)
         self.match(file, [name for name, _ in header])
@@ -115,9 +115,9 @@ class Inspection:
         return file
 
     def match(self, file: InspectedFile, names: Sequence[str], *, is_spelled_freely: bool = False) -> dict[str, list[str]]:
-        """Map plain column names onto a file's own; note unknown and missing ones; refuse what cannot be matched.
+        """Map plain column names to the file's own; record unknown and missing ones; refuse columns that cannot be matched.
 
-        is_spelled_freely: whether a column may go by several spellings, as it may in objects that differ from row to row.
+        is_spelled_freely: whether a column may have several spellings, as in objects that differ from row to row.
         """
         if len(names) > _MOST_COLUMNS:
             remedy = "is it transposed? Attributes of any name belong into one column, as a JSON object"
@@ -141,7 +141,7 @@ class Inspection:
 
 
 def _unpack(path: Path, target: Path) -> None:
-    """Unpack a compressed file; OSError, EOFError or zlib.error when it is cut off or does not fit its checksum."""
+    """Unpack a compressed file; OSError, EOFError or zlib.error when it is truncated or fails its checksum."""
     with target.open("wb") as plain:
         if path.name.lower().endswith(".gz"):
             with gzip.open(path, "rb") as packed:
@@ -155,7 +155,7 @@ def _unpack(path: Path, target: Path) -> None:
 
 
 def _peculiarities(path: Path, kind: str) -> tuple[bool, bool]:
-    """Whether a text file has lines that DuckDB may drop for their length, and NUL characters (in JSON, escapes of them)."""
+    """Whether a text file has lines so long that DuckDB may drop them, and NUL characters (in JSON, their escapes)."""
     nul = b"\\u0000" if kind == ".jsonl" else b"\0"
     length, is_odd, has_nul, end = 0, False, False, b""
     with path.open("rb") as file:
@@ -182,7 +182,7 @@ def _csv_header(path: Path, delimiter: str) -> tuple[tuple[str, str], ...]:
         raise RefusedError(f"its header is malformed: {why}")
     if not any(name.strip() for name in names):
         raise RefusedError("it has no header")
-    # A data frame written with its index leaves that column without a name.
+    # A data frame written with its index has an unnamed index column.
     return tuple((name if name.strip() else f"column_{i}", "VARCHAR") for i, name in enumerate(names, start=1))
 
 

@@ -1,29 +1,29 @@
-"""Ingest: landed files of any shape that the contract allows become partitions of the lake, refused rows go to quarantine.
+"""Ingest: landed files in any form that the contract allows become partitions of the lake, refused rows go to quarantine.
 
-Belongs here: what becomes of the arrival days of one source, batch by batch. Does not belong here: finding what landed
-(`arrivals`), its files (`files`), their rows (`readers`, `records`), cells (`cells`) and verdicts (`judging`), the contract
+Belongs here: ingesting the arrival days of one source, batch by batch. Does not belong here: finding landed files (`arrivals`),
+inspecting them (`files`), their rows (`readers`, `records`), cells (`cells`) and verdicts (`judging`), the contract
 (`contract`), erased persons (`erasure`), the layout of the lake (`lake`), outside shapes (`adapters`), duplicates and meaning
 (`dbt_project`).
 
-Every cell is judged as text (columns that a Parquet file already holds in the contract's type are taken as they are), so that one
-fact gives the same row of the lake from every format, and a bad cell is a reason for quarantine, never an exception:
+Every cell is judged as text (except Parquet columns that already have the contract's type), so that a fact gives the same row
+of the lake from every format, and a bad cell is a reason for quarantine, never an exception:
 
-- Cells are trimmed of white space, Unicode's included, and lose NUL characters; an empty one is NULL. Timestamps are ISO 8601
-  with or without an offset (none: UTC), also behind a space and as `UTC`; a bare day is its midnight, fractions below a
-  microsecond are cut off; epoch numbers are refused.
-- Times lie from `partition_start` to the end of the day after the arrival day, only those that may lie ahead go on to 2199.
+- Cells are trimmed of white space, Unicode's included, and lose NUL characters; an empty cell is NULL. Timestamps are ISO 8601
+  with or without an offset (none: UTC); the offset may follow a space or be written as `UTC`. A day without a time is its
+  midnight, fractions below a microsecond are cut off, epoch numbers are refused.
+- Times must lie between `partition_start` and the end of the day after the arrival day, or 2199 in columns that may lie ahead.
 - Decimals with more places than the contract's type are rounded, halves away from zero, before bounds are checked.
-- Integers may carry a fraction of zeros (a spreadsheet's `3.0`), and an id that a file holds as a number, in Parquet or JSON,
-  loses it; an id that it holds as text stays as it is spelled. Currency codes are upper-cased. Booleans are true, false, t, f,
-  1, 0 in any case. JSON must be an object and is stored without white space.
-- Blank lines are no rows. A line that cannot be split into cells, or is no JSON object, or is not UTF-8, is refused alone.
-- A CSV cell may be of any length and number of lines. It is quoted when its first character behind spaces is a quote, which only
-  spaces may follow after it is closed; elsewhere a quote is a character like others. Empty cells beyond the header's are dropped.
-  DuckDB reads files of which every row is sound, `csv_records` the others; what they say of a row is the same.
+- Integers may have a fraction of zeros (a spreadsheet's `3.0`). An id stored as a number, in Parquet or JSON, loses such a
+  fraction; an id stored as text is kept unchanged. Currency codes are upper-cased. Booleans are true, false, t, f, 1, 0 in any
+  case. JSON must be an object and is stored without white space.
+- Blank lines are skipped. A line that cannot be split into cells, is not a JSON object or is not UTF-8 is refused alone.
+- A CSV cell may have any length and number of lines. It is quoted if its first character after spaces is a quote; only spaces
+  may follow the closing quote. Elsewhere a quote is an ordinary character. Empty cells beyond the header's are dropped.
+  DuckDB reads files without malformed rows, `csv_records` all others; both give the same result for a row.
 - Compressed files are unpacked first, which verifies their checksums.
 
-Many partitions are read in one scan: per batch one DuckDB statement per format and header reads, one judges, and then each
-partition is written by one small copy out of the batch.
+Many partitions are read in one scan: for each batch, one DuckDB statement per format and header reads the rows, one judges
+them, and one small copy writes each partition.
 """
 
 import tempfile
@@ -47,7 +47,7 @@ from orchestration.landing.source import Source
 
 
 class IngestError(NorthstarError):
-    """Partitions that were refused whole, each with file and cause; `entered` are those of the same call that are in the lake."""
+    """Refused partitions, each with file and cause; `entered`: the partitions of the same call that are in the lake."""
 
     def __init__(self, source: str, failed: dict[date, str], entered: Sequence[Partition]) -> None:
         self.source, self.failed, self.entered = source, failed, tuple(entered)
@@ -68,17 +68,17 @@ def ingest(
     ledger: erasure.Ledger | None = None,
     memory_limit: str | None = None,
 ) -> list[Partition]:
-    """Ingest exactly these arrival days of one source, replacing what the lake holds of them, and return them, oldest first.
+    """Ingest exactly these arrival days of one source, replacing their partitions in the lake, and return them, oldest first.
 
-    timezone: the reporting time zone, in which arrival days and the histogram of event days are cut.
+    timezone: the reporting time zone, which defines arrival days and the days of the event histogram.
     max_quarantine_ratio: the share of one file's rows, from 0 to 1, above which its partition is refused.
     partition_start: the first day, in the reporting time zone, on which a fact may have happened; earlier ones are refused.
-    ledger: the erasures in force, which the source `erasures` needs and enters its requests into; that source goes first.
-    memory_limit: DuckDB's, such as "2GB"; beyond it, work spills to a temporary folder below the lake's root.
+    ledger: the erasures in force. The source `erasures`, which must be ingested first, adds its requests to it.
+    memory_limit: DuckDB's, such as "2GB"; above it, work spills to a temporary folder below the lake's root.
 
-    IngestError when partitions were refused (an arrival day in the future, no landed file, an unreadable one, a required column
-    missing, a column twice, too many bad rows); the others of the call are in the lake by then. UserError for a source or time
-    zone that does not exist.
+    IngestError when partitions were refused (an arrival day in the future, no landed file, an unreadable file, a missing
+    required column, a duplicate column, too many bad rows); the other partitions of the call are then in the lake. UserError
+    for an unknown source or time zone.
     """
     if source not in CONTRACT:
         raise UserError(f"unknown source {source!r}; {nearest_or_all(source, CONTRACT)}")
@@ -113,7 +113,7 @@ def ingest(
 
 
 class _Batch:
-    """Partitions of one source that are read, judged and written together on one connection."""
+    """Partitions of one source, read, judged and written together on one connection."""
 
     def __init__(
         self,
@@ -130,11 +130,11 @@ class _Batch:
 
     @property
     def failed(self) -> dict[date, str]:
-        """Arrival days that are refused whole, each with file and cause."""
+        """Refused arrival days, each with file and cause."""
         return self.inspection.failed
 
     def ingest(self, batch: dict[date, list[Path]], lake: Lake, scratch: Path) -> list[Partition]:
-        """Read, judge and write; what fails is in `failed` afterwards. Compressed files are unpacked into `scratch`."""
+        """Read, judge and write; `failed` then names the refused days. Compressed files are unpacked into `scratch`."""
         lake.prepare(self.connection, self.source)
         files = [file for day, paths in batch.items() for path in paths if (file := self.inspection.inspect(path, day, scratch))]
         Readers(self.connection, self.inspection, self.judge.judge).read(files)
@@ -149,7 +149,7 @@ class _Batch:
         return lake.write(self.connection, partitions)
 
     def _count(self, files: list[InspectedFile]) -> dict[date, list[LandedFile]]:
-        """Landed files with their counts, by day; a partition with a file above the quarantine ratio is failed."""
+        """Landed files with their counts, by day; a file above the quarantine ratio makes its partition fail."""
         counts = self.judge.counts()
         result: dict[date, list[LandedFile]] = defaultdict(list)
         for file in files:

@@ -1,7 +1,7 @@
-"""Judging: which rows enter the lake, and the reasons for those that do not.
+"""Judging: accepted rows, and the reasons for refusing the others.
 
-Belongs here: the bounds of the contract as SQL, verdicts, and what is counted of them. Does not belong here: how a cell is parsed
-(`cells`), reading (`readers`), or the contract itself (`contract`).
+Belongs here: the bounds of the contract as SQL, verdicts and their counts. Does not belong here: parsing cells (`cells`),
+reading (`readers`), or the contract itself (`contract`).
 """
 
 import json
@@ -42,7 +42,7 @@ def out_of_scope(partition: Partition) -> int:
 
 
 class Judge:
-    """Judges rows of one source on one connection, into the table `judged` that `Lake.prepare` has made.
+    """Judges rows of one source on one connection and appends them to the table `judged`, made by `Lake.prepare`.
 
     start: the first day, in the reporting time zone, on which a fact may have happened.
     """
@@ -96,7 +96,7 @@ class Judge:
         """)
 
     def _faults(self, i: int, column: Column) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 (one branch per rule of the contract)
-        """Yield conditions over text t<i> and value v<i> of a column with the reason that each gives; NULL counts as false."""
+        """Yield conditions over text t<i> and value v<i> of a column, each with its reason; NULL counts as false."""
         name, text, value = column.name, f"t{i}", f"v{i}"
         if column.required:
             yield f"{text} IS NULL", f"{name}: missing"
@@ -131,7 +131,7 @@ class Judge:
             yield f"{value} > day + 1", f"{name}: in the future of its arrival"
 
     def _register_files(self, group: list[InspectedFile]) -> None:
-        """Table `files`: path, name, day, and the instant from which a fact would lie in the future (UTC)."""
+        """Create table `files`: path, name, day, and the instant (UTC) after which a fact would lie in the future."""
         self.connection.execute("CREATE OR REPLACE TABLE files (path VARCHAR, name VARCHAR, day DATE, latest TIMESTAMP)")
         rows = ", ".join(
             f"({literal(str(file.plain))}, {literal(file.path.name)}, DATE '{file.day}', TIMESTAMP '{self._latest(file.day)}')"
@@ -140,7 +140,7 @@ class Judge:
         self.connection.execute(f"INSERT INTO files VALUES {rows}")
 
     def _latest(self, day: date) -> str:
-        """Return the end of the day after an arrival day, UTC: clocks of sources run ahead by hours, hardly by days."""
+        """Return the end of the day after an arrival day, UTC: clocks of sources run ahead by hours, rarely by days."""
         return self._instant(day + timedelta(days=2))
 
     def _instant(self, day: date) -> str:
@@ -150,8 +150,8 @@ class Judge:
     def counts(self) -> dict[tuple[date, str], tuple[int, int, int]]:
         """Rows, refused rows, and bad rows by arrival day and file.
 
-        What happened before the first day there is, is out of scope and says nothing about the rest of its file: such a row is
-        refused, but not bad.
+        A fact from before `start` is out of scope and says nothing about the quality of its file: the row is refused, but does
+        not count as bad.
         """
         is_bad = f"len(list_filter(reasons, reason -> NOT contains(reason, {literal(BEFORE)}))) > 0"
         counted = self.connection.execute(
@@ -180,7 +180,7 @@ class Judge:
         )
 
     def _shown(self, reason: str, raw: str) -> str:
-        """Return the value that a reason is about, cut; nothing for ids and for what says something about a person."""
+        """Return the refused value, shortened; empty for ids and personal columns."""
         column = next((column for column in self.source.columns if reason.startswith(f"{column.name}: ")), None)
         if column is None or column.type is Type.ID or column.personal is not None:
             return ""
@@ -195,7 +195,7 @@ class Judge:
         column = identifier(self.source.happened_at)
         if self.source.column(self.source.happened_at).type is Type.DATE:
             return f"SELECT day, {column}::VARCHAR, count(*) FROM judged WHERE reasons IS NULL GROUP BY ALL"
-        # Converting an instant to a local day is dear and every offset is a multiple of 15 minutes: convert quarters of an hour.
+        # Converting an instant to a local day is expensive and all offsets are multiples of 15 minutes: convert quarter hours.
         local = f"timezone({literal(self.zone.key)}, timezone('UTC', quarter))::DATE::VARCHAR"
         return (
             f"SELECT day, {local}, sum(rows)::BIGINT FROM (SELECT day, time_bucket(INTERVAL 15 minutes, {column}) AS quarter, "

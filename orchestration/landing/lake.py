@@ -1,14 +1,14 @@
-"""The lake: immutable, content-addressed Parquet per source and arrival day, with the manifest that makes a partition exist.
+"""The lake: immutable, content-addressed Parquet per source and arrival day, with a manifest that commits each partition.
 
-Belongs here: the layout on disk, what a manifest and a Parquet file hold, and the atomic replacement of one partition. Does not
-belong here: reading landed files or judging rows (`readers`, `judging`), and anything about what rows mean.
+Belongs here: the layout on disk, the contents of manifests and Parquet files, and the atomic replacement of one partition. Does
+not belong here: reading landed files or judging rows (`readers`, `judging`), and the meaning of rows.
 
     <root>/lake/<source>/dt=YYYY-MM-DD/<digest>.parquet     accepted rows: contract columns, then LAKE_COLUMNS
-                                       manifest.json         the commit point: what it does not name is not there
+                                       manifest.json         the commit point: files that it does not name do not count
     <root>/quarantine/<source>/dt=YYYY-MM-DD/<digest>.parquet   refused rows: landed_file, landed_row, reason, row
 
-There is one writer. A partition's old files are removed only once the new manifest is in place, so that a crash leaves either
-the old partition or the new one, at worst with a stray file that the next replacement removes.
+There is one writer. A partition's old files are removed only after the new manifest is in place, so a crash leaves either the
+old partition or the new one, at worst with a stray file that the next replacement removes.
 """
 
 import hashlib
@@ -57,11 +57,11 @@ class LandedFile:
 
 @dataclass(frozen=True)
 class Partition:
-    """What one arrival day of one source holds.
+    """The contents of one arrival day of one source.
 
-    digest: SHA-256 of the data file, or of nothing when no row was accepted; equal digests mean equal accepted rows.
-    reasons: how many rows were refused for each reason; a row refused for two reasons counts in both.
-    happened: accepted rows per day on which they happened, ISO day in the reporting time zone.
+    digest: SHA-256 of the data file, or of no bytes when no row was accepted; equal digests mean equal accepted rows.
+    reasons: number of rows refused for each reason; a row refused for two reasons counts in both.
+    happened: accepted rows per event day, an ISO day in the reporting time zone.
     """
 
     source: str
@@ -90,11 +90,11 @@ class Lake:
         self.root = root
 
     def folder(self, source: str, arrived_date: date) -> Path:
-        """Where a partition's data files and manifest lie."""
+        """Folder of a partition's data files and manifest."""
         return self.root / "lake" / source / f"{_PREFIX}{arrived_date.isoformat()}"
 
     def quarantine_folder(self, source: str, arrived_date: date) -> Path:
-        """Where a partition's refused rows lie."""
+        """Folder of a partition's refused rows."""
         return self.root / "quarantine" / source / f"{_PREFIX}{arrived_date.isoformat()}"
 
     def partition(self, source: str, arrived_date: date) -> Partition | None:
@@ -126,7 +126,7 @@ class Lake:
         return [path for partition in self._chosen(source, dts).values() for path in self.data_files(partition)]
 
     def data_files(self, partition: Partition) -> list[Path]:
-        """List the data files of a partition that is in hand, without reading its manifest again."""
+        """List the data files of a loaded partition, without reading its manifest again."""
         return [self.folder(partition.source, partition.arrived_date) / name for name in partition.data_files]
 
     def quarantine_files(self, source: str, dts: Iterable[date] | None = None) -> list[Path]:
@@ -134,12 +134,12 @@ class Lake:
         return [path for partition in self._chosen(source, dts).values() for path in self.refused_files(partition)]
 
     def refused_files(self, partition: Partition) -> list[Path]:
-        """List the files of refused rows of a partition that is in hand, without reading its manifest again."""
+        """List the files of refused rows of a loaded partition, without reading its manifest again."""
         return [self.quarantine_folder(partition.source, partition.arrived_date) / name for name in partition.quarantine_files]
 
     @contextmanager
     def connect(self, memory_limit: str | None = None) -> Iterator["duckdb.DuckDBPyConnection"]:
-        """Open DuckDB in memory for work on partitions; beyond the limit it spills to a temporary folder below the root."""
+        """Open DuckDB in memory for work on partitions; above the limit it spills to a temporary folder below the root."""
         self.root.mkdir(parents=True, exist_ok=True)
         with (
             tempfile.TemporaryDirectory(prefix=SPILL_PREFIX, dir=self.root) as spill,
@@ -149,10 +149,10 @@ class Lake:
 
     @staticmethod
     def prepare(connection: "duckdb.DuckDBPyConnection", source: Source) -> None:
-        """Make the empty table `judged` from which `write` takes a source's partitions.
+        """Make the empty table `judged`, from which `write` takes a source's partitions.
 
-        Columns: day, file and n say where a row landed; then the contract's own; extra; reasons is NULL for an accepted row, and
-        raw, NULL for an accepted one, is the refused row as it landed, in JSON.
+        Columns: day, file and n locate the landed row; then the contract's columns; extra; reasons; and raw, the refused row as
+        it landed, in JSON. Accepted rows have NULL in reasons and raw.
         """
         columns = "".join(f"{identifier(column.name)} {column.type.sql}, " for column in source.columns)
         connection.execute(
@@ -161,7 +161,7 @@ class Lake:
         )
 
     def load(self, connection: "duckdb.DuckDBPyConnection", source: Source, partitions: Iterable[Partition]) -> None:
-        """Fill `judged` with what partitions of a source hold, so that `write` gives the same bytes again."""
+        """Fill `judged` with the contents of a source's partitions, so that `write` gives the same bytes again."""
         chosen = list(partitions)
         self.prepare(connection, source)
         if files := [path for partition in chosen for path in self.data_files(partition)]:
@@ -178,9 +178,9 @@ class Lake:
                 )
 
     def write(self, connection: "duckdb.DuckDBPyConnection", partitions: Sequence[Partition]) -> list[Partition]:
-        """Make their rows of the table `judged` the content of partitions, and return them with digests and file names."""
+        """Replace the content of partitions with their rows of `judged`, and return them with digests and file names."""
         threads = os.cpu_count() or 1
-        # Small partitions wait for the disk more than for the processor: several are written at once, by one thread each.
+        # Small partitions wait for the disk more than for the processor: several are written at once, each by one thread.
         connection.execute(f"SET threads = {threads if len(partitions) < threads else 1}")
         try:
             with ThreadPoolExecutor(min(threads, _WRITERS)) as pool:
@@ -205,17 +205,17 @@ class Lake:
         return self.commit(partition)
 
     def staged(self, source: str, arrived_date: date) -> tuple[Path, Path]:
-        """Where a partition's accepted and refused rows are written before `commit` makes them its content."""
+        """Paths of a partition's accepted and refused rows before `commit`."""
         return (
             self.folder(source, arrived_date) / ".staged.parquet",
             self.quarantine_folder(source, arrived_date) / ".staged.parquet",
         )
 
     def commit(self, partition: Partition) -> Partition:
-        """Make the staged files the partition's content, replacing what was there, and return it with digest and file names.
+        """Replace the partition's content with the staged files, and return it with digest and file names.
 
-        A staged file that was not written means no such rows. When the content is what the lake holds already, only the manifest
-        is written (the landed files may carry other times); whatever the new manifest does not name is removed afterwards.
+        A missing staged file means no such rows. If the content is unchanged, only the manifest is written (the landed files
+        may have other times). Files that the new manifest does not name are removed afterwards.
         """
         accepted, refused = self.staged(partition.source, partition.arrived_date)
         digest, data_files = _adopt(accepted)
@@ -231,7 +231,7 @@ class Lake:
         return partition
 
     def sweep(self) -> int:
-        """Remove what killed runs left behind: files that no manifest names, and spilled rows; returns how many."""
+        """Remove leftovers of killed runs: files that no manifest names, and spilled rows; returns the number of files."""
         removed = 0
         for spill in self.root.glob(f"{SPILL_PREFIX}*"):
             shutil.rmtree(spill)
@@ -246,7 +246,7 @@ class Lake:
         return removed
 
     def require_whole(self, partitions: Iterable[Partition]) -> None:
-        """Raise NorthstarError when a data file of a partition is gone or cut off; the message says how to bring it back."""
+        """Raise NorthstarError when a data file of a partition is missing or truncated; the message says how to restore it."""
         broken = [(part, path) for part in partitions for path in self.data_files(part) if not _is_whole(path)]
         if broken:
             days = [part.arrived_date for part, _ in broken]
@@ -265,9 +265,9 @@ class Lake:
 
 
 def scan(source: Source, files: Iterable[Path]) -> str:
-    """Give the SQL for the rows of data files of a source, with every column of the contract and of the lake.
+    """Return the SQL for the rows of data files of a source, with every column of the contract and of the lake.
 
-    A file from before a column was in the contract lacks it: the empty relation brings it, and what is absent is NULL.
+    A file written before a column joined the contract lacks it: the empty relation adds it, filled with NULL.
     """
     columns = {column.name: column.type.sql for column in source.columns} | {name: type_ for name, type_, _ in LAKE_COLUMNS}
     empty = "SELECT " + ", ".join(f"CAST(NULL AS {type_}) AS {identifier(name)}" for name, type_ in columns.items()) + " LIMIT 0"
@@ -279,7 +279,7 @@ def scan(source: Source, files: Iterable[Path]) -> str:
 
 
 def _days(folder: Path) -> dict[date, Path]:
-    """Folders of arrival days within a source's; what has another name is not the lake's."""
+    """Folders of arrival days within a source's folder; other names are ignored."""
     found = {}
     for path in folder.iterdir() if folder.is_dir() else ():
         with suppress(ValueError):
@@ -289,7 +289,7 @@ def _days(folder: Path) -> dict[date, Path]:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a Parquet file is there to its end."""
+    """Whether a Parquet file is complete."""
     try:
         with path.open("rb") as file:
             file.seek(-len(_MAGIC), os.SEEK_END)
@@ -299,7 +299,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _adopt(staged: Path) -> tuple[str, tuple[str, ...]]:
-    """Give a staged file its content-addressed name; without one, the digest of nothing and no name."""
+    """Rename a staged file to its content-addressed name; without a file, return the digest of no bytes and no name."""
     if not staged.exists():
         return hashlib.sha256().hexdigest(), ()
     digest = digests.of_file(staged)
@@ -309,7 +309,7 @@ def _adopt(staged: Path) -> tuple[str, tuple[str, ...]]:
     else:
         sync_path(staged)
         staged.rename(final)
-        sync_path(final.parent)  # before the manifest: it must never name a file that a power cut can lose
+        sync_path(final.parent)  # before the manifest, which must never name a file that a power cut can lose
     return digest, (final.name,)
 
 
@@ -335,7 +335,7 @@ def _copy(
 
 def _remove_others(folder: Path, keep: set[str]) -> int:
     if others := [path for path in folder.iterdir() if path.name not in keep]:
-        sync_path(folder)  # a power cut must not undo the renames and yet remember the removals
+        sync_path(folder)  # a power cut must not undo the renames but keep the removals
         for path in others:
             if path.is_dir():
                 shutil.rmtree(path)

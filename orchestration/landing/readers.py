@@ -1,7 +1,7 @@
 """Readers: rows of landed files as relations, one reader per format.
 
-Belongs here: DuckDB's readers and their limits, and when a file is read line by line instead. Does not belong here: what is known
-of a file before its rows (`files`), splitting lines in Python (`records`), or whether a row is good (`judging`).
+Belongs here: DuckDB's readers and their limits, and when a file is read line by line instead. Does not belong here: facts about
+a file that need no rows (`files`), splitting lines in Python (`records`), or whether a row is good (`judging`).
 """
 
 import io
@@ -19,12 +19,12 @@ from orchestration.landing.records import TolerantReader, csv_records, json_reco
 from orchestration.landing.source import Type
 
 _CHUNK_ROWS = 50_000
-# `\u0000` in JSON, not behind a backslash that is itself escaped.
+# `\u0000` in JSON, unless its backslash is itself escaped.
 _NUL_ESCAPES = r"((?:^|[^\\])(?:\\\\)*)(?:\\u0000)+"
 
 
 class RowJudge(Protocol):
-    """What a reader hands its rows to."""
+    """Receiver of a reader's rows."""
 
     def __call__(self, scan: str, group: list[InspectedFile], cells: dict[str, Cell], raw: str) -> None:
         """Judge the rows of `scan` (path, n, c0, c1, …); raw: SQL for a row as it landed, in JSON."""
@@ -32,24 +32,24 @@ class RowJudge(Protocol):
 
 
 class Readers:
-    """Readers of the formats for one source on one connection; what cannot be read fails in `inspection`."""
+    """Readers of the formats for one source on one connection; unreadable files fail in `inspection`."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, inspection: Inspection, judge: RowJudge) -> None:
         self.connection, self.inspection, self._judge = connection, inspection, judge
 
     def read(self, files: Iterable[InspectedFile]) -> None:
-        """Read files, those of one format and header together, and have their rows judged."""
+        """Read files, those with equal format and header together, and have their rows judged."""
         groups: dict[tuple[object, ...], list[InspectedFile]] = defaultdict(list)
         for file in files:
             if file.header or file.format == ".jsonl":
-                # A file with lines that DuckDB may drop is read by itself, not to slow down the others.
+                # A file with lines that DuckDB may drop is read alone, so as not to slow down the others.
                 groups[file.format, file.header, file.has_nul, file.path if file.is_odd else None].append(file)
         readers = {".parquet": self._read_parquet, ".csv": self._read_csv, ".tsv": self._read_csv, ".jsonl": self._read_jsonl}
         for group in groups.values():
             self._within_memory(readers[group[0].format], group)
 
     def _within_memory(self, reader: "Callable[[list[InspectedFile]], None]", group: list[InspectedFile]) -> None:
-        """Read files together, or one by one where memory is short; a file that is too much by itself fails."""
+        """Read files together, or one by one if memory runs out; a file that is too large alone fails."""
         try:
             reader(group)
         except duckdb.OutOfMemoryException as error:
@@ -100,8 +100,8 @@ class Readers:
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error:
-            # Strict reading stops at the first malformed line; lenient reading neither numbers rows nor gets past a broken quote.
-            # So the file at fault is read line by line.
+            # Strict reading stops at the first malformed line; lenient reading neither numbers rows nor gets past a broken
+            # quote. So the file at fault is read line by line.
             for file in group if len(group) > 1 else ():
                 self._read_csv([file])
             if len(group) == 1:
@@ -167,7 +167,7 @@ class Readers:
                 pointers.append(literal("/" + name.replace("~", "~0").replace("/", "~1")))
                 value = f"x[{len(pointers)}]"
                 if plain in ids:
-                    # What a file holds as a number is told from a text by its type, which is asked for where it matters alone.
+                    # Only the JSON type tells a number from a text; it is queried only where it matters.
                     whole = f"ends_with({value}, '.0') AND json_type(line, {pointers[-1]}) = 'DOUBLE'"
                     value = f"CASE WHEN {whole} THEN left({value}, -2) ELSE {value} END"
                 values.append(value)
@@ -176,7 +176,7 @@ class Readers:
         self._judge(f"SELECT *, json_extract_string(line, {listed}) AS x FROM ({scan})", matched, cells, "line")
 
     def _read_tolerantly(self, file: InspectedFile, columns: list[str], records: "TolerantReader") -> None:
-        """Fill `raw` with path, n, the columns, and for malformed lines the reason and the text, from a file that has some."""
+        """Fill `raw` from a file with malformed lines: path, n, columns, and for malformed lines the reason and the text."""
         import pyarrow as pa
 
         fields = [
@@ -210,7 +210,7 @@ def _paths(group: Iterable[InspectedFile]) -> str:
 
 
 def _numbered(table: str) -> str:
-    """Give the SQL for the rows of a table that one scan filled in order, each with its number within its file."""
+    """Return the SQL for the rows of a table that one scan filled in order, each with its number within its file."""
     return (
         f"SELECT {table}.*, {table}.rowid - first + 1 AS n FROM {table} "
         f"INNER JOIN (SELECT path AS of, min(rowid) AS first FROM {table} GROUP BY path) ON of = path"

@@ -1,7 +1,7 @@
-"""Records of text files that DuckDB cannot read whole: one malformed line is refused alone, the others are kept.
+"""Records of text files with malformed lines, which DuckDB cannot read: a malformed line is refused alone, the others are kept.
 
-Belongs here: splitting lines into cells, in Python and line by line. Does not belong here: files of which every row is sound,
-which DuckDB reads (`readers`); what both say of a row is the same.
+Belongs here: splitting lines into cells, in Python and line by line. Does not belong here: files without malformed rows, which
+DuckDB reads (`readers`); both give the same result for a row.
 """
 
 import itertools
@@ -26,7 +26,7 @@ def _refused(line: str, width: int, why: str) -> Record:
 
 
 def csv_records(lines: Iterable[str], width: int, delimiter: str) -> Iterator[Record]:
-    """Yield the records of a CSV file below its header, of which some are malformed."""
+    """Yield the records of a CSV file with malformed lines, without the header."""
     for record, cells, why in itertools.islice(csv_lines(lines, delimiter), 1, None):
         while cells is not None and len(cells) > width and not cells[-1]:
             cells.pop()
@@ -41,7 +41,7 @@ def csv_records(lines: Iterable[str], width: int, delimiter: str) -> Iterator[Re
 
 
 def csv_lines(lines: Iterable[str], delimiter: str) -> Iterator[tuple[str, list[str] | None, str]]:
-    """Yield the text of each record with its cells, or None and what is wrong; after a broken quote the next line goes on."""
+    """Yield the text of each record with its cells, or None and the fault; a record with a broken quote ends with its line."""
     ends = re.escape(delimiter)
     quoted = re.compile(rf' *"((?:[^"]|"")*)" *(?={ends}|\Z)')
     plain = re.compile(rf"[^{ends}]*")
@@ -56,7 +56,7 @@ def csv_lines(lines: Iterable[str], delimiter: str) -> Iterator[tuple[str, list[
         record = [line]
         text = line
         while (cells := _cells(text.rstrip("\r\n"), quoted, plain)) is None:
-            # A cell is open, which the next line with a quote may close.
+            # A cell is open; the next line with a quote may close it.
             further = _until_quote(waiting, source)
             if not further:
                 break
@@ -80,7 +80,7 @@ def _cells(text: str, quoted: "re.Pattern[str]", plain: "re.Pattern[str]") -> li
             found = quoted.match(text, at)
             if found is None:
                 opening = text.index('"', at)
-                # Open when every quote behind the opening one is doubled.
+                # Open if every quote after the opening one is doubled.
                 return None if re.fullmatch(r'(?:[^"]|"")*', text[opening + 1 :]) else []
             cells.append(found[1].replace('""', '"'))
         else:
@@ -94,7 +94,7 @@ def _cells(text: str, quoted: "re.Pattern[str]", plain: "re.Pattern[str]") -> li
 
 
 def _until_quote(waiting: deque[str], source: Iterator[str]) -> list[str]:
-    """Take lines up to one with a quote, that one included, or all that are left."""
+    """Take lines up to and including the next one with a quote, or all remaining lines."""
     taken = []
     for line in _drained(waiting, source):
         taken.append(line)
@@ -104,7 +104,7 @@ def _until_quote(waiting: deque[str], source: Iterator[str]) -> list[str]:
 
 
 def json_records(lines: Iterable[str], width: int, _: str) -> Iterator[Record]:
-    """Yield the lines of a file of JSON lines, blank ones left out; whether they are JSON is judged later, in one go."""
+    """Yield the lines of a file of JSON lines, without blank ones; all are checked to be JSON later, in one statement."""
     for line in lines:
         if line.strip():
             record = _refused(line, width, "")
@@ -112,7 +112,7 @@ def json_records(lines: Iterable[str], width: int, _: str) -> Iterator[Record]:
 
 
 def _drained(waiting: deque[str], source: Iterator[str]) -> Iterator[str]:
-    """Yield lines that were put back, then those of the source, while others may be put back."""
+    """Yield lines that were put back, then those of the source; more may be put back meanwhile."""
     while True:
         if waiting:
             yield waiting.popleft()

@@ -1,6 +1,6 @@
-"""The form of the landing contract: what can be said of a source and its columns.
+"""The form of the landing contract: the properties of a source and its columns.
 
-Belongs here: types, rules of a key and of erasure, `Column` and `Source`. Does not belong here: any source (`contract`).
+Belongs here: types, rules of a key and of erasure, `Column` and `Source`. Does not belong here: the sources (`contract`).
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ UPDATED_AT = "updated_at"
 
 
 class Type(Enum):
-    """What a column holds; `sql` is the DuckDB type that the lake's Parquet files carry for it."""
+    """Type of a column's values; `sql` is its DuckDB type in the lake's Parquet files."""
 
     ID = "id"  # trimmed, never empty
     TEXT = "text"
@@ -34,7 +34,7 @@ class Type(Enum):
         return _SQL_TYPES[self]
 
 
-# Decimals, not doubles: sums of doubles differ from run to run with the order in which threads add.
+# Decimals, not doubles: sums of doubles depend on the order in which threads add and differ from run to run.
 _SQL_TYPES = {
     Type.ID: "VARCHAR",
     Type.TEXT: "VARCHAR",
@@ -51,14 +51,14 @@ _SQL_TYPES = {
 
 
 class Personal(Enum):
-    """What a column says about a person, and with it what becomes of it when that person is erased (`erasure`)."""
+    """The personal data in a column, which decides how it is erased (`erasure`)."""
 
     USER = "user"  # id of the user whose row it is → the person's token
-    ANONYMOUS = "anonymous"  # id of a device; where there is no user, the row is its person's → NULL, and the user's id the token
+    ANONYMOUS = "anonymous"  # id of a device; without a user, the row belongs to its person → NULL, and the user's id the token
     CONTACT = "contact"  # the same of a contact → the token
     MENTION = "mention"  # a user's id in anyone's row → the token; in the erased person's own row NULL
     PAGE = "page"  # an address → without its query; NULL when it names an id of its row
-    REFERRER = "referrer"  # an address → its host, by which the channel that the person came from is known
+    REFERRER = "referrer"  # an address → its host, which still identifies the channel of the visit
     DETAIL = "detail"  # anything else about the person → NULL, or an empty text where the column is required
 
 
@@ -66,11 +66,11 @@ class Personal(Enum):
 class Column:
     """One column of a source: a required one is present in every file and filled in every row.
 
-    minimum, maximum: bounds that it may reach. above: one that it may not. may_lie_ahead: whether a time may lie after its
-    arrival; all others are facts of the past.
-    allowed: the only values that it may hold. spellings: other spellings of values, in lower case with underscores. Both are
-    matched in any case, with spaces or hyphens for underscores, and enter the lake as the contract spells them.
-    personal: how it is erased; None for what says nothing about a person, or is kept as a fact of the business (amounts, times).
+    minimum, maximum: inclusive bounds. above: exclusive lower bound. may_lie_ahead: whether a time may lie after its arrival;
+    all other times are facts of the past.
+    allowed: the only allowed values. spellings: other spellings of values, in lower case with underscores. Both are matched in
+    any case, with spaces or hyphens for underscores, and enter the lake in the contract's spelling.
+    personal: how it is erased; None if it says nothing about a person or is kept as a business fact (amounts, times).
     """
 
     name: str
@@ -87,10 +87,10 @@ class Column:
 
 
 class Keep(Enum):
-    """Which row of a key stays.
+    """Rule that decides which row of a key is kept.
 
-    FIRST: the fact is immutable, so the row that was received or arrived first is the fact and later ones are copies of it.
-    LATEST: the row is a state, and a later one replaces it: by `updated_at` where the source has it (a row without one counts as
+    FIRST: the fact is immutable; the row that was received or arrived first is kept, later ones are copies of it.
+    LATEST: the row is a state, and a later one replaces it: by `updated_at` if the source has it (a row without one counts as
     written when its arrival day began, UTC), then by arrival day, the time of the file, its name and the row's number in it.
     """
 
@@ -102,11 +102,11 @@ class Keep(Enum):
 class Source:
     """One source of the landing zone.
 
-    key: the columns that identify a fact; among rows with one key a single row stays. An optional column of the key that is empty
-    is a value of its own: spend without a campaign is one thing, not one per row.
-    keep: which row that is.
-    happened_at: the column that says on which day the fact happened, where the source has facts in time.
-    one_of: of these columns at least one must be filled in every row.
+    key: the columns that identify a fact; of the rows with equal keys one is kept. In an optional column of the key, empty is a
+    value of its own: spend without a campaign is one fact, not one per row.
+    keep: which row of a key is kept.
+    happened_at: the column with the time of the fact, if the source has facts in time.
+    one_of: at least one of these columns must be filled in every row.
     summed: columns that add up over rows of one file that share the key (and `updated_at`) but differ.
     """
 
@@ -130,10 +130,10 @@ class Source:
         return UPDATED_AT if self.keep is Keep.LATEST and is_dated else None
 
     def nearest_column(self, name: str) -> str | None:
-        """The column that somebody who wrote `name` most likely meant; None when none is like it."""
+        """The column most similar to `name`; None when none is similar."""
         return next(iter(nearest(name, (column.name for column in self.columns), likeness=0.6)), None)
 
     @property
     def required_columns(self) -> tuple[str, ...]:
-        """Names of the columns without which a file is refused."""
+        """Names of the columns that every file must have."""
         return tuple(column.name for column in self.columns if column.required)

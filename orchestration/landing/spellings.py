@@ -1,7 +1,7 @@
-"""Spellings of words that the contract knows: the SQL that turns what a source writes into the contract's word.
+"""Spellings of the contract's words: the SQL that translates a source's spelling.
 
-Belongs here: matching without regard to case, spaces and hyphens. Does not belong here: the words and their spellings
-(`contract`), and words that only the configuration knows (`[plans]`, `[event_names]`).
+Belongs here: matching that ignores case, spaces and hyphens. Does not belong here: the words and their spellings (`contract`),
+and words defined by the configuration (`[plans]`, `[event_names]`).
 """
 
 from orchestration.base.sql import literal
@@ -9,7 +9,7 @@ from orchestration.landing.source import Column
 
 
 def canonical(column: Column, value: str) -> str:
-    """Give the SQL for a value in the contract's spelling; one that the contract does not know stays as it is."""
+    """Return the SQL for a value in the contract's spelling; an unknown value is kept unchanged."""
     words = {word: word for word in column.allowed} | dict(column.spellings)
     if not words:
         return value

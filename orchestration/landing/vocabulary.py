@@ -1,4 +1,4 @@
-"""Words of the landing contract: plans, currencies, events and statuses that Northstar knows by name, and how others spell them.
+"""Words of the landing contract: plans, currencies, events and statuses known by name, and their other spellings.
 
 Belongs here: lists of known values. Does not belong here: which column holds them (`contract`).
 """
@@ -15,7 +15,7 @@ SUBSCRIPTION_STATUSES = (
     "ended",
 )
 
-# How billing systems spell them; case, spaces and hyphens do not matter.
+# Spellings of billing systems; case, spaces and hyphens are ignored.
 STATUS_SPELLINGS = {
     "trial": "trialing",
     "trialling": "trialing",
@@ -70,7 +70,7 @@ CURRENCIES = frozenset(
         "NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS "
         "SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST "
         "XAF XCD XCG XOF XPF YER ZAR ZMW ZWG "
-        # Withdrawn since 2010: histories hold them.
+        # Withdrawn since 2010, but present in old data.
         "BYR CUC EEK HRK LTL LVL MRO SLL STD VEF ZMK ZWL"
     ).split()
 )

@@ -1,7 +1,7 @@
-"""The churn step: when a model is trained, which one scores, and whether its scores can be used.
+"""The churn step: when to train, which model scores, and whether its scores are usable.
 
-Belongs here: reading features, the reasons to train, the decision kept in the model store, and the checks of scores. Does not
-belong here: the model itself (`ml.churn`), and how models are stored (`model_store`).
+Belongs here: reading features, the reasons to train, the decision recorded in the model store, and the checks of scores. Does
+not belong here: the model itself (`ml.churn`), and storing models (`model_store`).
 """
 
 import logging
@@ -30,10 +30,11 @@ CHURN = "churn"
 """Name of the step, and of the folder of its models."""
 
 LABEL_WINDOW_DAYS = 30
-# Drift is a reason to train again, but not every night: the dates that a model learns from lie 8 days apart.
+# Drift is a reason to train again, but not every night: as-of dates of the training data are 8 days apart.
 _DAYS_BETWEEN_TRAININGS = 7
-# Churned accounts that each slice of time needs. At 15 the standard error of an AUC is near 0.07: enough to see whether the model
-# beats the base rate, which decides its promotion, and few enough for a company with some two hundred paying accounts.
+# Churned accounts that each slice of time needs. At 15 the standard error of an AUC is near 0.07: precise enough to tell
+# whether the model beats the base rate, which decides its promotion, and few enough for a company with about 200 paying
+# accounts.
 MINIMUM_CHURNS = 15
 
 _SCORES = "churn_scores"
@@ -41,7 +42,7 @@ _MODEL = "churn_model"
 _FEATURES = "int_churn__features"
 _LABELS = "int_churn__labels"
 
-# With fewer accounts one score for all may be right.
+# With fewer accounts, equal scores for all may be correct.
 _ENOUGH_TO_DIFFER = 20
 _DRIFT = "scores_have_not_drifted"
 _CHECKS = {
@@ -56,10 +57,10 @@ _CHECKS = {
 
 @dataclass(frozen=True)
 class Trained:
-    """What became of the churn model tonight: which model scores, and why it was kept, promoted or is missing.
+    """Result of training: the model that scores, and why it was kept, promoted or is missing.
 
-    card: that of the model that was judged tonight, or of the champion that stays; empty when there is neither. rows: features of
-    account-dates that were learnt from.
+    card: of the model judged tonight, else of the current champion; empty without either. rows: account-dates in the training
+    data.
     """
 
     model_version: str | None
@@ -77,7 +78,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Scored:
-    """What the champion said of the accounts that pay: how many there are, how many it scored, and how the scores spread."""
+    """The champion's scores of paying accounts: number of accounts, number scored, and spread of the scores."""
 
     model_version: str | None
     accounts: int
@@ -95,7 +96,7 @@ class _Champion:
 
 
 class Churn:
-    """The churn step: a challenger is trained when there is reason to, and the champion scores every account that pays."""
+    """The churn step: trains a challenger when there is a reason, and scores every paying account with the champion."""
 
     name = CHURN
     stores_models = True
@@ -113,7 +114,7 @@ class Churn:
         )
 
     def absence(self, models: ModelStore) -> str | None:
-        """There are scores only once a model has been promoted."""
+        """Without a promoted model there are no scores."""
         return "no churn model has earned its place yet" if models.champion() is None else None
 
     def model_version(self, models: ModelStore) -> str | None:
@@ -126,7 +127,7 @@ class Churn:
         load_model(model)
 
     def pages(self, outcomes: Mapping[str, Outcome], models: ModelStore) -> Mapping[str, str]:
-        """The champion as a page: its card, and how far what it scored tonight has drifted."""
+        """The champion as a page: its card, and the drift of the accounts scored tonight."""
         scored = outcomes.get("score")
         champion = models.champion()
         if scored is None or scored.missing or champion is None:
@@ -138,7 +139,7 @@ class Churn:
 
 
 def train(bench: Workbench) -> Outcome:
-    """Train a challenger when there is reason to, as `Training.train` does."""
+    """Train a challenger when there is a reason; see `Training.train`."""
     from ml.churn import report
 
     trained = Training(bench.models, bench.config, bench.read).train(bench.data_through)
@@ -151,7 +152,7 @@ def train(bench: Workbench) -> Outcome:
 
 
 def score(bench: Workbench) -> Outcome:
-    """Score every account that pays on the last complete day with the champion, into `ml.churn_scores`."""
+    """Score every account paying on the last complete day with the champion, into `ml.churn_scores`."""
     scored, frame = Training(bench.models, bench.config, bench.read).score()
     rows = bench.write(_SCORES, frame)
     missing = "" if scored.model_version else "no model has earned its place yet"
@@ -166,7 +167,7 @@ def score(bench: Workbench) -> Outcome:
 
 
 def judge(scored: Scored) -> dict[str, Finding]:
-    """Findings of each check on scores; without a model nothing was judged, which is no pass."""
+    """Findings of each check on scores; without a model nothing was judged, which does not count as a pass."""
     if scored.model_version is None:
         return {name: Finding(passed=False, numbers={"left out": "no model has earned its place yet"}) for name in _CHECKS}
     lowest, highest = scored.lowest, scored.highest
@@ -195,11 +196,11 @@ class Training:
         self._read = read
 
     def train(self, through: date) -> Trained:
-        """Train a challenger when there is reason to, and promote it when it is the better one.
+        """Train a challenger when there is a reason, and promote it when it is better.
 
-        through: last complete day of the features. A reason is that there is no model yet, that a month has begun since the
-        champion was last decided on, or that what it scores has drifted from what it learnt, a week after that at the earliest. A
-        night as of an earlier day trains nothing: the past would replace what has learned from more.
+        through: last complete day of the features. Reasons: there is no model yet; a month has begun since the last decision
+        about the champion; or the scored accounts have drifted from the training data, at the earliest a week after that
+        decision. A night as of an earlier day trains nothing: it would replace a model trained on more data.
         """
         from ml.churn import artifact, slices, training
         from ml.churn.evaluation import Intervention
@@ -256,7 +257,7 @@ class Training:
         return Trained(None if champion is None else champion.stored.model_id, f"refused: {decision['reason']}", challenger.card)
 
     def score(self) -> "tuple[Scored, pd.DataFrame | None]":
-        """Score every account that pays on the last complete day; the scores are None without a champion."""
+        """Score every account paying on the last complete day; the scores are None without a champion."""
         champion = self._champion()
         frame = self._features(labelled=False)
         if champion is None:
@@ -278,7 +279,7 @@ class Training:
         return scored, scores
 
     def _champion(self) -> "_Champion | None":
-        """The champion with its estimator; None when there is none, or only one of features that are made no more."""
+        """The champion with its estimator; None without one, or if it needs features that no longer exist."""
         from ml.churn.artifact import OtherSchemaError
 
         stored = self._models.champion()
@@ -312,7 +313,7 @@ class Training:
 
 
 def load_model(stored: StoredModel) -> "ChurnModel":
-    """The estimator of a stored churn model, bytes checked and golden rows predicted again; NorthstarError if they differ."""
+    """The estimator of a stored churn model, after checking its bytes and golden rows; NorthstarError if they differ."""
     from ml.churn import artifact
 
     try:

@@ -1,7 +1,7 @@
-"""The champion as one page for people, inside the release: its card in words, its reliability, its lift and what has drifted.
+"""The champion's page in a release: its card as text, its reliability, its lift and drift.
 
-Belongs here: what the page shows. Does not belong here: its frame (`expectations.html`), and the words and pictures, which
-`ml.churn.report` makes of the card.
+Belongs here: the contents of the page. Does not belong here: its frame (`expectations.html`), and the texts and pictures, which
+`ml.churn.report` makes from the card.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ img { display: block; max-width: 100%; padding: .5rem; background: #fff; border:
 
 
 def render(card: Mapping[str, Any], drift: "Drift | None") -> str:
-    """The page of a model, by its card, and of what it scored, by its drift; the same input gives the same bytes."""
+    """The page of a model's card and of the drift of its scored accounts; the same input gives the same bytes."""
     from base64 import b64encode
 
     from markdown_it import MarkdownIt

@@ -1,6 +1,6 @@
-"""The step of lifetime values: what customers and cohorts are expected to bring.
+"""The lifetime-value step: expected value of customers and cohorts.
 
-Belongs here: its inputs, its tables and its words. Does not belong here: the estimators (`ml.clv`).
+Belongs here: its inputs, its tables and its texts. Does not belong here: the estimators (`ml.clv`).
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from orchestration.ml_steps.model_store import ModelStore, StoredModel
 from orchestration.ml_steps.step import Outcome, Task, Workbench
 
-# Inputs, each with the order in which its rows are read: the estimators' sums depend on it in the last digit.
+# Inputs, each with the order of its rows: the last digit of the estimators' sums depends on it.
 _INPUTS = {
     "int_clv__shop_customers": "person_id",
     "int_clv__subscription_tenures": "plan, channel, period",
@@ -21,23 +21,23 @@ _OUTPUTS = {
 
 
 class LifetimeValue:
-    """Fits the models every night and predicts; where there is no model, for want of customers or of a fit, values are NULL."""
+    """Fits the models every night and predicts; values are NULL where a model has too few customers or cannot be fitted."""
 
     name = "lifetime_value"
     stores_models = False
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """One: fit and predict."""
+        """One task: fit and predict."""
         return (Task("value", _OUTPUTS, tuple(_INPUTS), _predict),)
 
     def absence(self, models: ModelStore) -> str | None:
-        """Its marts show observed values without a model."""
+        """None: without a model its marts show observed values."""
         del models
         return None
 
     def model_version(self, models: ModelStore) -> str | None:
-        """Models are fitted anew every night and not stored."""
+        """None: models are fitted every night and not stored."""
         del models
         return None
 
@@ -46,7 +46,7 @@ class LifetimeValue:
         del model
 
     def pages(self, outcomes: Mapping[str, Outcome], models: ModelStore) -> Mapping[str, str]:
-        """It has none."""
+        """The step has no pages."""
         del outcomes, models
         return {}
 

@@ -1,10 +1,10 @@
-"""Trained models on disk: artifacts known by their content, each with its card, and the pointer to the champion.
+"""Trained models on disk: content-addressed artifacts, each with its card, and the pointer to the champion.
 
-Belongs here: files below `<home>/models`. Does not belong here: what a model is or how it is judged (`ml`).
+Belongs here: files below `<home>/models`. Does not belong here: the models and their evaluation (`ml`).
 
     models/<step>/<id>/model.skops, card.json, golden.json     never change
     models/<step>/champion.json                                names the model that scores; replaced by rename
-    models/<step>/promotions.jsonl                             every model that became champion, whom it replaced, and why
+    models/<step>/promotions.jsonl                             every model that became champion, the one it replaced, and why
     models/<step>/refusals.jsonl                               every challenger that was not promoted, with its figures
 """
 
@@ -32,7 +32,7 @@ class StoredModel:
 
 @dataclass(frozen=True)
 class Listed:
-    """A stored model as people list it; `promoted_at` is the last time it became champion, None when it never did."""
+    """A stored model in a list; `promoted_at` is the last time it became champion, None if it never did."""
 
     model_id: str
     card: Mapping[str, Any]
@@ -49,18 +49,18 @@ class ModelStore:
         self._promotions = self.folder / "promotions.jsonl"
 
     def champion(self) -> StoredModel | None:
-        """Load the model that scores; None before the first was promoted. NorthstarError when its files are gone or damaged."""
+        """Load the model that scores; None before the first promotion. NorthstarError when its files are missing or damaged."""
         pointer = self._pointer()
         return None if pointer is None else self._read(str(pointer["model_id"]))
 
     @property
     def decided_through(self) -> str | None:
-        """Last day of the data by which the champion was last confirmed or chosen, ISO; None before the first."""
+        """Last day (ISO) of the data on which the champion was last confirmed or chosen; None before the first."""
         pointer = self._pointer()
         return None if pointer is None else pointer.get("decided_through")
 
     def models(self) -> list[Listed]:
-        """Every stored model, the one that was promoted last first, those that never were last."""
+        """Every stored model, most recently promoted first, never promoted ones last."""
         pointer = self._pointer() or {}
         history = self._history()
         promoted = {record["model_id"]: record["at"] for record in history}
@@ -77,7 +77,7 @@ class ModelStore:
         return _records(self.folder / "refusals.jsonl")
 
     def keep(self, model: StoredModel) -> None:
-        """Store a model under its id; one that is there already is the same by its content, and stays."""
+        """Store a model under its id; an existing one has the same content and is kept."""
         target = self.folder / model.model_id
         if target.exists():
             return
@@ -93,22 +93,22 @@ class ModelStore:
     def promote(self, model_id: str, *, decided_through: str, reason: str) -> None:
         """Make a stored model the champion, on data through a day."""
         pointer = self._pointer() or {}
-        # The line first: a crash in between leaves a promotion on record that did not happen, and never one that is on none.
+        # The record first: a crash in between leaves a recorded promotion that did not happen, never an unrecorded one.
         self._note(self._promotions, {"model_id": model_id, "replaced": pointer.get("model_id"), "reason": reason})
         replace_text(self._champion, json.dumps({"model_id": model_id, "decided_through": decided_through}))
 
     def confirm(self, *, decided_through: str) -> None:
-        """Record that the champion stays, on data through a day, so that it is not challenged again before its time."""
+        """Record that the champion was kept, on data through a day, so that it is not challenged again too early."""
         pointer = self._pointer()
         if pointer is not None:
             replace_text(self._champion, json.dumps({**pointer, "decided_through": decided_through}))
 
     def rollback(self, model_id: str | None, check: Callable[[StoredModel], object]) -> str:
-        """Make an earlier champion the champion again, the one before by default; returns its id.
+        """Make an earlier champion the champion again, by default the previous one; returns its id.
 
-        check: raises when a model cannot be used; the champion stays then. What was decided stays decided: the month's training
-        is not repeated, so that the model that was rolled back does not return before the next. Raises UserError for a model that
-        never was champion, is so now, or when there is none before.
+        check: raises when a model cannot be used; the champion is then kept. The month's training is not repeated, so that the
+        replaced model does not return before the next one. Raises UserError for a model that was never champion or is the
+        current one, or when there is no previous one.
         """
         pointer = self._pointer()
         if pointer is None:

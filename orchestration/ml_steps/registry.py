@@ -1,6 +1,6 @@
-"""Which ML steps a night has: one line per step.
+"""Registry of a night's ML steps: one line per step.
 
-Belongs here: the list and looking something up in it. Does not belong here: what a step is (`step`).
+Belongs here: the list and lookups in it. Does not belong here: the protocol of a step (`step`).
 """
 
 from collections.abc import Iterator
@@ -31,5 +31,5 @@ def model_versions(home: Path) -> str | None:
 
 
 def step_of(table: str) -> Step | None:
-    """The step that writes a table of `ml`; None when there is none."""
+    """The step that writes a table of `ml`, or None."""
     return next((step for step, task in tasks() if table in task.outputs), None)

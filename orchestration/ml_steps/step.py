@@ -1,7 +1,7 @@
-"""The protocol of an ML step, and what a step works with.
+"""The protocol of an ML step, and its access to data.
 
-Belongs here: the shape that every step has, for the night, Dagster and the command line alike. Does not belong here: which steps
-there are (`registry`), and what one of them does.
+Belongs here: the interface of steps for the night, Dagster and the command line. Does not belong here: the list of steps
+(`registry`), and their work.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from orchestration.warehouse.build_file import Warehouse
 if TYPE_CHECKING:
     import pandas as pd
 
-# Outcomes are kept as JSON; a figure that is no number stays what it is.
+# Outcomes are stored as JSON; NaN and infinity are kept.
 _AS_THEY_ARE = ConfigDict(ser_json_inf_nan="constants")
 
 SCHEMA = "ml"
@@ -28,10 +28,10 @@ SCHEMA = "ml"
 
 @dataclass(frozen=True)
 class Workbench:
-    """What a task of a step works with.
+    """Access of a step's task to data and models.
 
-    data_through: last complete day. models: the step's stored models; a step that keeps other state (issued forecasts, frozen
-    segments) keeps it in the same folder. tables: columns and DuckDB types of the tables of `ml`, by table, as dbt declares them.
+    data_through: last complete day. models: the step's stored models; other state of a step (issued forecasts, frozen segments)
+    belongs in the same folder. tables: columns and DuckDB types of the tables of `ml`, by table, as declared in dbt.
     """
 
     config: Config
@@ -63,7 +63,7 @@ class Workbench:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check of a task found: whether it passed, and the numbers that it compared."""
+    """Result of a task's check: whether it passed, and the numbers that it compared."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _AS_THEY_ARE
     passed: bool
@@ -72,10 +72,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a task did.
+    """Result of a task.
 
-    rows: read or written, as the night's progress shows them. detail: in a few words. tables: rows of each table that was
-    written. metadata: for Dagster. report: for people, Markdown. missing: why nothing was produced; findings then say nothing.
+    rows: read or written, as shown in the night's progress. detail: a short text. tables: rows of each written table.
+    metadata: for Dagster. report: for people, Markdown. missing: why nothing was produced; findings are then meaningless.
     findings: by the names of the task's checks. notes: for the step's own `pages`; JSON.
     """
 
@@ -92,7 +92,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class CheckSpec:
-    """A check of a task's outputs. is_blocking: whether nothing is built of outputs that fail it."""
+    """A check of a task's outputs. is_blocking: whether a failure stops everything built from the outputs."""
 
     description: str
     is_blocking: bool = True
@@ -102,7 +102,7 @@ class CheckSpec:
 class Task:
     """One stage of a step.
 
-    name: as the night's progress shows it, unique among all steps. description: of what it does. outputs: names below `ml`, each
+    name: as shown in the night's progress, unique among all steps. description: of its work. outputs: names below `ml`, each
     with a description; tables, or a model. reads: intermediate models. follows: outputs of earlier tasks that it reads. checks:
     of its last output, by name.
     """
@@ -117,7 +117,7 @@ class Task:
 
 
 class Step(Protocol):
-    """One ML step: its tasks in order, and what others ask of it."""
+    """One ML step: its tasks in order, and its interface for other rooms."""
 
     @property
     def name(self) -> str:
@@ -132,13 +132,13 @@ class Step(Protocol):
         """Whether it keeps trained models, with a champion among them."""
 
     def absence(self, models: ModelStore) -> str | None:
-        """Why marts that read its tables directly have nothing to show; None where they have something."""
+        """Why marts that read its tables directly would be empty; None if they would not."""
 
     def model_version(self, models: ModelStore) -> str | None:
-        """The stored model that produces what is published; None for a step that stores none."""
+        """The stored model behind the published values; None for a step without stored models."""
 
     def check(self, model: StoredModel) -> None:
-        """Raise NorthstarError when a stored model is not what was stored, or predicts something else than it did."""
+        """Raise NorthstarError when a stored model's bytes or its predictions have changed."""
 
     def pages(self, outcomes: Mapping[str, Outcome], models: ModelStore) -> Mapping[str, str]:
-        """HTML pages for people that go into a release, by file name. outcomes: of this night's tasks, by task."""
+        """HTML pages of a release, by file name. outcomes: of this night's tasks, by task."""

@@ -1,7 +1,7 @@
 """From a plan to finished marts: dbt, and the ML steps between its two runs.
 
-Belongs here: the stages that write the build file. Does not belong here: calling dbt (`warehouse.dbt`), and what an ML step does
-(`ml_steps`).
+Belongs here: the stages that write the build file. Does not belong here: calling dbt (`warehouse.dbt`), and the work of an ML
+step (`ml_steps`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,13 @@ from orchestration.warehouse import dbt
 
 
 def build(night: Night, selection: Sequence[str] = ()) -> Iterator[dbt.NodeResult]:
-    """Run dbt on the plan, all of it or the models, seeds and tests named; yields each result as soon as dbt has it.
+    """Run dbt on the plan, in full or for the named models, seeds and tests; yields each result as soon as it is known.
 
-    Excludes models that read tables of ML steps; `build_scored` builds them. Only when everything else was built and nothing
-    failed does the plan count as folded in. Failures are among the results.
+    Excludes models that read tables of ML steps; `build_scored` builds them. The plan counts as folded only if everything else
+    was built and nothing failed. Failures are among the results.
     """
     if night.state.is_folded:
-        # The days that it replaced are forgotten: built again, incremental models would lose them.
+        # The build file no longer knows the days to replace: incremental models built again would lose them.
         intake.plan(night)
     results = []
     for result in _build(night, "build", selection, exclusion=[dbt.AFTER_SCORES]):
@@ -35,7 +35,7 @@ def build(night: Night, selection: Sequence[str] = ()) -> Iterator[dbt.NodeResul
 
 
 def build_scored(night: Night, selection: Sequence[str] = ()) -> Iterator[dbt.NodeResult]:
-    """Run dbt on what reads the tables of ML steps, all of it or the models and tests named, once they are written."""
+    """Run dbt on the models that read tables of ML steps, all or the named models and tests, after those are written."""
     return _build(night, "marts", selection, default=[dbt.AFTER_SCORES])
 
 
@@ -62,7 +62,7 @@ def _build(
 
 
 def run_task(night: Night, step: Step, task: Task) -> Outcome:
-    """Run one task of an ML step on what dbt has built; its outcome is kept in the run's state."""
+    """Run one task of an ML step on dbt's models; its outcome is kept in the run's state."""
     bench = Workbench(
         night.settings.config,
         night.warehouse,
@@ -78,7 +78,7 @@ def run_task(night: Night, step: Step, task: Task) -> Outcome:
 
 
 def outcome_of(night: Night, task: Task) -> Outcome:
-    """What a task of this run did; NorthstarError when it has not run."""
+    """Outcome of a task in this run; NorthstarError when it has not run."""
     try:
         return night.state.outcomes[task.name]
     except KeyError:

@@ -1,7 +1,7 @@
 """From the landing zone to a plan: ingest, erasure and planning.
 
-Belongs here: the stages before dbt starts. Does not belong here: judging files (`landing`), and comparing the lake with the build
-file (`warehouse.fold_plan`).
+Belongs here: the stages before dbt starts. Does not belong here: judging files (`landing`), and comparing the lake with the
+build file (`warehouse.fold_plan`).
 """
 
 import logging
@@ -22,13 +22,13 @@ _logger = logging.getLogger("northstar.night")
 
 @dataclass(frozen=True)
 class Ingested:
-    """What a night took from the landing zone: per source the partitions that it read."""
+    """Partitions that a night read from the landing zone, by source."""
 
     partitions: Mapping[str, Sequence[Partition]]
 
     @property
     def days(self) -> list[date]:
-        """Arrival days of which anything was read."""
+        """Arrival days of the partitions read."""
         return sorted({partition.arrived_date for found in self.partitions.values() for partition in found})
 
     @property
@@ -43,7 +43,7 @@ class Ingested:
 
 
 def ingest(night: Night, days: Sequence[date] | None = None, *, as_of: date | None = None) -> Ingested:
-    """Take landed partitions into the lake: the given arrival days again, or all that are not there yet up to a day."""
+    """Ingest landed partitions into the lake: the given arrival days again, or all missing ones up to a day."""
     from orchestration.landing import arrivals
     from orchestration.landing import ingest as landing
 
@@ -59,7 +59,7 @@ def ingest(night: Night, days: Sequence[date] | None = None, *, as_of: date | No
                 raise UserError(f"nothing has landed from {min(days)} to {max(days)} in {settings.landing}")
         partitions: dict[str, list[Partition]] = {}
         refused: list[landing.IngestError] = []
-        # Requests first: what lands with them is erased on its way in, so that nothing goes on when they are refused.
+        # Requests first: rows landing with them are erased at ingest. If they are refused, nothing else is ingested.
         for source, found in sorted(wanted.items(), key=lambda item: item[0] != erasure.REQUESTS):
             try:
                 partitions[source] = landing.ingest(
@@ -78,7 +78,7 @@ def ingest(night: Night, days: Sequence[date] | None = None, *, as_of: date | No
                     raise
                 refused.append(error)
         notices.announce_landed(night, partitions)
-        # All sources are judged before the night ends: whoever mends the files sees everything at once.
+        # All sources are judged before the night fails, so that all faulty files are reported at once.
         if refused:
             raise NorthstarError("\n".join(map(str, refused)))
         result = Ingested(partitions)
@@ -88,9 +88,10 @@ def ingest(night: Night, days: Sequence[date] | None = None, *, as_of: date | No
 
 
 def erase(night: Night) -> erasure.Erased:
-    """Take persons who asked for it, and are not erased yet, out of lake, quarantine and build file.
+    """Erase persons with an open request from lake, quarantine and build file.
 
-    A night that was killed in here is finished by the next one. The releases that hold them go when the next one stands.
+    If a night is killed here, the next one completes the work. Releases that hold these persons are removed after the next
+    release.
     """
     if not night.ledger.pending:
         return erasure.Erased()
@@ -105,7 +106,7 @@ def erase(night: Night) -> erasure.Erased:
 
 
 def plan(night: Night, *, as_of: date | None = None, anew: bool = False) -> FoldPlan:
-    """Decide what the run folds in; `anew` throws the build file away first. What later stages had decided before is void."""
+    """Plan what the run folds in; `anew` discards the build file first. Resets the decisions of later stages."""
     with night.stage("plan") as stage:
         night.state = RunState(night.state.run_id, as_of=as_of, timings=night.state.timings)
         made = night.planner.plan(as_of, anew=anew, run_id=night.state.run_id)
@@ -122,5 +123,5 @@ def plan(night: Night, *, as_of: date | None = None, anew: bool = False) -> Fold
 
 
 def planned(night: Night) -> FoldPlan:
-    """The run's plan; made now for a run that someone started below it, for one model, say."""
+    """The run's plan; made now if the run was started at a later stage, for example for one model."""
     return plan(night) if night.state.plan is None else night.plan

@@ -1,6 +1,6 @@
-"""What a run tells whoever watches, and what they can do about it.
+"""Notices of a run for operators, with remedies.
 
-Belongs here: the words. Does not belong here: deciding anything.
+Belongs here: the texts. Does not belong here: decisions.
 """
 
 import logging
@@ -26,12 +26,12 @@ _LEFT_OUT_REFUNDS = {
     "unlinked": "they name neither an order nor a payment. Fill order_id or refund_of",
 }
 
-# Accounts with a refused change of a subscription that a night names.
+# Number of accounts with a refused subscription change that a night names.
 _NAMED_ACCOUNTS = 5
 
 
 def announce_landed(night: Night, partitions: Mapping[str, Sequence[Partition]]) -> None:
-    """Name columns that the contract does not know, with the nearest that it does, and facts out of scope."""
+    """Name unknown columns, with the most similar one of the contract, and facts out of scope."""
     from orchestration.landing import judging
 
     _announce_broken_chains(night, partitions.get("subscriptions", ()))
@@ -47,7 +47,7 @@ def announce_landed(night: Night, partitions: Mapping[str, Sequence[Partition]])
 
 
 def _announce_broken_chains(night: Night, partitions: Sequence[Partition]) -> None:
-    """Name accounts with a refused change of a subscription: until it is mended, the state before it goes on."""
+    """Name accounts with a refused subscription change: until it is corrected, the previous state continues."""
     files = [exact(path) for partition in partitions for path in night.lake.refused_files(partition)]
     if not files:
         return
@@ -66,7 +66,7 @@ def _announce_broken_chains(night: Night, partitions: Sequence[Partition]) -> No
 
 
 def announce_ended(night: Night, data_through: date) -> None:
-    """Name sources whose facts end long before the last complete day, which their marts count as days without any."""
+    """Name sources whose facts end long before the last complete day; their marts count later days as days without facts."""
     for source in CONTRACT:
         if last := sources.ended_source(night, source, data_through):
             _logger.warning(
@@ -77,7 +77,7 @@ def announce_ended(night: Night, data_through: date) -> None:
 
 
 def announce_built(night: Night) -> None:
-    """Name rows of the newest day that contradict others, steps that were never sent, and amounts left out without a rate."""
+    """Name contradictory rows of the newest day, funnel steps that were never sent, and amounts without an exchange rate."""
     currency = night.settings.config.reporting_currency
     with night.warehouse.connect(read_only=True) as connection:
         unsent = inputs.unsent_steps(connection)
@@ -112,7 +112,7 @@ def announce_built(night: Night) -> None:
 
 
 def _announce_refunds(night: Night) -> None:
-    """Name the order refunds among the payments that count nowhere, with the reason and the remedy."""
+    """Name order refunds among the payments that are not counted anywhere, with the reason and the remedy."""
     with night.warehouse.connect(read_only=True) as connection:
         found = connection.execute(
             "select outcome, min(cash_date), count(*) from intermediate.int_money__order_refunds group by outcome order by all"
@@ -126,7 +126,7 @@ def _announce_refunds(night: Night) -> None:
 
 
 def _has_revenue(night: Night) -> bool:
-    """Whether anything that was earned is in the reporting currency or could be converted into it."""
+    """Whether any revenue is in the reporting currency or could be converted into it."""
     with night.warehouse.connect(read_only=True) as connection:
         [(has_any,)] = connection.execute(
             "select exists(from intermediate.int_money__orders where amount is not null)"
@@ -137,7 +137,7 @@ def _has_revenue(night: Night) -> bool:
 
 
 def announce_release(release: Release) -> None:
-    """Tell whoever watches what readers will find changed, and which marts are going."""
+    """Report the changes that readers will see, and deprecated marts."""
     for change in release.manifest.schema_changes:
         _logger.info("schema: %s", change.detail)
     for mart, record in release.manifest.marts.items():

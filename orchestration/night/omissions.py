@@ -1,6 +1,6 @@
-"""Marts that a release does not have, and marts that are rightly empty or idle, each with the reason.
+"""Marts omitted from a release, and marts that are legitimately empty or idle, each with the reason.
 
-Belongs here: deciding it from declarations and from the facts behind each mart. Does not belong here: counting those facts
+Belongs here: deciding this from declarations and from the facts behind each mart. Does not belong here: counting those facts
 (`warehouse.inputs`).
 """
 
@@ -15,7 +15,7 @@ from orchestration.warehouse import inputs
 
 
 def left_out(night: Night) -> dict[str, str]:
-    """Marts that the release does not have, each with the reason."""
+    """Marts omitted from the release, each with the reason."""
     landed = night.warehouse.landed_sources()
     today = datetime.now(night.settings.timezone).date()
     reasons = {}
@@ -30,7 +30,7 @@ def left_out(night: Night) -> dict[str, str]:
 
 
 def _unscored(night: Night, tables: Collection[str]) -> str | None:
-    """Why the tables of ML steps that a mart reads hold nothing, where one holds nothing and its step says why."""
+    """Why a table of an ML step that a mart reads is empty; None if none is or the step gives no reason."""
     counts = night.warehouse.row_counts((SCHEMA, table) for table in tables)
     for table in tables:
         step = step_of(table)
@@ -42,7 +42,7 @@ def _unscored(night: Night, tables: Collection[str]) -> str | None:
 
 
 def _soundly_empty(night: Night, omitted: Collection[str]) -> dict[str, str]:
-    """Marts without a row of which no fact exists either, each with the reason; what a defect emptied is not among them."""
+    """Empty marts without any facts behind them, each with the reason; excludes marts emptied by a defect."""
     filled = _inputs(night)
     empty = [name for name in _empty_marts(night) if name not in omitted and name in filled]
     current = night.releases.current()
@@ -70,7 +70,7 @@ def _inputs(night: Night) -> dict[str, str]:
 
 
 def idle(night: Night, published: Collection[str], unchanged: Collection[str]) -> frozenset[str]:
-    """Published marts without a fact on the newest day: among the unchanged ones, and those of subscribed accounts."""
+    """Published marts without a fact on the newest day: among unchanged marts and those of subscribed accounts."""
     filled = _inputs(night)
     asked = [name for name in published if name in filled and (name in unchanged or filled[name] == "subscribers")]
     with night.warehouse.connect(read_only=True) as connection:
@@ -78,7 +78,7 @@ def idle(night: Night, published: Collection[str], unchanged: Collection[str]) -
 
 
 def awaited(night: Night, published: Collection[str]) -> dict[str, str]:
-    """Facts of published marts that are empty, in words: what they should have been made of."""
+    """Names of the facts that are missing behind empty published marts."""
     filled = _inputs(night)
     with night.warehouse.connect(read_only=True) as connection:
         counted = {
@@ -90,7 +90,7 @@ def awaited(night: Night, published: Collection[str]) -> dict[str, str]:
 
 
 def late(night: Night) -> dict[str, tuple[date, date]]:
-    """Sources whose newest arrival day brought hardly anything of that day: the last fact's day, and that arrival day."""
+    """Sources whose newest arrival day has almost no facts of that day: the last fact's day, and that arrival day."""
     from expectations.checks import LATE_SHARE
 
     with night.warehouse.connect(read_only=True) as connection:

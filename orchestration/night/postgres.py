@@ -1,7 +1,7 @@
-"""Bringing PostgreSQL to the release that stands.
+"""Publishing the current release to PostgreSQL.
 
-Belongs here: which database is configured, and publishing to it under a night's lock or a command's. Does not belong here: how a
-release is loaded (`publishing.targets.postgres`).
+Belongs here: the configured database, and publishing to it under the lock of a night or a command. Does not belong here:
+loading a release (`publishing.targets.postgres`).
 """
 
 import logging
@@ -22,7 +22,7 @@ _logger = logging.getLogger("northstar.night")
 
 
 def publish(night: Night) -> "Published | None":
-    """Bring PostgreSQL to the release that stands; None when none is configured. Raises as `publish_release` does."""
+    """Publish the current release to PostgreSQL; None when none is configured. Raises like `publish_release`."""
     if night.settings.postgres_url is None:
         return None
     release = night.releases.current()
@@ -38,7 +38,7 @@ def publish(night: Night) -> "Published | None":
 
 
 def target(settings: Settings) -> "Postgres | None":
-    """The configured database; None when there is none. NorthstarError when what it takes is not installed."""
+    """The configured database; None without one. NorthstarError when the required packages are not installed."""
     if settings.postgres_url is None:
         return None
     try:
@@ -52,9 +52,9 @@ def target(settings: Settings) -> "Postgres | None":
 
 
 def publish_release(settings: Settings, releases: ReleaseStore, release: Release) -> "Published":
-    """Bring the configured PostgreSQL to a release of this home; the caller holds the writer's lock.
+    """Publish a release of this home to the configured PostgreSQL; the caller holds the writer's lock.
 
-    Raises NorthstarError that says which release readers get there, and how to try again. The files are not touched.
+    Raises NorthstarError naming the release that PostgreSQL still serves and how to retry. The files are not changed.
     """
     try:
         database = target(settings)

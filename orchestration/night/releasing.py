@@ -31,7 +31,7 @@ _REPORT = "gate.json"
 
 
 class GateRefused(NorthstarError):  # noqa: N818 - says what happened
-    """The candidate did not pass the gate; the current release stands."""
+    """The candidate did not pass the gate; the current release is unchanged."""
 
 
 def candidate(night: Night) -> Candidate:
@@ -68,7 +68,7 @@ def candidate(night: Night) -> Candidate:
 
 
 def _changes_since(night: Night, last: Release, built: Candidate) -> Changes:
-    """Count what the candidate changes, from the files of both."""
+    """Count the candidate's changes, from both files."""
     with night.releases.opened({"before": last.database, "after": built.database}) as connection:
         before = changes.Snapshot.of_release("before", last.manifest)
         after = changes.Snapshot.of_release("after", built)
@@ -89,7 +89,7 @@ def _built(night: Night) -> Candidate:
 
 
 def validate(night: Night) -> "GateReport":
-    """Run the gate on the candidate's bytes and lay its report and page beside them; the report says whether it passed."""
+    """Run the gate on the candidate's bytes and write its report and page beside them; the report tells whether it passed."""
     from expectations.gate import Arrived, Before, Context, Late, Waiver, validate
     from expectations.page import render
 
@@ -133,7 +133,7 @@ def validate(night: Night) -> "GateReport":
 
 
 def _keep_report(night: Night, report: "GateReport", built: Candidate) -> None:
-    """Keep the newest verdict where it outlives a refused candidate."""
+    """Copy the newest report to a place where it outlives a refused candidate."""
     folder = night.settings.home / "gate"
     folder.mkdir(exist_ok=True)
     (folder / "latest.json").write_text(report.to_json(), encoding="utf-8")
@@ -141,7 +141,7 @@ def _keep_report(night: Night, report: "GateReport", built: Candidate) -> None:
 
 
 def require_passed(night: Night) -> "GateReport":
-    """The gate's report on this run's candidate. Raises GateRefused, with all that failed in words, when it did not pass."""
+    """The gate's report on this run's candidate. Raises GateRefused, describing all failures, when it did not pass."""
     from expectations.report import GateReport, summary_lines
 
     try:
@@ -156,13 +156,13 @@ def require_passed(night: Night) -> "GateReport":
 
 
 def publish(night: Night) -> Release:
-    """Promote the candidate on the gate's verdict about its very bytes, and prune. Raises GateRefused if it did not pass."""
+    """Promote the candidate on the gate's verdict about its exact bytes, and prune. Raises GateRefused if it did not pass."""
     built, report = _built(night), require_passed(night)
     omitted = night.state.left_out or {}
     with night.stage("release") as stage:
         current = night.releases.current()
         checks = list(report.checks)
-        # They are named in the manifest before they go: a night that is killed in between finds them again.
+        # The manifest names them before they are removed, so that after a kill the next night finds them again.
         holding = night.releases.holding(night.ledger.published_pseudonyms, lambda: night.key, night.ledger.is_named)
         erased = night.ledger.unpublished
         manifest = built.manifest(
@@ -206,7 +206,7 @@ def publish(night: Night) -> Release:
 
 
 def _unchanged(candidate: Candidate, current: Release | None) -> frozenset[str]:
-    """Marts whose rows are those of the current release, when that one's data end earlier."""
+    """Marts with the same rows as the current release, although its data end earlier."""
     if current is None or current.manifest.data_through >= candidate.data_through:
         return frozenset()
     before = current.manifest.marts

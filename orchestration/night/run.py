@@ -1,9 +1,9 @@
-"""One run over one home: the writer's lock, the order of stages, and what every stage works with.
+"""One run over one home: the writer's lock, the order of stages, and the resources shared by all stages.
 
-Belongs here: opening and closing a run, timing its stages, continuing an earlier run. Does not belong here: the stages (`intake`,
-`building`, `releasing`).
+Belongs here: opening and closing a run, timing its stages, continuing an earlier run. Does not belong here: the stages
+(`intake`, `building`, `releasing`).
 
-A `Night` lives as long as one process works on a run and holds the writer's lock all that time: a second one says so and leaves.
+A `Night` lives while one process works on a run and holds the writer's lock all that time; a second one fails at once.
 """
 
 import hashlib
@@ -45,8 +45,8 @@ _logger = logging.getLogger("northstar.night")
 class Night:
     """One run, from `with Night(...)` to its end. Stages are called in order; each builds on those before.
 
-    run_id: of the run to start, or to continue with a stage after the ones that it has done; by default a new one. parsed: the
-    dbt project where this process has just parsed it, so that it is not parsed twice.
+    run_id: of the run to start, or to continue after its completed stages; by default a new one. parsed: the dbt project if
+    this process has just parsed it, so that it is not parsed twice.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Night:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
-        """Time a stage, keep what it decided, and tell the watcher when it is over."""
+        """Time a stage, save its decisions, and report when it is finished."""
         with timed(name) as stage:
             yield stage
         self.state.timings[name] = round(stage.seconds, 3)
@@ -93,12 +93,12 @@ class Night:
         _logger.info("stage", extra={"stage": stage})
 
     def save(self) -> None:
-        """Keep what the run has decided so far, for whoever continues it."""
+        """Save the run's decisions so far, so that it can be continued."""
         self._states.write(self.state)
 
     @property
     def plan(self) -> FoldPlan:
-        """The plan of this run. Raises UserError when the run was begun earlier, and its plan no longer holds."""
+        """The plan of this run. Raises UserError when the run was started earlier and its plan is no longer valid."""
         plan = self.state.plan
         if plan is None:
             raise NorthstarError("nothing was planned in this run; run the whole job")
@@ -120,17 +120,17 @@ class Night:
 
     @property
     def planner(self) -> FoldPlanner:
-        """What makes the plan."""
+        """The planner of this run."""
         return FoldPlanner(self.settings, self.lake, self.warehouse, Incremental.read(self.manifest))
 
     @property
     def lake_digest(self) -> str:
-        """SHA-256 of which partitions the lake holds within this run's horizon, and of their contents."""
+        """SHA-256 of the lake's partitions within this run's horizon and of their contents."""
         listed = [(source, str(part.arrived_date), part.digest) for source in CONTRACT for part in self.partitions(source)]
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
     def partitions(self, source: str) -> list[Partition]:
-        """What the lake holds of a source up to the run's horizon."""
+        """Partitions of a source up to the run's horizon."""
         as_of = self.state.as_of
         return [partition for day, partition in self.lake.partitions(source).items() if as_of is None or day <= as_of]
 
@@ -146,18 +146,18 @@ class Night:
 
     @cached_property
     def specs(self) -> dict[str, MartSpec]:
-        """What the project declares of its marts, by name."""
+        """The project's declared marts, by name."""
         return read_specs(self.manifest)
 
     @cached_property
     def key(self) -> Key:
-        """The key of published pseudonyms; made for this home, when there is none yet."""
+        """The key of published pseudonyms; generated for this home if there is none yet."""
         configured = self.settings.pseudonym_key
         return load_key(self.settings.home, None if configured is None else configured.get_secret_value())
 
     @property
     def code_version(self) -> str:
-        """Version of Northstar, with a digest of the files that releases are made by."""
+        """Version of Northstar, with a digest of the code files that releases depend on."""
         packages = ("orchestration", "ml", "expectations", "dbt_project")
         suffixes = ("py", "sql", "yml", "csv")
         files = [path for package in packages for suffix in suffixes for path in (PROJECT / package).rglob(f"*.{suffix}")]

@@ -1,6 +1,7 @@
-"""What a run knows of its sources: partitions, rows, and where their facts end.
+"""Facts about a run's sources: partitions, rows, and the days on which their facts end.
 
-Belongs here: figures from the lake's manifests for the release and the gate. Does not belong here: telling people (`notices`).
+Belongs here: figures from the lake's manifests for the release and the gate. Does not belong here: notices for people
+(`notices`).
 """
 
 import hashlib
@@ -18,10 +19,10 @@ from orchestration.night.run import Night
 from orchestration.publishing.manifest import SourceRecord
 from orchestration.warehouse import reconciliation
 
-# Of a partition's SHA-256 a manifest repeats what the lake names its file by: 128 bits, half the size for years of days.
+# A manifest keeps only the digits of a partition's SHA-256 that name its file in the lake: 128 bits, half the size.
 _DIGEST_LENGTH = 32
 
-# Sources of which a company that lives has new facts all the time, and the days without any that are nothing to speak of.
+# Sources that continually have new facts in an active company, and the number of days without any that is normal.
 _GO_ON = (
     "events",
     "users",
@@ -44,7 +45,7 @@ def digest(partitions: Sequence[Partition]) -> str:
 
 
 def records(night: Night) -> dict[str, SourceRecord]:
-    """What the release says of each source of the contract."""
+    """The release's record of each source of the contract."""
     found = {}
     for source in CONTRACT:
         partitions = night.partitions(source)
@@ -62,7 +63,7 @@ def records(night: Night) -> dict[str, SourceRecord]:
 
 
 def with_unconverted(night: Night) -> dict[str, SourceRecord]:
-    """The same, with the rows of each currency that could not be converted."""
+    """`records` with the rows of each currency that could not be converted."""
     rows = unconverted(night)
     return {
         name: replace(record, unconverted={currency: count for source, currency, _, count in rows if source == name})
@@ -77,7 +78,7 @@ def unconverted(night: Night) -> list[tuple[str, str, date, int]]:
 
 
 def arrived(night: Night) -> dict[str, tuple[int, int, int]]:
-    """Rows landed, accepted and refused by source, as its partitions' manifests say."""
+    """Rows landed, accepted and refused by source, from its partitions' manifests."""
     return {
         source: (
             sum(file.rows for partition in partitions for file in partition.landed),
@@ -90,7 +91,7 @@ def arrived(night: Night) -> dict[str, tuple[int, int, int]]:
 
 
 def advertised(night: Night) -> dict[str, int | Decimal]:
-    """What the lake says of advertising, counted without the models."""
+    """Advertising in the lake, counted without the models."""
     files = {
         source: [exact(path) for partition in night.partitions(source) for path in night.lake.data_files(partition)]
         for source in reconciliation.OF_ADVERTISING
@@ -110,16 +111,16 @@ def advertised(night: Night) -> dict[str, int | Decimal]:
 
 
 def ended_source(night: Night, source: str, data_through: date) -> date | None:
-    """The last day of a source whose facts end long before a day; None for one that goes on, or need not."""
+    """The last day of a source whose facts end long before a day; None if it continues or need not."""
     if source not in _GO_ON:
         return None
     return ended([date.fromisoformat(day) for part in night.partitions(source) for day in part.happened], data_through)
 
 
 def ended(days: Sequence[date], data_through: date) -> date | None:
-    """The last of a source's days when it lies further back than its pauses explain; None when it does not.
+    """The last of a source's days if it lies further back than its pauses explain, else None.
 
-    That is more than 30 days and ten times the usual (median) pause between days with facts.
+    The limit is more than 30 days and more than ten times the usual (median) pause between days with facts.
     """
     if not days:
         return None
@@ -130,6 +131,6 @@ def ended(days: Sequence[date], data_through: date) -> date | None:
 
 
 def unknown_columns(source: str, partitions: Sequence[Partition]) -> dict[str, str | None]:
-    """Landed columns that the contract does not know, each with the contract's column that was probably meant."""
+    """Landed columns that are not in the contract, each with the contract's most similar column."""
     names = sorted({name for partition in partitions for name in partition.unknown_columns})
     return {name: CONTRACT[source].nearest_column(name) for name in names}

@@ -1,6 +1,6 @@
-"""The state of a run, `<home>/runs/<run id>.json`: what its stages decided, for those that follow in this process or a later one.
+"""The state of a run, `<home>/runs/<run id>.json`: decisions of its stages, for later stages in this or another process.
 
-Belongs here: the record, and keeping it on disk. Does not belong here: what a stage does with it.
+Belongs here: the record, and storing it. Does not belong here: its use by stages.
 """
 
 from dataclasses import dataclass, field
@@ -16,17 +16,18 @@ from orchestration.publishing.candidate import Candidate
 from orchestration.publishing.manifest import Changes
 from orchestration.warehouse.fold_plan import FoldPlan
 
-# Runs of which the state is kept: a month of nights, to look up what they decided.
+# Number of run states to keep: a month of nights, to look up their decisions.
 _KEPT = 30
 
 
 @dataclass
 class RunState:
-    """What the stages of one run have decided so far.
+    """Decisions of one run's stages so far.
 
     as_of: last arrival day that the run looks at, None for all. config_digest, lake_digest: of the configuration and the lake
-    when the plan was made. is_folded: whether the plan has been built and recorded as folded in. outcomes: of ML tasks, by task.
-    left_out: marts that the candidate does not have, with the reason.
+    when the plan was made. is_folded: whether the plan has been built and recorded as folded in. outcomes: of ML tasks, by
+    task.
+    left_out: omitted marts, with the reason.
     """
 
     run_id: str
@@ -52,7 +53,7 @@ class RunStates:
         self._folder = home / "runs"
 
     def read(self, run_id: str) -> RunState:
-        """Read the state of a run; a new one when it has none. NorthstarError when the file is damaged."""
+        """Read the state of a run, or return a new one. NorthstarError when the file is damaged."""
         path = self._path(run_id)
         try:
             return _ADAPTER.validate_json(path.read_bytes())
@@ -64,7 +65,7 @@ class RunStates:
             ) from None
 
     def write(self, state: RunState) -> None:
-        """Replace the state of a run on disk, and forget those of the oldest runs."""
+        """Replace the state of a run on disk, and remove those of the oldest runs."""
         self._folder.mkdir(parents=True, exist_ok=True)
         replace_text(self._path(state.run_id), _ADAPTER.dump_json(state).decode())
         oldest = sorted(self._folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)[:-_KEPT]

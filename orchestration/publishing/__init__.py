@@ -1,7 +1,7 @@
-"""Releases of marts: built beside the current one, promoted whole, never changed afterwards.
+"""Releases of marts: built beside the current one, promoted atomically, never changed afterwards.
 
-Belongs here: what a release is on disk (`layout`, `manifest`), how it is built (`candidate`), becomes and stays the current one
-(`promotion`), is read (`release`) and goes (`retention`), where else it goes (`targets`), and who may write (`lock`); `store`
-puts these together. Does not belong here: judging the data (`expectations`), making it (`dbt_project`, `ml`), or scheduling
+Belongs here: a release on disk (`layout`, `manifest`), building it (`candidate`), making it current (`promotion`), reading it
+(`release`), removing it (`retention`), copying it to other systems (`targets`), and the writer's lock (`lock`); `store`
+combines these. Does not belong here: judging the data (`expectations`), computing it (`dbt_project`, `ml`), or scheduling
 (`defs`).
 """

@@ -1,7 +1,7 @@
-"""Candidates: a release is built beside the current one, from the marts of the build file.
+"""Candidates: releases built beside the current one, from the marts of the build file.
 
-Belongs here: copying, ordering, commenting, pseudonymising and measuring the marts. Does not belong here: whether the data is
-good (the gate says so), and how a candidate becomes the current release (`promotion`).
+Belongs here: copying, ordering, commenting, pseudonymising and measuring the marts. Does not belong here: judging the data (the
+gate), and making a candidate the current release (`promotion`).
 """
 
 import re
@@ -33,7 +33,7 @@ from orchestration.publishing.manifest import (
 )
 from orchestration.publishing.release import Releases, count
 
-STORAGE_VERSION = "v1.0.0"  # the oldest that DuckDB 1.x writes and every 1.x client opens
+STORAGE_VERSION = "v1.0.0"  # the oldest version that DuckDB 1.x writes; every 1.x client opens it
 SPACE_MARGIN = 64 * 1024**2  # bytes left free beside a release
 _CELL_BYTES = 16  # a cell before compression: generous for numbers and dates, fair for ids
 _MART = re.compile(r"[a-z][a-z0-9_]*")
@@ -41,7 +41,7 @@ _MART = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True)
 class Candidate:
-    """A built release that is not promoted yet; times are aware, in UTC."""
+    """A built release that is not yet promoted; times are aware, in UTC."""
 
     release_id: str
     path: Path
@@ -60,7 +60,7 @@ class Candidate:
         return self.path / DATABASE
 
     def manifest(self, record: NightRecord) -> Manifest:
-        """Complete what the build knows with what the night knows."""
+        """Combine the facts of the build with those of the night."""
         pseudonyms = self.pseudonyms
         if pseudonyms is not None and record.previous_key not in {None, pseudonyms.key}:
             pseudonyms = replace(pseudonyms, previous_key=record.previous_key)
@@ -100,11 +100,11 @@ class CandidateBuilder(Releases):
     ) -> Candidate:
         """Copy the warehouse's tables `marts.<mart>` into a fresh candidate folder, as one DuckDB file and a Parquet file each.
 
-        warehouse: the build file, or an open connection to it with no transaction under way. specs: the marts; rows are stored
-        in the order of the grain, and columns of ids are replaced by keyed pseudonyms before they are ordered. key: gives the key
-        of pseudonyms, called if there are any. The ledger of restatements is filled by comparing the copies with the current
-        release. Raises `NorthstarError` when a mart or a named column is missing, when the current release cannot be read, or
-        when the disk is too full; then no candidate is left.
+        warehouse: the build file, or an open connection to it without a transaction. specs: the marts; ids are replaced by
+        keyed pseudonyms, and then rows are ordered by the grain. key: returns the key of pseudonyms, called only if there are
+        any. The ledger of restatements is filled by comparing the copies with the current release. Raises `NorthstarError` when
+        a mart or a declared column is missing, the current release cannot be read, or the disk is too full; no candidate is
+        left then.
         """
         marts = [spec.name for spec in specs]
         if not marts or len(set(marts)) != len(marts) or not all(_MART.fullmatch(mart) for mart in marts):
@@ -206,7 +206,7 @@ class CandidateBuilder(Releases):
             )
 
     def _measure(self, path: Path, specs: Sequence[MartSpec]) -> dict[str, MartRecord]:
-        """Write the Parquet files and count and hash the rows, all from the finished file as a reader will see it."""
+        """Write the Parquet files, count and hash the rows, all from the finished file as readers will see it."""
         records = {}
         with self.opened({"candidate": path / DATABASE}) as connection:
             for spec in specs:
@@ -226,7 +226,7 @@ class CandidateBuilder(Releases):
 
 @contextmanager
 def _attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[str]:
-    """Attach a fresh file under a plain name; it is checkpointed at the end, and has no write-ahead log once it is closed."""
+    """Attach a new file under a plain name; it is checkpointed at the end and has no write-ahead log once closed."""
     target = "northstar_candidate"
     connection.execute(f"ATTACH {literal(str(file))} AS {target} (STORAGE_VERSION '{STORAGE_VERSION}')")
     try:
@@ -239,10 +239,10 @@ def _attached(connection: duckdb.DuckDBPyConnection, file: Path) -> Iterator[str
 
 
 def _copy_marts(connection: duckdb.DuckDBPyConnection, catalog: str, target: str, specs: Sequence[MartSpec]) -> None:
-    """Copy as tables (a view would keep naming the build file).
+    """Copy as tables (a view would keep referring to the build file).
 
-    They lie in the file's schema `main`: opened, `marts.duckdb` is the catalog `marts`, so that `marts.mart_x` finds them. In
-    a schema `marts` of that catalog the same name would be ambiguous to DuckDB (tried with 1.5.5).
+    They are in the file's schema `main`: an opened `marts.duckdb` is the catalog `marts`, so `marts.mart_x` resolves to them.
+    With a schema `marts` in that catalog the name would be ambiguous to DuckDB (tried with 1.5.5).
     """
     for spec in specs:
         mart, table = spec.name, f"{target}.{identifier(spec.name)}"
@@ -250,7 +250,7 @@ def _copy_marts(connection: duckdb.DuckDBPyConnection, catalog: str, target: str
         ids = ", ".join(
             f"{pseudonym_sql(domain, identifier(column))} AS {identifier(column)}" for column, domain in spec.pseudonyms.items()
         )
-        # From a subquery, so that rows are ordered by what is published and their order says nothing about the ids.
+        # From a subquery, so that rows are ordered by published values and their order reveals nothing about the ids.
         rows = f"SELECT *{f' REPLACE ({ids})' if ids else ''} FROM {identifier(catalog)}.marts.{identifier(mart)}"
         copy = f"CREATE TABLE {table} AS SELECT * FROM ({rows})"
         connection.execute(f"{copy} ORDER BY {order}" if order else copy)

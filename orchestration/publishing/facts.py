@@ -1,6 +1,6 @@
-"""What a run knows about the release that it builds, before the release exists.
+"""Facts of a run about the release that it builds, known before the release exists.
 
-Belongs here: the records that building, comparing and promoting a candidate share. Does not belong here: what is measured of the
+Belongs here: the records shared by building, comparing and promoting a candidate. Does not belong here: measurements of the
 built candidate (`manifest`).
 """
 
@@ -15,7 +15,7 @@ from orchestration.publishing.manifest import Changes, ErasureRecord, GateRecord
 class RunFacts:
     """A run's facts about its release.
 
-    days: per source, arrival day → digest of what the lake holds of it. erased_persons: erased since the last release.
+    days: per source, arrival day → digest of its partition. erased_persons: erased since the last release.
     """
 
     release_id: str
@@ -30,7 +30,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class NightRecord:
-    """What a night adds to what is measured of a candidate. previous_key: fingerprint of the last release's pseudonym key."""
+    """Facts that a night adds to a candidate's measurements. previous_key: fingerprint of the last release's pseudonym key."""
 
     previous_release_id: str | None
     config_digest: str

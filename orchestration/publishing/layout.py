@@ -1,14 +1,14 @@
-"""Where releases lie on disk, and which of them is the current one.
+"""Layout of releases on disk, and the pointers to the current one.
 
-Belongs here: the folders and files below `<home>/published`, and release ids. Does not belong here: what a manifest holds
+Belongs here: the folders and files below `<home>/published`, and release ids. Does not belong here: the contents of a manifest
 (`manifest`), reading a release (`release`), or changing anything (`candidate`, `promotion`, `retention`).
 
     published/.candidate-<id>/    being built or judged
     published/releases/<id>/      a release; its files are read-only and never change
-    published/marts.duckdb        link to the current release's file. Replacing it is the moment of commit, and it alone decides
-                                  which release is current
-    published/current.json        the same in words, for readers of the Parquet files; replaced right after the link
-    published/promoting.json      exists while a promotion is under way, so that `recover` finds what was cut off
+    published/marts.duckdb        link to the current release's file; it alone decides which release is current, and
+                                  replacing it is the commit
+    published/current.json        the current release's id, for readers of the Parquet files; replaced right after the link
+    published/promoting.json      exists during a promotion, so that `recover` finds an interrupted one
 """
 
 import hashlib
@@ -40,7 +40,7 @@ class Layout:
         return self.published / f".candidate-{release_id}"
 
     def removed(self, release_id: str) -> Path:
-        """Folder that a release is renamed to before it is removed, so that a kill half-way leaves no half release."""
+        """Folder that a release is renamed to before it is removed, so that a kill leaves no incomplete release."""
         return self.published / f".removed-{release_id}"
 
     def linked_id(self) -> str | None:
@@ -57,7 +57,7 @@ class Layout:
         return parts[1]
 
     def told_id(self) -> str | None:
-        """Id of the release that `current.json` names; None when it names none."""
+        """Id of the release named in `current.json`; None without one."""
         try:
             told = json.loads(self.pointer.read_text(encoding="utf-8"))["release_id"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -66,7 +66,7 @@ class Layout:
 
 
 def new_release_id(code_version: str, data_through: date) -> str:
-    """Name a release that is about to be built: the second, and six digits that another process would not choose."""
+    """Return the id of a release to be built: the time to the second, and six digits that differ between processes."""
     now = datetime.now(UTC)
     identity = json.dumps([now.isoformat(), os.getpid(), code_version, data_through.isoformat()])
     return f"{now:%Y%m%dT%H%M%SZ}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}"

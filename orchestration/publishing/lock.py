@@ -1,7 +1,7 @@
-"""One writer per home, and a token that tells a writer it has been replaced.
+"""One writer per home, with a fencing token by which a writer notices that it was replaced.
 
-Belongs here: the lock that whoever builds or changes releases holds. Does not belong here: Dagster's pools, which order runs of
-one instance; runs from the command line pass them by, and a run that was marked failed may still be alive.
+Belongs here: the lock of the process that builds or changes releases. Does not belong here: Dagster's pools, which order the
+runs of one instance; runs from the command line bypass them, and a run marked as failed may still be alive.
 """
 
 import json
@@ -26,9 +26,9 @@ class StaleToken(NorthstarError):  # noqa: N818 - says what happened
 
 
 class WriterLock:
-    """The right to write in one home, held from `acquire` (or `with`) to `release`.
+    """The exclusive right to write in one home, held from `acquire` (or `with`) to `release`.
 
-    The lock is the operating system's, on `locks/writer`, so it ends with its process however that dies. Because such a lock can
+    It is a lock of the operating system on `locks/writer`, so it ends with its process in any case. Because such a lock can
     still be lost while its holder lives (someone removes the file), each acquisition also draws the next number from
     `locks/fence`, and a writer calls `check` before each step that others can see.
     """
@@ -38,12 +38,12 @@ class WriterLock:
         self.purpose = purpose
         self.token: int | None = None
         self._folder = home / "locks"
-        # A file system without such locks must be an error here, not a marker file that outlives its process; and the lock
-        # belongs to the process, so that a thread other than the one that took it may give it back.
+        # A file system without such locks must be an error, not a fallback to a marker file that outlives its process. The lock
+        # belongs to the process, so that any of its threads can release it.
         self._lock = FileLock(self._folder / "writer", thread_local=False, fallback_to_soft=False)
 
     def acquire(self) -> None:
-        """Take the lock at once, or raise `LockTaken` with who holds it; `NorthstarError` where nothing can be written."""
+        """Take the lock without waiting; raise `LockTaken` naming the holder, or `NorthstarError` if writing fails."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
@@ -64,7 +64,7 @@ class WriterLock:
         return token
 
     def release(self) -> None:
-        """Give the lock back; `check` fails from here on."""
+        """Release the lock; from then on `check` fails."""
         if self.token is not None and self._stored_token() == self.token:
             (self._folder / "holder.json").unlink(missing_ok=True)
         self.token = None
@@ -108,7 +108,7 @@ class WriterLock:
 
 
 def in_words(error: OSError | StaleToken, lock: WriterLock | None = None) -> str:
-    """Why a step failed: because the lock was taken over, if it was, whatever that made fail; else what the system says."""
+    """The reason why a step failed: the lock was taken over, if so; else the system's message."""
     if isinstance(error, StaleToken):
         return str(error)
     try:

@@ -1,4 +1,4 @@
-"""What a release says about itself, and how a table's contents become one comparable string.
+"""The manifest of a release, and digests that make tables comparable.
 
 Belongs here: the record kept as `manifest.json` and the digest of a table. Does not belong here: files, folders and promotion
 (`release`).
@@ -19,7 +19,7 @@ from orchestration.base.errors import NorthstarError
 from orchestration.base.sql import identifier
 
 SCHEMA_VERSION = 3
-_READABLE = (1, 2, 3)  # 1 knew neither pseudonyms nor erasures; 2 no waivers, changes and versions of marts
+_READABLE = (1, 2, 3)  # 1 lacks pseudonyms and erasures; 2 lacks waivers, changes and versions of marts
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -36,7 +36,7 @@ class Column:
 class MartRecord:
     """A published mart: its rows, their digest (`table_digest`), its columns in order, and the size of its Parquet file.
 
-    version: of its columns, raised by whoever removes or retypes one. published_until: the last day of a mart that is going.
+    version: of its columns, to be raised when one is removed or retyped. published_until: the last day of a deprecated mart.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -62,19 +62,19 @@ class SchemaChange:
 
     @property
     def mart(self) -> str:
-        """The mart that it is about."""
+        """The mart concerned."""
         return self.name.split(".")[0]
 
 
 @dataclass(frozen=True)
 class SourceRecord:
-    """What of one source went into a release.
+    """The data of one source in a release.
 
-    digest: of the lake's files that it was built from. days: the same file by file, arrival day → the first 32 digits of the
-    SHA-256 of the day's accepted rows, which the lake names its file by; empty in releases that were made before it was kept.
-    unknown_columns: landed columns that the contract does not know → the one that was probably meant, if any.
-    unconverted: rows by currency that are left out of every amount for want of an exchange rate. ended: the day of the last fact,
-    when it lies further back than the source's usual pauses explain.
+    digest: of the lake's files that it was built from. days: the same by file, arrival day → the first 32 digits of the SHA-256
+    of the day's accepted rows, which is the file's name in the lake; empty in releases of earlier versions.
+    unknown_columns: landed columns that are not in the contract → the most similar column, if any.
+    unconverted: rows by currency that no amount includes because an exchange rate is missing. ended: the day of the last fact,
+    if it lies further back than the source's usual pauses explain.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -91,10 +91,10 @@ class SourceRecord:
 
 @dataclass(frozen=True)
 class GateRecord:
-    """The gate's outcome: how many checks were declared, evaluated, failed, and failed without blocking.
+    """The gate's outcome: numbers of checks declared, evaluated, failed, and failed without blocking.
 
-    warned: names (`<mart>.<check>`) of those that failed as warnings. waived: critical ones that failed and were let through,
-    each with until when, by whom and why.
+    warned: names (`<mart>.<check>`) of checks that failed as warnings. waived: critical checks that failed under a waiver, each
+    with its last day, its author and the reason.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -109,9 +109,9 @@ class GateRecord:
 
 @dataclass(frozen=True)
 class PseudonymRecord:
-    """Columns that hold pseudonyms instead of ids, mart → {column: domain}, and the fingerprint of the key that made them.
+    """Columns with pseudonyms instead of ids, mart → {column: domain}, and the fingerprint of their key.
 
-    previous_key: fingerprint of the last release's key when it is another one, so that ids cannot be joined with earlier ones.
+    previous_key: fingerprint of the last release's key if it differs; pseudonyms then cannot be joined with earlier ones.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -122,9 +122,9 @@ class PseudonymRecord:
 
 @dataclass(frozen=True)
 class ErasureRecord:
-    """Persons erased since the last release, partitions rewritten for it, and releases that went because they held them.
+    """Persons erased since the last release, partitions rewritten for that, and releases removed because they held them.
 
-    unknown_requests: requests whose user_id no row has.
+    unknown_requests: requests with a user_id that occurs in no row.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -136,7 +136,7 @@ class ErasureRecord:
 
 @dataclass(frozen=True)
 class RowChanges:
-    """A mart's rows against the last release, told apart by its grain and compared over the columns that both releases have."""
+    """A mart's rows against the last release, matched by its grain and compared over the common columns."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
     added: int
@@ -147,10 +147,10 @@ class RowChanges:
 
 @dataclass(frozen=True)
 class Restated:
-    """The closed periods of a mart whose figures moved: how many, the first days of the first and last, and why.
+    """The closed periods of a mart with changed figures: their number, the first days of the first and last, and the causes.
 
-    largest_change_rate: size of the largest move as a share of what was there; None when every one of them began at nothing.
-    causes: cause → periods of which a figure moved for it. The figures themselves are in `mart_restatements__release`.
+    largest_change_rate: the largest change as a share of the earlier figure; None when all earlier figures were 0 or missing.
+    causes: cause → periods with a figure that changed for it. The figures themselves are in `mart_restatements__release`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -163,10 +163,10 @@ class Restated:
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed since the last release: rows by mart; marts that cannot be compared, and why; the restated past by mart.
+    """Changes since the last release: rows by mart; marts that cannot be compared, with the reason; restated periods by mart.
 
-    restated_periods: closed periods, told apart by length and first day, of which a figure of any mart moved; causes: for which
-    cause how many of them did, the most frequent first.
+    restated_periods: closed periods, identified by length and first day, in which a figure of any mart changed. causes: cause →
+    number of such periods, the most frequent first.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -186,13 +186,12 @@ class Changes:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything a release was made from and what is in it.
+    """Inputs and contents of a release.
 
-    created_at: when its build began; published_at: the instant that the release carries in `marts._publication`, fixed when its
-    bytes were made, since bytes that were validated do not change any more. left_out: mart → why it is not in this release.
-    timings: stage → seconds. marts_sha256: of the bytes of `marts.duckdb`. pseudonyms and erasure: None where there are none.
-    schema_changes: against the previous release, marts that are left out apart. changes: since the previous release; None for a
-    first one.
+    created_at: the start of its build. published_at: the instant stored in `marts._publication`, fixed when the file is
+    written, because validated bytes must not change. left_out: omitted mart → reason. timings: stage → seconds. marts_sha256:
+    of the bytes of `marts.duckdb`. pseudonyms and erasure: None without any. schema_changes: against the previous release,
+    ignoring omitted marts. changes: since the previous release; None for the first one.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -257,11 +256,11 @@ def read_columns(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[
 def table_digest(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
     """Hash a table's rows as a multiset, with its row count, column names and types.
 
-    `relation` is a quoted SQL name; the connection's time zone is UTC. Each row becomes one string, every cell written as its
-    length and its text (so that neighbours cannot flow into each other, and NULL, written without a length, is no empty text);
-    the MD5 of that string is read as two 64-bit numbers, and each is summed over the rows. A sum knows no order but counts
-    duplicates. MD5 and decimal text are the same in every DuckDB version, which its own `hash()` is not. It finds accidents and
-    differences; it is no defence against someone who makes collisions on purpose.
+    `relation` is a quoted SQL name; the connection's time zone is UTC. Each row becomes one string, with each cell written as
+    its length and its text (so that neighbouring cells cannot be confused, and NULL, written without a length, differs from an
+    empty text). The MD5 of that string is read as two 64-bit numbers, and each is summed over the rows. A sum ignores order but
+    counts duplicates. MD5 and decimal text are the same in every DuckDB version, unlike its own `hash()`. The digest detects
+    accidental differences; it is no defence against deliberate collisions.
     """
     columns = read_columns(connection, relation)
     texts = ", ".join(f"{_text(column)} AS v{index}" for index, column in enumerate(columns))
@@ -275,7 +274,7 @@ def table_digest(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
 
 
 def _text(column: Column) -> str:
-    # DuckDB writes ['a, b'] and ['a', 'b'] alike enough to confuse a reader; JSON quotes each element.
+    # DuckDB's text of ['a, b'] and ['a', 'b'] is ambiguous; JSON quotes each element.
     name = identifier(column.name)
     nested = column.type.endswith("]") or column.type.startswith(("STRUCT(", "MAP(", "UNION("))
     return f"CAST(to_json({name}) AS VARCHAR)" if nested else f"CAST({name} AS VARCHAR)"
@@ -306,9 +305,9 @@ def schema_changes(before: Mapping[str, MartRecord], after: Mapping[str, MartRec
 
 
 def breaking(changes: Iterable[SchemaChange]) -> list[SchemaChange]:
-    """Those of the changes that readers of the older release would stumble over without having been told.
+    """The changes that would break readers of the older release without notice.
 
-    A raised version tells them; an addition harms nobody; a version never falls.
+    A raised version is notice; additions break nothing; a version must never be lowered.
     """
     changes = list(changes)
     told = {change.mart for change in changes if change.kind == "raised"}

@@ -1,11 +1,11 @@
-"""Promotion: a candidate becomes the current release, an older release becomes it again, and what was cut off is cleared away.
+"""Promotion: making a candidate or an older release the current one, and cleaning up interrupted promotions.
 
-Belongs here: every change of which release is current. Does not belong here: whether the data is good (the gate hands a `Verdict`
-in), building (`candidate`), and throwing releases away (`retention`).
+Belongs here: every change of the current release. Does not belong here: judging the data (the gate passes in a `Verdict`),
+building (`candidate`), and removing releases (`retention`).
 
-Link and `current.json` are drafted under the writer's token before the lock is checked for the last time, and every writer begins
-by removing all drafts. So a writer that stops between that check and the commit, and wakes after another one has taken over,
-finds nothing to commit; and what needs room on the disk is written before anything that readers see.
+Link and `current.json` are drafted under the writer's token before the last check of the lock, and every writer begins by
+removing all drafts. So a writer that pauses between that check and the commit, and resumes after another one has taken over,
+finds nothing to commit. Everything that needs disk space is written before anything that readers see.
 """
 
 import json
@@ -31,12 +31,12 @@ from orchestration.publishing.release import Release, Releases
 
 
 class PublishRefused(NorthstarError):  # noqa: N818 - says what happened
-    """A candidate that must not become the current release; the current one stands."""
+    """A candidate that must not become the current release; the current release is unchanged."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The gate's word on the very bytes of a candidate's `marts.duckdb`."""
+    """The gate's verdict on the exact bytes of a candidate's `marts.duckdb`."""
 
     passed: bool
     marts_sha256: str
@@ -44,7 +44,7 @@ class Verdict:
 
 
 class Promotion(Releases):
-    """Changes which release of one home is current, under the writer's lock."""
+    """Changes the current release of one home, under the writer's lock."""
 
     def schema_changes(self, candidate: Candidate, left_out: Collection[str] = ()) -> list[SchemaChange]:
         """Schema differences from the current release, ignoring omitted marts."""
@@ -53,11 +53,11 @@ class Promotion(Releases):
         return [change for change in changes if change.mart not in left_out]
 
     def promote(self, candidate: Candidate, verdict: Verdict, manifest: Manifest, lock: WriterLock) -> Release:
-        """Make a candidate the current release; or raise `PublishRefused`, and the current release stands.
+        """Make a candidate the current release, or raise `PublishRefused` and leave the current release unchanged.
 
-        Refused: a failed verdict, or one on other bytes than are there now; a manifest of something else; a lock that is not held
-        or was taken over; a disk that fails or is full; a mart or column that the current release has and the candidate lacks or
-        types differently, unless the manifest leaves the mart out or its version was raised.
+        Refused: a failed verdict, or one on different bytes; a manifest of another candidate; a lock that is not held or was
+        taken over; a disk that fails or is full; a mart or column of the current release that the candidate lacks or types
+        differently, unless the manifest omits the mart or its version was raised.
         """
         name = f"release {candidate.release_id}"
         try:
@@ -91,7 +91,7 @@ class Promotion(Releases):
         return Release(candidate.release_id, path, manifest, is_current=True)
 
     def _withdraw(self, candidate: Candidate) -> None:
-        """Take back what a promotion put in place before its commit; what fails of that, `recover` does."""
+        """Undo the steps of a promotion before its commit; `recover` does what fails here."""
         intent, folder = self._intended(), self.layout.releases / candidate.release_id
         if intent is not None and intent["release_id"] == candidate.release_id:
             with suppress(OSError):
@@ -135,16 +135,16 @@ class Promotion(Releases):
         return reasons
 
     def discard(self, candidate: Candidate, lock: WriterLock) -> None:
-        """Remove a candidate that is not going to be promoted; nothing happens when it is gone already."""
+        """Remove a candidate that will not be promoted; do nothing when it no longer exists."""
         self._check_lock(lock)
         shutil.rmtree(self.layout.candidate(candidate.release_id), ignore_errors=True)
 
     def recover(self, lock: WriterLock, *, keep: Collection[str] = ()) -> list[str]:
-        """Clear away what a killed run left; returns what was done, in words. To be called first in a night.
+        """Remove leftovers of a killed run; returns a description of each action. To be called first in a night.
 
-        keep: release ids of candidates that the run goes on with.
-        Which release is current does not change by it. Raises `NorthstarError` when that one is missing or damaged, which only
-        `rollback` can mend.
+        keep: release ids of candidates that the run continues with.
+        Does not change the current release. Raises `NorthstarError` when that release is missing or damaged, which only
+        `rollback` can repair.
         """
         self._check_lock(lock)
         done = self._settle(lock)
@@ -161,7 +161,7 @@ class Promotion(Releases):
                     continue
                 if path.name.startswith((".candidate-", ".removed-")):
                     lock.check()
-                    # A writer that was taken over may still be writing there: what it leaves goes next time.
+                    # A replaced writer may still be writing there: its leftovers are removed next time.
                     shutil.rmtree(path, ignore_errors=True)
                     done.append(f"removed the leftover {path.name}")
                 elif path.name.endswith(".draft"):
@@ -207,12 +207,12 @@ class Promotion(Releases):
         link.symlink_to(f"releases/{release_id}/{DATABASE}")
         lock.check()
         link.replace(self.layout.link)
-        with suppress(FileNotFoundError):  # a later writer has taken over, and tells readers what is current
+        with suppress(FileNotFoundError):  # a later writer has taken over and writes it
             pointer.replace(self.layout.pointer)
         sync_path(self.layout.published)
 
     def _settle(self, lock: WriterLock) -> list[str]:
-        """Clear away what earlier writers drafted, and a promotion that was cut off: finished if its link was in place."""
+        """Remove drafts of earlier writers and settle an interrupted promotion: finish it if its link is in place."""
         token = lock.token or 0
         for path in (self.layout.link, self.layout.pointer):
             for draft in self.layout.published.glob(f".{path.name}.*.draft"):
@@ -238,7 +238,7 @@ class Promotion(Releases):
         return done
 
     def _intended(self) -> dict[str, Any] | None:
-        """What the promotion under way names: its release, which is empty where the file is damaged, and its token."""
+        """The pending promotion: its release (empty if the file is damaged) and its token."""
         try:
             told = json.loads(self.layout.intent.read_text(encoding="utf-8", errors="replace"))
         except FileNotFoundError:
@@ -259,7 +259,7 @@ class Promotion(Releases):
 
 
 def _refusal_of_schema(candidate: Candidate, broken: Sequence[SchemaChange]) -> str:
-    """One line for each change that would break readers, and for each mart what to do about it."""
+    """One line for each change that would break readers, and the remedy for each mart."""
     lines = [f"release {candidate.release_id} is refused: it breaks what readers rely on. The current release stands"]
     for mart in dict.fromkeys(change.mart for change in broken):
         lines += [f"  {change.detail}" for change in broken if change.mart == mart]

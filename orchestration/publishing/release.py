@@ -1,6 +1,6 @@
-"""Releases as they are read: the current one, all of them, and what is in them.
+"""Reading releases: the current one, the list of all, and their contents.
 
-Belongs here: everything that changes nothing below `<home>/published`. Does not belong here: building a release (`candidate`),
+Belongs here: everything that only reads below `<home>/published`. Does not belong here: building a release (`candidate`),
 making it the current one (`promotion`), or removing it (`retention`).
 """
 
@@ -43,7 +43,7 @@ class Release:
 
 
 class Releases:
-    """The releases of one home, to be read. `memory_limit` (as DuckDB writes it, `8GB`) bounds each connection opened here."""
+    """Read access to the releases of one home. `memory_limit` (DuckDB's, such as `8GB`) bounds each connection opened here."""
 
     def __init__(self, home: Path, *, memory_limit: str | None = None) -> None:
         self.home = home
@@ -64,7 +64,7 @@ class Releases:
             raise NorthstarError(f"{error}; {self._remedy(release_id)}") from None
 
     def _remedy(self, damaged: str) -> str:
-        """What brings readers a release again when the current one is damaged."""
+        """The remedy when the current release is damaged."""
         others = [release.release_id for release in self.releases() if release.release_id != damaged]
         if others:
             return f"`northstar rollback` to another one (there is {', '.join(others[:5])})"
@@ -84,7 +84,7 @@ class Releases:
             try:
                 found.append(self.load(release_id, current))
             except NorthstarError as error:
-                # What to do about the current one is said where it is needed.
+                # For the current release the caller gives the remedy.
                 if release_id not in self._damaged and release_id != current:
                     _logger.warning("%s; move %s away", error, self.layout.releases / release_id)
                 self._damaged.add(release_id)
@@ -103,11 +103,11 @@ class Releases:
         raise UserError(f"there is no release {release_id!r}; there is {', '.join(near)} (see `northstar releases`)")
 
     def age(self, now: datetime) -> timedelta:
-        """How long before `now` (aware) the current release was made; raises `UserError` when there is none."""
+        """Age of the current release at `now` (aware); raises `UserError` when there is none."""
         return now - self._require_current().manifest.published_at
 
     def check_readable(self, release: Release) -> None:
-        """Raise NorthstarError when the file that readers open is gone, cut off or another than was published."""
+        """Raise NorthstarError when the file that readers open is missing, truncated or not the published one."""
         path = self.layout.link if release.is_current else release.database
         fault = None
         try:
@@ -127,7 +127,7 @@ class Releases:
             )
 
     def columns(self, release: Release) -> dict[str, dict[str, tuple[int, Decimal | None]]]:
-        """Of each mart and column of a release the rows in which it is not NULL, and the sum of one that is money."""
+        """For each mart and column of a release: rows in which it is not NULL, and its sum if it is money."""
         found = {}
         with self.opened({"release": release.database}) as connection:
             for mart, record in release.manifest.marts.items():
@@ -143,8 +143,8 @@ class Releases:
     def query(self, sql: str) -> duckdb.DuckDBPyConnection:
         """Run one SELECT against the current release; the caller fetches from the connection returned and closes it.
 
-        Tables are found as `marts.mart_x` and as `mart_x`. The connection reads that release and nothing else: no other file, no
-        network, no setting can be changed. Raises `UserError` for any other statement and with DuckDB's words for a wrong one.
+        Tables are named `marts.mart_x` or `mart_x`. The connection can read only that release: no other file, no network, no
+        change of settings. Raises `UserError` for any other statement, and with DuckDB's message for an invalid one.
         """
         release = self._require_current()
         connection = self._connect()
@@ -153,8 +153,8 @@ class Releases:
             connection.execute("USE marts")
             connection.execute("SET enable_external_access = false")
             connection.execute("SET lock_configuration = true")
-            # External access off still allows the attached file itself: COPY … (USE_TMP_FILE false) overwrote a release attached
-            # read-only when tried (1.5.5), so that only a SELECT may run.
+            # Without external access the attached file itself stays writable: COPY … (USE_TMP_FILE false) overwrote a release
+            # attached read-only (tried with 1.5.5), so only a SELECT may run.
             statements = connection.extract_statements(sql)
             if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
                 raise UserError("a query is one SELECT statement (WITH, FROM, DESCRIBE, SUMMARIZE and SHOW count as such)")
@@ -169,7 +169,7 @@ class Releases:
 
     @contextmanager
     def opened(self, files: Mapping[str, Path]) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Give a connection with these files attached read-only, each under its name, and close it on leaving."""
+        """Yield a connection with these files attached read-only, each under its name, and close it at the end."""
         with closing(self._connect()) as connection:
             for name, file in files.items():
                 connection.execute(_attach(name, file))
@@ -200,5 +200,5 @@ def _attach(name: str, file: Path) -> str:
 
 
 def count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
-    """Give the whole number that a statement asks for."""
+    """Return the integer that a statement selects."""
     return int(connection.execute(sql).fetchall()[0][0])

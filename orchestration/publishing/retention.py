@@ -1,7 +1,7 @@
-"""Retention: which releases are kept, which hold erased persons, and removing the others.
+"""Retention: releases to keep, releases that hold erased persons, and removal.
 
-Belongs here: the rule by age, and taking releases away. Does not belong here: which release is current (`promotion`), and who is
-erased (`landing.erasure`).
+Belongs here: the rule by age, and removing releases. Does not belong here: the choice of the current release (`promotion`), and
+erasing persons (`landing.erasure`).
 """
 
 import shutil
@@ -21,11 +21,12 @@ _OF_PERSONS = frozenset({"person", "user"})
 
 
 def kept(published: Mapping[str, datetime], *, newest: int, months: int, timezone: tzinfo) -> set[str]:
-    """Ids of the releases to keep, of those published at these (aware) instants.
+    """Ids of the releases to keep, given the (aware) instants of their publication.
 
-    The `newest` newest are kept, and the first of each of the last `months` calendar months in `timezone`, of which that of the
-    newest release is the last. Equal instants are ordered by id. The clock has no say, so that no release goes because no other
-    has come; and what was the first of its month stays it, so that pruning every night keeps what pruning once would.
+    Keeps the `newest` newest releases and the first release of each of the last `months` calendar months in `timezone`, counted
+    back from the month of the newest release. Equal instants are ordered by id. The current time plays no part, so no release
+    is removed unless a newer one exists; and the first release of a month never changes, so pruning every night keeps the same
+    releases as pruning once.
     """
     ordered = sorted(published, key=lambda release_id: (published[release_id], release_id))
     firsts: dict[int, str] = {}
@@ -40,15 +41,15 @@ class Retention(Promotion):
     """Removes releases of one home, under the writer's lock."""
 
     def prune(self, keep: int, lock: WriterLock, *, months: int = 12, timezone: tzinfo = UTC) -> list[str]:
-        """Remove all releases but those that `retention.kept` names; returns the removed ids, newest first.
+        """Remove all releases except those of `retention.kept`; returns the removed ids, newest first.
 
-        Never the current one, nor the one that it replaced, so that there is one to go back to. Months are those of `timezone`.
+        Never removes the current release or the one that it replaced, which a rollback needs. Months are those of `timezone`.
         """
         if keep < 1:
             raise UserError(f"at least 1 release must be kept, not {keep}")
         self._check_lock(lock)
         self._settle(lock)
-        self.current()  # raises where it is damaged, and what it replaced is not known
+        self.current()  # raises if it is damaged, as its predecessor is then unknown
         releases = self.releases()
         published = {release.release_id: release.manifest.published_at for release in releases}
         staying = kept(published, newest=keep, months=months, timezone=timezone)
@@ -69,7 +70,7 @@ class Retention(Promotion):
     def _remove(self, releases: Sequence[Release], lock: WriterLock) -> list[str]:
         for release in releases:
             lock.check()
-            # Renamed first, so that a kill half-way leaves no half release under a release's name.
+            # Renamed first, so that a kill leaves no incomplete release under a release's name.
             shutil.rmtree(release.path.rename(self.layout.removed(release.release_id)))
         return [release.release_id for release in releases]
 
@@ -79,10 +80,10 @@ class Retention(Promotion):
         key: Callable[[], Key],
         is_named: Callable[[duckdb.DuckDBPyConnection, str], bool] = lambda *_: False,
     ) -> list[str]:
-        """Releases that hold one of these pseudonyms of persons or users, newest first; the current one may be among them.
+        """Releases that contain one of these pseudonyms of persons or users, newest first, the current one included.
 
-        Pseudonyms of another key than `key` gives cannot be compared: a release that has some counts as holding one.
-        is_named: whether an erased id stands in a relation's column `text`; asked of the texts that are no pseudonyms.
+        Pseudonyms made with another key than `key()` cannot be compared: a release with such pseudonyms is returned, too.
+        is_named: whether a relation's column `text` contains an erased id; called for texts that are not pseudonyms.
         """
         if not pseudonyms:
             return []

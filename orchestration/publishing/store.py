@@ -1,7 +1,7 @@
-"""The store of releases: everything that can be done with the releases of one home.
+"""The store of releases: all operations on the releases of one home.
 
-Belongs here: putting the sides together. Does not belong here: any of them (`release` reads, `candidate` builds, `promotion`
-changes what is current, `retention` removes).
+Belongs here: combining the operations. Does not belong here: the operations (`release` reads, `candidate` builds, `promotion`
+changes the current release, `retention` removes).
 """
 
 from orchestration.publishing.candidate import CandidateBuilder
@@ -9,4 +9,4 @@ from orchestration.publishing.retention import Retention
 
 
 class ReleaseStore(CandidateBuilder, Retention):
-    """The releases of one home. `memory_limit` (as DuckDB writes it, `8GB`) bounds each connection opened here."""
+    """The releases of one home. `memory_limit` (DuckDB's, such as `8GB`) bounds each connection opened here."""

@@ -21,7 +21,7 @@ def main(folder: Path, *, check: bool) -> None:
     """Write the generated pages of the project in FOLDER."""
     try:
         configured = load()
-        # The macro first: the manifest is made of it.
+        # The macro first: the manifest depends on it.
         changed = set() if check else set(write(folder, {LANDING_MACRO: landing_macro(CONTRACT.values())}))
         dbt.prepare(configured)
         current = pages(configured)

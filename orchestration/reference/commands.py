@@ -1,6 +1,6 @@
-"""The reference page of the command line, and the exit codes, which all commands share.
+"""The reference page of the command line, and the exit codes shared by all commands.
 
-Belongs here: its text. Does not belong here: any fact about a command, which its help states.
+Belongs here: its text. Does not belong here: facts about a command, stated in its help.
 """
 
 from collections.abc import Iterable, Mapping
@@ -60,7 +60,7 @@ def _command(name: str, command: click.Command) -> str:
 def _usage(context: click.Context) -> str:
     pieces = [context.command_path]
     for parameter in context.command.params:
-        # A range is an integer to the reader of a usage line; the table of options has its bounds.
+        # The usage line shows a range as an integer; the table of options has its bounds.
         wanted = parameter.make_metavar(context).removesuffix(" RANGE")
         if isinstance(parameter, click.Option):
             option = parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {wanted}"

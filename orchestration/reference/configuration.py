@@ -1,6 +1,6 @@
-"""The reference page of the configuration, and the environment variables, which no schema states.
+"""The reference page of the configuration, and the environment variables, which are in no schema.
 
-Belongs here: its text. Does not belong here: any fact about keys, which `config` states.
+Belongs here: its text. Does not belong here: facts about keys, stated in `config`.
 """
 
 import inspect
@@ -80,7 +80,7 @@ is an error that names the nearest known one. [Your first own data](../first-dat
 
 
 def _toml(value: Any) -> str:
-    """A default as northstar.toml spells it."""
+    """A default in TOML notation."""
     import tomlkit
 
     if isinstance(value, Decimal | date):

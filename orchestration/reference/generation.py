@@ -1,4 +1,4 @@
-"""Which generated pages there are, and comparing them with the files of a checkout.
+"""The list of generated pages, and their comparison with the files of a checkout.
 
 Belongs here: collecting, comparing and writing pages. Does not belong here: their text (a module per page).
 """
@@ -22,7 +22,7 @@ from orchestration.reference.marts import marts_page
 from orchestration.reference.metrics import metrics, metrics_page
 from orchestration.warehouse import dbt
 
-# Where the first part of an asset's key is not the layer that the lineage shows it in.
+# Layers in the lineage, for assets whose layer is not the first part of their key.
 _LAYERS = {"lake": "ingest", "control": "ingest", "published": "release"}
 
 
@@ -67,7 +67,7 @@ def _seed(name: str) -> list[dict[str, str]]:
 
 
 def _assets(configured: Settings) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Layers and parents of every table and file of the code location; who reads the marts is not drawn."""
+    """Layers and parents of every table and file of the code location, without the readers of marts."""
     from orchestration.definitions import build
 
     every = build(configured).resolve_all_asset_specs()
@@ -77,7 +77,7 @@ def _assets(configured: Settings) -> tuple[dict[str, str], dict[str, list[str]]]
 
 
 def _read(page: Path) -> str | None:
-    """Text of a page; None when there is none."""
+    """Text of a page; None if it does not exist."""
     try:
         return page.read_text(encoding="utf-8")
     except FileNotFoundError:

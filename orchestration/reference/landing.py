@@ -1,6 +1,6 @@
-"""The reference page of the landing contract, and the macro by which dbt knows its keys.
+"""The reference page of the landing contract, and the macro with its keys for dbt.
 
-Belongs here: their text. Does not belong here: any fact about sources, which the contract states.
+Belongs here: their text. Does not belong here: facts about sources, stated in the contract.
 """
 
 import json
@@ -53,7 +53,7 @@ Events with a meaning to the core, onto which `[event_names]` maps your own name
 
 
 def landing_macro(sources: Iterable[Source]) -> str:
-    """Return the dbt macro `landing_keys`: what of each source's contract decides which row of a key stays."""
+    """Return the dbt macro `landing_keys`: the rules of each source's contract that decide which row of a key is kept."""
     lines = (
         f'    "{source.name}": {{"key": {json.dumps([_key_part(source, name) for name in source.key])},'
         f' "latest": {json.dumps(source.keep is Keep.LATEST)}, "dated": {json.dumps(source.latest_by is not None)}}},'
@@ -77,7 +77,7 @@ def landing_macro(sources: Iterable[Source]) -> str:
 
 
 def _key_part(source: Source, name: str) -> str:
-    """A column of a key; an optional text that is empty is a value of its own, however its file spells that."""
+    """A column of a key; an empty optional text is a value of its own, in whatever form it landed."""
     column = source.column(name)
     return name if column.required or column.type.sql != "VARCHAR" else f"coalesce({name}, '')"
 

@@ -1,4 +1,4 @@
-"""The Markdown that all reference pages are made of.
+"""Markdown elements of all reference pages.
 
 Belongs here: tables, sentences and anchors. Does not belong here: any page.
 """
@@ -15,7 +15,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a text with a capital and one full stop."""
+    """Return a text with a capital first letter and one full stop."""
     return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
 
 

@@ -1,6 +1,6 @@
 """The reference page of the marts.
 
-Belongs here: its text. Does not belong here: any fact about marts, which their YAML states.
+Belongs here: its text. Does not belong here: facts about marts, stated in their YAML.
 """
 
 import re
@@ -30,7 +30,7 @@ Each node is a table or several that share their neighbours; an arrow is drawn o
 
 
 def published_marts(marts: Iterable[MartSpec]) -> str:
-    """Return the table of marts: what one row is, which sources it needs one of, and its owner."""
+    """Return the table of marts: grain, required sources (at least one of them), and owner."""
     return table(
         ("mart", "one row per", "needs one of", "owner"),
         (
@@ -41,7 +41,7 @@ def published_marts(marts: Iterable[MartSpec]) -> str:
 
 
 def grain_sentence(description: str) -> str:
-    """Return what one row is: a mart description's first sentence without its opening `One row per` and its full stop."""
+    """Return the grain: a mart description's first sentence without its opening `One row per` and its full stop."""
     first = re.split(r"(?<=\.)\s", " ".join(description.split()), maxsplit=1)[0]
     return first.removeprefix("One row per ").removesuffix(".")
 

@@ -1,6 +1,6 @@
 """The reference page of the metric tree.
 
-Belongs here: its text. Does not belong here: any fact about metrics, which the seeds state.
+Belongs here: its text. Does not belong here: facts about metrics, stated in the seeds.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ arrived is unknown, not 0. `[targets]` in `northstar.toml` replaces a target, in
 
 
 def metrics(definitions: Iterable[Mapping[str, str]], targets: Iterable[Mapping[str, str]]) -> str:
-    """Return the table of the metric tree from the rows of its seeds: name, target, definition or why not yet, what it drives."""
+    """Return the table of the metric tree, from its seeds: name, target, definition or why not yet, driven metric."""
     aims = {row["metric"]: row for row in targets}
     return table(
         ("metric", "name", "target", "period", "counted", "drives"),

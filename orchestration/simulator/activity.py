@@ -1,6 +1,6 @@
 """Habitual use of the platform: which users are active on which day, what they do, and the accounts' phases of decline.
 
-Belongs here: engagement, activity, app sessions. Does not belong here: what follows from it for the contract (`billing`).
+Belongs here: engagement, activity, app sessions. Does not belong here: the effect on the contract (`billing`).
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ WARM_UP_DAYS = 90
 
 
 class Activity:
-    """The state of engagement, moved on by one day at a time; arrays follow accounts and users, never days."""
+    """The state of engagement, advanced one day at a time; array sizes depend on accounts and users, never on days."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
@@ -37,12 +37,12 @@ class Activity:
         self._planned_days, self._planned = days[order], people.journeys.person[at][order]
 
     def step(self, day: int, paying: Mask, canceled: Mask) -> Ints:
-        """Move on to the day and return who is active on it; both arguments are flags per account."""
+        """Advance to the day and return the persons active on it; both arguments are flags per account."""
         rng = stream(self._seed, "activity.step", day)
         engagement = self._engagement(rng, day)
         engagement = np.where(canceled, p.CANCELED_ACTIVITY, engagement)
         season = self._calendar.season(day, p.WEEK_PLATFORM) * (p.BAD_WEEK_ACTIVITY if self._calendar.is_bad(day) else 1.0)
-        # Drawn for everyone, used or not, so that one account's fate does not move the dice of the others.
+        # Drawn for everyone, used or not, so that one account does not change the random numbers of the others.
         dropout, draw = rng.random(len(self._users)), rng.random(len(self._users))
         regular = self._people.regular_from[self._users] <= day
         stops = np.where(paying[self._account], p.PAID_DROPOUT_RATE, p.FREE_DROPOUT_RATE)
@@ -79,7 +79,7 @@ class Activity:
         return np.asarray(self._history[(day - np.arange(_RECENT)) % len(self._history)].sum(axis=0))
 
     def events(self, day: int, active: Ints) -> list[Rows]:
-        """Give what the active persons do on the day: sessions that begin with a log-in."""
+        """Return the events of the active persons on the day: sessions that begin with a log-in."""
         if not len(active):
             return []
         people, rng = self._people, stream(self._seed, "activity.events", day)
@@ -106,7 +106,7 @@ class Activity:
                 device=device[row],
                 session=number[row],
                 feature=np.where(event == EVENT["feature_used"], liked, -1),
-                # A log-in shows both ids, which ties the device to the user.
+                # A log-in shows both ids, which links the device to the user.
                 anonymous=(opens | shows_device[row]).astype(np.int64),
             )
         ]

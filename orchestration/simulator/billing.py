@@ -1,7 +1,7 @@
-"""Subscriptions, payments and churn: what each account's contract does from day to day.
+"""Subscriptions, payments and churn: each account's contract from day to day.
 
-Belongs here: trials, renewals, refusals, cancellations, returns, refunds. Does not belong here: use of the product (`activity`),
-and the rows in which all this lands (`ledger`).
+Belongs here: trials, renewals, refusals, cancellations, returns, refunds. Does not belong here: use of the product
+(`activity`), and the landed rows (`ledger`).
 """
 
 from collections import Counter, deque
@@ -37,7 +37,7 @@ _RATED_EVERY, _SCORE_STEPS = 15, 10_000
 
 
 def add_months(at: Ints, months: Ints | int) -> Ints:
-    """Move on by calendar months, to the same time of day; days after the 28th count as the 28th, which every month has."""
+    """Add calendar months, keeping the time of day; days after the 28th become the 28th, which every month has."""
     month = at.astype("datetime64[us]").astype("datetime64[M]")
     offset = at - month.astype("datetime64[us]").astype(np.int64)
     offset = np.minimum(offset, 27 * DAY + offset % DAY)
@@ -45,7 +45,7 @@ def add_months(at: Ints, months: Ints | int) -> Ints:
 
 
 class Billing:
-    """The contract of every account, moved on by one day at a time. At most one change per account and day."""
+    """The contract of every account, advanced one day at a time. At most one change per account and day."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int, constant_churn: float | None) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
@@ -53,7 +53,7 @@ class Billing:
         self.realised: Counter[str] = Counter()
         n = len(people.account_kind)
         rng = stream(seed, "billing.plans")
-        # A custom contract is negotiated from enterprise up; the plan that an account would buy is drawn for all.
+        # Custom contracts are upgrades from enterprise; the plan that an account would buy is drawn for all.
         self._plan = pick(rng, list(p.PLAN_SHARES.values()), n) + PROFESSIONAL
         self._wanted = self._plan.copy()
         self._interval = (rng.random(n) < p.YEARLY_SHARE).astype(np.int64)
@@ -85,11 +85,11 @@ class Billing:
 
     @property
     def canceled(self) -> Mask:
-        """Flag per account: left."""
+        """Flag per account: canceled."""
         return np.asarray(self._status == CANCELED)
 
     def found(self) -> None:
-        """Write the past of the customers who were there before the first day, up to its start."""
+        """Write the history of the customers from before the first day, up to its start."""
         people, start = self._people, int(self._calendar.start(0))
         base = np.flatnonzero((people.account_kind != NEW) & (people.account_kind != STAFF))
         created = people.account_created[base]
@@ -109,7 +109,7 @@ class Billing:
         self._first_paid[base] = NEVER
 
     def step(self, day: int, activity: Activity, support: Support) -> None:
-        """Everything that happens to contracts on the day; its use and its tickets are already known."""
+        """Apply everything that happens to contracts on the day; use and tickets of the day are already known."""
         start, end = (int(value) for value in self._calendar.start(np.array([day, day + 1])))
         rng = stream(self._seed, "billing.step", day)
         n = len(self._status)
@@ -141,7 +141,7 @@ class Billing:
         again = take((self._status == PAST_DUE) & (self._retry_day == day))
         pays = retry[again] < p.RETRY_SUCCESS_RATE
         if self._constant_churn is not None:
-            # Who is about to be given up would be known by the refusals before.
+            # Otherwise earlier refusals would reveal who is about to be canceled.
             pays |= self._attempts[again] >= len(p.RETRY_DAYS)
         self._renew(rng, again[pays], moment[again[pays]])
         self._refuse(again[~pays], moment[again[~pays]], day)
@@ -157,7 +157,7 @@ class Billing:
         self._scorecard.close(day, self.paying, hazard)
 
     def _hazard(self, activity: Activity, support: Support, day: int, end: int) -> Floats:
-        """Probability of leaving within 30 days; the logit, which surveys follow too, is kept up to date whatever it is."""
+        """Probability of leaving within 30 days; also updates the logit in any case, because surveys depend on it."""
         weights = p.CHURN_LOGIT
         to_renewal = np.maximum(self._renews - end, 0) / DAY
         severity, unsolved = support.recent()
@@ -227,8 +227,8 @@ class Billing:
         self._record(accounts, at)
 
     def _renew(self, rng: np.random.Generator, accounts: Ints, at: Ints) -> None:
-        """Charge a term with success and write the state that it begins."""
-        # Who pays after the trial's end still buys the plan that was drawn.
+        """Charge a term successfully and write the new state."""
+        # A payer after the trial's end still buys the plan that was drawn.
         self._plan[accounts] = np.where(self._plan[accounts] == FREE, self._wanted[accounts], self._plan[accounts])
         charge = self._charge(accounts, at, SUCCEEDED)
         self._status[accounts], self._attempts[accounts] = ACTIVE, 0
@@ -270,14 +270,14 @@ class Billing:
         self.realised["downgrades"] += len(down)
 
     def churn_truth(self) -> dict[str, object]:
-        """How well the planted probability itself ranks who leaves, on as-of days whose 30 days are over."""
+        """How well the planted probability ranks leavers, on as-of days whose 30 days are over."""
         return self._scorecard.truth()
 
 
 class Scorecard:
-    """Planted probabilities on every 15th day against who left within the 30 days after it.
+    """Planted probabilities on every 15th day against the accounts that left within the next 30 days.
 
-    Holds the days that are still open and, for the closed ones, counts by probability in steps of a ten-thousandth.
+    Keeps the days still open and, for closed days, counts by probability in steps of 0.0001.
     """
 
     def __init__(self, calendar: Calendar) -> None:
@@ -289,12 +289,12 @@ class Scorecard:
         self._paying: dict[str, int] = {}
 
     def cancel(self, accounts: Ints, day: int) -> None:
-        """Note who left on the day."""
+        """Record the accounts that left on the day."""
         self._cancels.append((day, accounts))
         self._cancellations += len(accounts)
 
     def close(self, day: int, paying: Mask, hazard: Floats) -> None:
-        """Rate the accounts at the end of a 15th day, and settle the day whose 30 days are over."""
+        """Score the accounts at the end of every 15th day, and settle the day whose 30 days are over."""
         while self._open and self._open[0][0] + 30 <= day:
             rated_on, accounts, rated = self._open.popleft()
             left = [gone for at, gone in self._cancels if rated_on < at <= rated_on + 30]

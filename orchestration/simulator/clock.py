@@ -1,7 +1,7 @@
-"""The simulated calendar and its dice.
+"""The simulated calendar and its random streams.
 
 Belongs here: days of the reporting time zone as UTC microseconds, seasons, and the named random streams. Does not belong here:
-anything that happens on those days.
+events on those days.
 """
 
 import zlib
@@ -24,13 +24,13 @@ DAY = 24 * HOUR
 NEVER = 2**62
 NEVER_DAY = 1_000_000
 
-# Customers from before the period reach back a year, exchange rates a little further.
+# Earlier customers reach back a year before the period, exchange rates a little further.
 HISTORY_DAYS = 400
 _TAIL_DAYS = 200
 
 
 def stream(seed: int, name: str, day: int = 0) -> np.random.Generator:
-    """Return a generator that depends on the seed, its name and the day alone, so that a new stream changes no other."""
+    """Return a generator that depends only on the seed, its name and the day, so that a new stream changes no other."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(name.encode()), day + HISTORY_DAYS])))
 
 
@@ -48,7 +48,7 @@ class Calendar:
             ],
             dtype=np.int64,
         )
-        # Cut in the middle so that truth and data agree on whole days.
+        # Aligned to whole days so that truth and data agree.
         bad = int(days * p.BAD_WEEK_POSITION)
         self.bad_week: tuple[int, int] | None = (bad, bad + 7) if days >= p.BAD_WEEK_MINIMUM_DAYS else None
 
@@ -64,11 +64,11 @@ class Calendar:
         return self.first + timedelta(days=day)
 
     def start(self, day: int | Ints) -> Ints:
-        """UTC microseconds at which days begin; days past the known future count as its last."""
+        """UTC microseconds at which days begin; days beyond the calendar count as its last."""
         return np.asarray(self._starts[np.minimum(np.asarray(day) + HISTORY_DAYS, len(self._starts) - 1)])
 
     def day_of(self, at: Ints) -> Ints:
-        """Return the day in which each instant lies."""
+        """Return the day of each instant."""
         return np.searchsorted(self._starts, at, side="right").astype(np.int64) - 1 - HISTORY_DAYS
 
     def season(self, day: int, week: tuple[float, ...]) -> float:

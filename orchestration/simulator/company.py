@@ -1,6 +1,6 @@
-"""The simulated company: who takes part in it, the order of its day, and what is true of it.
+"""The simulated company: its participants, the order of its day, and the planted truth.
 
-Belongs here: which sources there are, and the truth. Does not belong here: what each source says, and files (`zone`).
+Belongs here: the list of sources, and the truth. Does not belong here: the rows of each source, and files (`zone`).
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ from orchestration.simulator.wecom import WeCom
 
 
 class Company:
-    """Everyone and everything, moved on by one day at a time."""
+    """The whole company, advanced one day at a time."""
 
     def __init__(self, calendar: Calendar, users: int, seed: int, timezone: str, constant_churn: float | None = None) -> None:
         self._calendar, self._users, self._seed, self._timezone = calendar, users, seed, timezone
@@ -48,7 +48,7 @@ class Company:
         self._rates = Rates(calendar, seed)
         self._advertising = Advertising(calendar, self._people, self._rates, seed)
         self._collector = Collector(calendar, self._people, seed)
-        # What arrives of each source on a day; `events` come first.
+        # Functions that return a source's arrivals of a day; `events` come first.
         self._sources: dict[str, Callable[[int], pa.Table | None]] = {
             "users": self._registry.users,
             "accounts": self._registry.accounts,
@@ -67,14 +67,14 @@ class Company:
         }
 
     def found(self) -> None:
-        """Go through the time before the first day."""
+        """Simulate the time before the first day."""
         self._billing.found()
         for day in range(-WARM_UP_DAYS, 0):
             self._activity.step(day, self._billing.paying, self._billing.canceled)
             self._support.step(day, self._billing.paying)
 
     def live(self, day: int) -> Iterator[tuple[str, pa.Table]]:
-        """Move on to the next day and give what arrives on it, by source; a source of which nothing arrives is left out."""
+        """Advance to the next day and yield its arrivals by source; sources without arrivals are skipped."""
         active = self._activity.step(day, self._billing.paying, self._billing.canceled)
         self._support.step(day, self._billing.paying)
         self._billing.step(day, self._activity, self._support)
@@ -93,7 +93,7 @@ class Company:
         return pa.concat_tables(tables) if tables else None
 
     def truth(self) -> dict[str, object]:
-        """What was planted and what came of it, after the last day."""
+        """The planted parameters and the realised counts, after the last day."""
         self._collector.close()
         people, calendar = self._people, self._calendar
         bad_week = calendar.bad_week
@@ -173,7 +173,7 @@ class Company:
 
 
 def _plain(value: object) -> object:
-    """Put the value in JSON's terms; keys that are tuples become text."""
+    """Convert the value to JSON types; tuples as keys become text."""
     if isinstance(value, dict):
         return {"/".join(key) if isinstance(key, tuple) else str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,7 +1,7 @@
-"""The event stream: rows as codes, how they are collected, and how they become files' columns.
+"""The event stream: rows as codes, their collection, and their encoding as columns of files.
 
-Belongs here: what holds for every event, namely ids, delays, duplicates, lateness and the encoding. Does not belong here: who
-does what when (`visits`, `activity` and `shop` make rows by calling `rows`).
+Belongs here: properties of all events, namely ids, delays, duplicates, lateness and the encoding. Does not belong here:
+behaviour (`visits`, `activity` and `shop` make rows by calling `rows`).
 """
 
 from collections import Counter
@@ -71,9 +71,9 @@ COLUMNS = ("at", "event", "person", "device", "session", *_ABSENT)
 
 
 def rows(**columns: Ints | int) -> Rows:
-    """Event rows from codes: at, event, person, device and session, and what else the event carries.
+    """Event rows from codes: at, event, person, device and session, and further attributes of the event.
 
-    touch, feature, value (cents) and product are -1 where there is none; anonymous and user say which ids the event shows.
+    touch, feature, value (cents) and product are -1 if absent; anonymous and user tell which ids the event shows.
     """
     n = len(columns["at"])  # type: ignore[arg-type]
     given = {**_ABSENT, **columns}
@@ -83,7 +83,7 @@ def rows(**columns: Ints | int) -> Rows:
 
 
 class Collector:
-    """Turns what happens on each day into what arrives on each day; holds no more than what is under way."""
+    """Turns the events of each day into the arrivals of each day; keeps only events that have not arrived."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
@@ -93,14 +93,14 @@ class Collector:
         self.junk_ids: Counter[str] = Counter()
         rng = stream(seed, "events.devices")
         devices = len(people.device_class)
-        # 48 random bits as browsers' ids have; a clash would merge two strangers, so they are drawn until all differ.
+        # 48 random bits, as in browsers' ids; a collision would merge two strangers, so they are drawn until all differ.
         numbers = np.unique(rng.integers(0, 2**48, devices + 64))
         own = [f"a_{number:012x}" for number in rng.permutation(numbers)[:devices].tolist()]
         self._anonymous = pa.array([*own, *p.JUNK_IDS])
         self._users = numbered("u_", people.user, 6)
         self._accounts = numbered("acc_", np.arange(1, len(people.account_kind) + 1), 5)
         self._products = pa.array(_PRODUCTS)
-        # Devices that were seen together with a user: each person's own, and who was seen in which meeting room.
+        # Devices seen together with a user: each person's own, and the persons seen in each meeting room.
         self._owned = int(people.device_count.sum())
         self._seen = np.zeros(devices, dtype=bool)
         self._seen_in_room = np.zeros(len(people.kind), dtype=bool)
@@ -110,7 +110,7 @@ class Collector:
         return str(self._anonymous[device].as_py())
 
     def arrive(self, day: int, parts: list[Rows]) -> Rows | None:
-        """Take what happened on the day, and give what arrives on it, ordered by arrival."""
+        """Take the events of the day, and return its arrivals in order of arrival."""
         if parts:
             sent = self._send(day, by_time(*parts))
             self._under_way.send(sent, sent["received"], day)
@@ -122,7 +122,7 @@ class Collector:
         return landed
 
     def _send(self, day: int, happened: Rows) -> Rows:
-        """Give the day's events a number, an id and a time of receipt, and add the copies that will be sent again."""
+        """Assign a number, an id and a time of receipt to the day's events, and add the copies that will be sent again."""
         n = len(happened["at"])
         happened["number"] = day_number(self._calendar, day) + np.arange(n)
         rng = stream(self._seed, "events.delays", day)
@@ -148,7 +148,7 @@ class Collector:
         return concat([happened, copies, *self._resend(rng, day, happened)])
 
     def _resend(self, rng: np.random.Generator, day: int, happened: Rows) -> list[Rows]:
-        """Choose the one event that a client sends over and over for three days, on the first day that can have it."""
+        """Choose the one event that a client sends repeatedly for three days, on the first possible day."""
         if self.resent_event is not None or day < int(p.RESENT_POSITION * self._calendar.days):
             return []
         copies = select(happened, np.zeros(p.RESENT_COPIES, dtype=np.int64))
@@ -174,11 +174,11 @@ class Collector:
         self._seen_in_room[person[device >= self._owned]] = True
 
     def close(self) -> None:
-        """Count what has not arrived by the end of the last day."""
+        """Count the events that have not arrived by the end of the last day."""
         self.realised["rows_not_arrived"] = self._under_way.waiting
 
     def identity_truth(self) -> dict[str, object]:
-        """Which devices were seen with a user: how many a user has, those that two users share, and events with junk ids."""
+        """Devices seen with a user: their number per user, those shared by two users, and events with junk ids."""
         people = self._people
         owner = np.repeat(np.arange(len(people.kind)), people.device_count)
         devices = np.bincount(owner[self._seen[: self._owned]], minlength=len(people.kind))
@@ -196,7 +196,7 @@ class Collector:
         }
 
     def encode(self, landed: Rows) -> pa.Table:
-        """Give the columns of the contract."""
+        """Return the columns of the contract."""
         people = self._people
         person, device, touch = landed["person"], landed["device"], landed["touch"]
         device_class = people.device_class[device]

@@ -1,6 +1,6 @@
-"""Experiments: who was exposed to which variant, and when.
+"""Experiments: exposures of units to variants.
 
-Belongs here: `exposures`. Does not belong here: what a treatment changes, which is where the changed step is drawn (`people`).
+Belongs here: `exposures`. Does not belong here: the effect of a treatment, applied where the changed step is drawn (`people`).
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ class Experiments:
         self._user_ids = numbered("u_", people.user, 6)
         journeys = people.journeys
         begins, ends = calendar.experiment_window
-        # Accounts from before come by in the first week; the staff's takes no part.
+        # Earlier accounts are exposed in the first week; the staff's account does not take part.
         comes = begins + (stream(seed, "experiments.accounts").random(len(people.account_kind)) * 7 * DAY).astype(np.int64)
         comes = np.where(people.account_kind == NEW, people.account_created + MINUTE, comes)
         comes[people.account_kind == STAFF] = NEVER
@@ -50,7 +50,7 @@ class Experiments:
         self._exposures = by_time(*parts)
 
     def _treated(self, seed: int, experiment: p.Experiment, at: Ints) -> Mask:
-        """Flag per unit; of every ten that come one after another as many are treated as the share says."""
+        """Flag per unit; in every ten consecutive units the share of treated ones is exact."""
         if experiment is p.CHECKLIST:
             return np.asarray(self._people.journeys.treated == 1)
         rank = np.empty(len(at), dtype=np.int64)
@@ -79,7 +79,7 @@ class Experiments:
         )
 
     def truth(self) -> list[dict[str, object]]:
-        """Of each experiment what was meant, what was done, and how many of each variant reached the step that it may change."""
+        """For each experiment: intended and actual split, and how many of each variant reached the step that it may change."""
         journeys = self._people.journeys
         begins, ends = (self._calendar.date(int(self._calendar.day_of(np.array(at)))) for at in self._calendar.experiment_window)
         finished = np.zeros(len(self._people.kind), dtype=bool)

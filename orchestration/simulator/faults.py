@@ -1,7 +1,7 @@
-"""What is wrong with landed files: rows that break the contract in every way it names, and columns that come and go.
+"""Faults in landed files: rows that break the contract in every way it names, and columns that appear and disappear.
 
-Belongs here: how a good row is made a bad one, and the reason that it must be refused for. Does not belong here: late and
-duplicate facts, which are good rows (`events`, `tables`).
+Belongs here: breaking good rows, and the expected reason for refusing each. Does not belong here: late and duplicate facts,
+which are good rows (`events`, `tables`).
 """
 
 import csv
@@ -37,7 +37,7 @@ _NOT_UTF8 = b"\xc4\xe3\xba\xc3"  # a greeting in GBK
 
 @dataclass(frozen=True)
 class Fault:
-    """A way to break a row: the reason that ingest must give, the kind of that reason, and the cells that are replaced."""
+    """A way to break a row: the reason that ingest must give, the kind of that reason, and the replaced cells."""
 
     reason: str
     kind: str
@@ -45,7 +45,7 @@ class Fault:
 
 
 def cell_faults(source: Source) -> list[Fault]:
-    """Every way in which a cell of the source can break the contract, the kinds that few sources know first."""
+    """Every way in which a cell of the source can break the contract; kinds that apply to few sources come first."""
     known = Counter(fault.kind for each in CONTRACT.values() for fault in _faults(each))
     return sorted(_faults(source), key=lambda fault: known[fault.kind])
 
@@ -86,7 +86,7 @@ def _column_faults(column: Column) -> Iterator[Fault]:
 
 
 class Faults:
-    """Plants bad rows in text files, each source's faults in turn, and drifts columns; counts what it did."""
+    """Plants bad rows in text files, each source's faults in turn, adds and drops columns, and counts the faults."""
 
     def __init__(self, calendar: Calendar, seed: int) -> None:
         self._calendar, self._seed = calendar, seed
@@ -96,7 +96,7 @@ class Faults:
         self._missing_on: date | None = None
 
     def drift(self, source: str, day: int, table: pa.Table) -> pa.Table:
-        """Give the table with the new column, or without the missing one, when it is the day for it."""
+        """Return the table with the new column, or without the missing one, on the days planned for that."""
         name, column, position = p.NEW_COLUMN
         if source == name and day >= int(position * self._calendar.days) and day > 0:
             self._new_since = self._new_since or self._calendar.date(day)
@@ -109,9 +109,9 @@ class Faults:
         return table
 
     def plant(self, source: str, day: int, text: pa.Table, *, is_csv: bool) -> tuple[pa.Table, list[bytes]]:
-        """Add broken copies of a few rows of a table of text, under ids of their own, and give malformed lines to write behind.
+        """Add broken copies of a few rows of a table of text, with new ids, and return malformed lines to append.
 
-        Malformed lines stand in the first file of a source that is large enough for them, for such files are read line by line.
+        Malformed lines are only in the first file of a source that is large enough, since such files are read line by line.
         """
         count = min(p.BAD_ROWS_PER_FILE, int(text.num_rows * p.BAD_ROW_RATE))
         if not count:
@@ -145,7 +145,7 @@ class Faults:
         return {source: dict(sorted(reasons.items())) for source, reasons in sorted(self.planted.items())}
 
     def drift_truth(self) -> dict[str, object]:
-        """The column that came and the one that was missing once, with their days; None when that did not happen."""
+        """The added column and the one that was missing once, with their days; None when that did not happen."""
 
         def told(given: tuple[str, str, float], when: str, day: date | None) -> dict[str, str] | None:
             return None if day is None else {"source": given[0], "column": given[1], when: day.isoformat()}

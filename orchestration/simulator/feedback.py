@@ -1,4 +1,4 @@
-"""What customers write: free text in Chinese and English, by topic.
+"""Customer feedback: free text in Chinese and English, by topic.
 
 Belongs here: `feedback`, and the texts that other sources quote. Does not belong here: scores (`surveys`).
 """
@@ -79,7 +79,7 @@ _BODIES = {
         ),
     },
 }
-# Every text there is, by language, topic, body, opening and closing.
+# All texts, by language, topic, body, opening and closing.
 _TEXTS = [
     opening + body + closing
     for language in LANGUAGES
@@ -93,18 +93,18 @@ _TOPIC_SHARES = np.array(list(p.FEEDBACK_TOPICS.values())).T
 
 
 def draw_topics(rng: np.random.Generator, discontent: Floats) -> Ints:
-    """Topics that people write about whose discontent (a churn logit less the middle) is given."""
+    """Topics of people with the given discontent (the churn logit minus the middle)."""
     content, discontented = (pick(rng, shares.tolist(), len(discontent)) for shares in _TOPIC_SHARES)
     return np.where(discontent > 0, discontented, content)
 
 
 def draw_languages(rng: np.random.Generator, country: Ints) -> Ints:
-    """Languages in which people of the countries write."""
+    """Languages of people from the countries."""
     return (rng.random(len(country)) >= np.array([p.CHINESE_SHARE[name] for name in p.COUNTRIES])[country]).astype(np.int64)
 
 
 def draw_texts(rng: np.random.Generator, topic: Ints, language: Ints) -> Ints:
-    """Codes of texts about topics in languages."""
+    """Codes of texts for the topics and languages."""
     return (language * len(TOPICS) + topic) * _PER_TOPIC + rng.integers(0, _PER_TOPIC, len(topic))
 
 
@@ -114,7 +114,7 @@ def texts(codes: Ints) -> pa.Array:
 
 
 class Feedback:
-    """Feedback of the people who were active on a day; it lands answered or not, and again when it is answered later."""
+    """Feedback of people active on a day; it lands with or without an answer, and again when answered later."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
@@ -182,7 +182,7 @@ class Feedback:
         self._answered_late += int((happens & (self._calendar.day_of(answered) < self._calendar.days)).sum())
 
     def truth(self) -> dict[str, dict[str, int] | int]:
-        """Count what landed by topic and by language, and what was answered only after it had landed."""
+        """Counts of landed feedback by topic and by language, and of feedback answered after it had landed."""
         result: dict[str, Counter[str]] = {"topics": Counter(), "languages": Counter()}
         for pair, count in sorted(self.realised.items()):
             topic, language = pair.split("/")

@@ -1,6 +1,6 @@
-"""Arrow columns in the contract's shapes, and files whose bytes depend on their rows alone.
+"""Arrow columns in the contract's types, and files whose bytes depend only on their rows.
 
-Belongs here: encoding and writing. Does not belong here: what the rows say.
+Belongs here: encoding and writing. Does not belong here: the contents of rows.
 """
 
 import gzip
@@ -43,7 +43,7 @@ def labels(values: Sequence[str], codes: Ints) -> pa.Array:
 
 
 def money(cents: Ints, scale: int = 2) -> pa.Array:
-    """Decimals of `scale` places from whole units of the last place; negative ones are NULL (no amount of ours is negative)."""
+    """Decimals of `scale` places from integers in units of the last place; negative ones are NULL (no amount is negative)."""
     words = np.zeros((len(cents), 2), dtype=np.int64)
     words[:, 0] = np.maximum(cents, 0)
     valid: NDArray[np.uint8] = np.packbits(cents >= 0, bitorder="little")
@@ -66,17 +66,17 @@ def as_text(table: pa.Table, *, zone: str = "") -> pa.Table:
 def write_parquet(table: pa.Table, folder: Path) -> None:
     """Write `part-0.parquet`."""
     folder.mkdir(parents=True)
-    # A dictionary pays where values repeat; for ids, which do not, building it costs more than it saves.
+    # A dictionary pays off where values repeat; ids are unique, so building one costs more than it saves.
     repeating = [field.name for field in table.schema if not field.name.endswith("_at") and field.name not in _UNIQUE]
-    # Decoded first: from dictionary columns with NULLs the writer left memory it had not set in the page (pyarrow 26.0.1), and a
-    # second simulation of one process came out in other bytes.
+    # Decoded first: for dictionary columns with NULLs the writer left uninitialised memory in the page (pyarrow 26.0.1), and a
+    # second simulation in the same process gave different bytes.
     decoded = [column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column for column in table.columns]
     plain = pa.table(decoded, names=table.column_names)
     pq.write_table(plain, folder / "part-0.parquet", compression="zstd", use_dictionary=repeating)
 
 
 def write_csv(text: pa.Table, folder: Path, behind: Sequence[bytes] = ()) -> None:
-    """Write `part-0.csv.gz` from a table of text, and lines behind it as they are; NULL is an empty field."""
+    """Write `part-0.csv.gz` from a table of text, followed by raw lines; NULL is an empty field."""
     folder.mkdir(parents=True)
     with _gzip(folder / "part-0.csv.gz") as stream:
         pa_csv.write_csv(text, stream, pa_csv.WriteOptions(quoting_style="needed"))
@@ -84,7 +84,7 @@ def write_csv(text: pa.Table, folder: Path, behind: Sequence[bytes] = ()) -> Non
 
 
 def write_jsonl(text: pa.Table, folder: Path, behind: Sequence[bytes] = ()) -> None:
-    """Write `part-0.jsonl.gz` from a table of text, and lines behind it as they are; NULL fields are left out."""
+    """Write `part-0.jsonl.gz` from a table of text, followed by raw lines; NULL fields are omitted."""
     folder.mkdir(parents=True)
     names = text.column_names
     lines = [
@@ -97,6 +97,6 @@ def write_jsonl(text: pa.Table, folder: Path, behind: Sequence[bytes] = ()) -> N
 
 @contextmanager
 def _gzip(path: Path) -> Iterator[gzip.GzipFile]:
-    # Neither the clock nor the file's name may enter the bytes.
+    # The bytes must not depend on the time or the file's name.
     with path.open("wb") as raw, gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=3, mtime=0) as stream:
         yield stream

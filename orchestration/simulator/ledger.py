@@ -1,7 +1,7 @@
-"""The ledger of contracts: changes and payments as they are written, and the rows in which they land.
+"""The ledger of contracts: changes and payments as they are written, and their landed rows.
 
-Belongs here: numbers of payments, lateness, corrections, columns of `subscriptions` and `payments`. Does not belong here: why a
-contract changes or a payment is made (`billing`).
+Belongs here: numbers of payments, lateness, corrections, columns of `subscriptions` and `payments`. Does not belong here: the
+reasons for changes and payments (`billing`).
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ SUCCEEDED, FAILED, REFUNDED = range(3)
 
 
 class Ledger:
-    """Everything that billing has written; realised: counts of the simulated company's truth, added to."""
+    """All changes and payments of billing. realised: counts of the simulated company's truth, to which it adds."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int, realised: Counter[str]) -> None:
         self._calendar, self._people, self._seed, self._realised = calendar, people, seed, realised
@@ -99,7 +99,7 @@ class Ledger:
         )
 
     def _correct(self, payments: Rows, day: int) -> Rows:
-        """Let some payments of the day land with an amount that is a tenth too high, and with the right one days later."""
+        """Let some payments of the day land with an amount 10 % too high, and with the correct one days later."""
         rng = stream(self._seed, "billing.corrections", day)
         chance, waits = rng.random(len(payments["at"])), rng.uniform(*p.CORRECTION_DAYS, len(payments["at"]))
         right = {**payments, "updated": payments["at"]}

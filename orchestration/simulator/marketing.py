@@ -1,6 +1,6 @@
 """Money outside the product: advertising cost by day and campaign, and exchange rates.
 
-Belongs here: `ad_spend`, `fx_rates`. Does not belong here: the visits that the advertising brings (`people`).
+Belongs here: `ad_spend`, `fx_rates`. Does not belong here: the visits from advertising (`people`).
 """
 
 import math
@@ -41,7 +41,7 @@ class Rates:
         return float(self._rates[currency][day - self._start])
 
     def arrivals(self, day: int) -> pa.Table:
-        """Give the day's rates; with the first day all from before."""
+        """Return the day's rates; the first day includes all earlier ones."""
         days = range(self._start if day == 0 else day, day + 1)
         rows = [(self._calendar.date(d), currency, round(self.of(d, currency) * 10**8)) for d in days for currency in p.FX_USD]
         return pa.table(
@@ -54,7 +54,7 @@ class Rates:
 
 
 class Advertising:
-    """Cost of each paid campaign: what its visits would sign up times the planted cost per sign-up, with daily noise."""
+    """Cost of each paid campaign: expected sign-ups of its visits times the planted cost per sign-up, with daily noise."""
 
     def __init__(self, calendar: Calendar, people: People, rates: Rates, seed: int) -> None:
         self._calendar, self._rates, self._seed = calendar, rates, seed
@@ -76,7 +76,7 @@ class Advertising:
             self._signups[touch], self._visits[touch] = expected, visits
 
     def arrivals(self, day: int) -> pa.Table | None:
-        """Cost of the day, reported in its evening, and what is corrected of earlier days."""
+        """Cost of the day, reported in the evening, and corrections of earlier days."""
         rows = [self._first_state(spend, day) for spend in self._spent(day)]
         rows += self._later.pop(day, [])
         if not rows:
@@ -96,7 +96,7 @@ class Advertising:
         )
 
     def _spent(self, day: int) -> Iterator["_Spend"]:
-        """What each paid campaign cost on the day in the end."""
+        """Final cost of each paid campaign on the day."""
         rng = stream(self._seed, "marketing.spend", day)
         for touch in self._paid:
             noise = rng.lognormal(-0.005, 0.1)
@@ -108,7 +108,7 @@ class Advertising:
                 yield _Spend(day, touch, cents, impressions, clicks, self._evening(day))
 
     def _first_state(self, spend: "_Spend", day: int) -> "_Spend":
-        """What is reported on the day itself: some of it is a tenth too low, and corrected within days."""
+        """The state reported on the day itself: some figures are 10 % too low and corrected within days."""
         rng = stream(self._seed, f"marketing.corrections.{spend.touch}", day)
         first, wait = spend, math.ceil(rng.uniform(*p.CORRECTION_DAYS))
         channel, per_unit = p.CHANNELS[TOUCH_CHANNEL[spend.touch]].name, self._per_unit(spend.touch, day)
@@ -134,7 +134,7 @@ class Advertising:
 
 @dataclass(frozen=True)
 class _Spend:
-    """A state of what one campaign cost on a day."""
+    """A reported state of one campaign's cost on a day."""
 
     day: int
     touch: int

@@ -1,6 +1,6 @@
-"""Business outcomes that paying accounts measure: what was promised, and what came of it.
+"""Business outcomes measured by paying accounts: expected and actual.
 
-Belongs here: `outcomes`. Does not belong here: what accounts pay (`billing`).
+Belongs here: `outcomes`. Does not belong here: payments of accounts (`billing`).
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from orchestration.simulator.people import People
 
 
 class Outcomes:
-    """Each account has its day in the cycle; what it measures follows its satisfaction."""
+    """Each account has its own day in the cycle; its outcomes depend on its satisfaction."""
 
     def __init__(self, calendar: Calendar, people: People, billing: Billing, seed: int) -> None:
         self._calendar, self._billing, self._seed = calendar, billing, seed
@@ -39,7 +39,7 @@ class Outcomes:
         ratio = np.maximum(p.OUTCOME_RATIO["mean"] - p.OUTCOME_RATIO["slope"] * discontent + noise[account], 0.05)
         expected = self._expected[account]
         actual = np.round(expected * ratio, 4)
-        # What a quarter's price brought back, in cents.
+        # Savings relative to a quarter's price, in cents.
         saved = (self._billing.mrr(account) * 3 * actual).astype(np.int64)
         self.realised["measurements"] += len(account)
         self.realised["reached_what_was_expected"] += int((actual >= expected).sum())

@@ -1,6 +1,6 @@
-"""The planted truth: every rate, price and share from which the simulated company is drawn.
+"""The planted truth: all rates, prices and shares of the simulated company.
 
-Belongs here: parameters, as data, all of which are written to `truth.json`. Does not belong here: drawing from them.
+Belongs here: parameters, as data, all written to `truth.json`. Does not belong here: drawing from them.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Touch:
-    """One way in which a visit can carry its channel; None leaves the column empty. `weight` is its share within the channel."""
+    """One form in which a visit shows its channel; None leaves the column empty. `weight` is its share within the channel."""
 
     weight: float
     utm_source: str | None = None
@@ -20,7 +20,7 @@ class Touch:
 
 @dataclass(frozen=True)
 class Channel:
-    """An acquisition channel: its share of first visits, what it multiplies, and what a sign-up through it costs (paid ones)."""
+    """An acquisition channel: its share of first visits, its multipliers, and the cost of a sign-up (paid channels)."""
 
     name: str
     visitor_share: float
@@ -92,9 +92,9 @@ CHANNELS = (
 
 @dataclass(frozen=True)
 class Experiment:
-    """A split of units in two: what exposes them, the share that is meant to be treated and the one that is, and its effect.
+    """A split of units in two: the trigger of exposure, the intended and the actual share of treated units, and the effect.
 
-    step, treated_rate: the step of `PLG_STEPS` whose rate the treatment changes, and its rate for the treated; none in an A/A.
+    step, treated_rate: the step of `PLG_STEPS` changed by the treatment, and its rate for treated units; none in an A/A test.
     """
 
     name: str
@@ -116,10 +116,10 @@ EXPERIMENTS = (
     Experiment("invite_banner", "account", "account_seen", ("control", "banner"), 0.5, 0.4),
 )
 
-# Platform (B2B) people by default; the rest of those who sign up are customers of the shop.
+# Persons belong to the platform (B2B) by default; this share of sign-ups are customers of the shop.
 SHOP_SIGNUP_SHARE = 0.3
 
-# Each is the probability of the step given the one before; the channel multiplies the first and the last.
+# Probability of each step given the previous one; the channel multiplies the first and the last.
 # `paid_conversion` is drawn for the account's first member, who pays for all.
 PLG_STEPS = {
     "signup_start": 0.14,
@@ -130,7 +130,7 @@ PLG_STEPS = {
     "active_user": 0.62,
     "paid_conversion": 0.42,
 }
-# Lognormal lag behind the step before: median in seconds and sigma.
+# Lognormal lag after the previous step: median in seconds and sigma.
 PLG_LAGS = {
     "signup_start": (240.0, 0.8),
     "signup_start_on_return": (172_800.0, 0.7),
@@ -149,14 +149,14 @@ ACTIVE_DAYS = 3
 FOUNDER_SHARE = 0.38
 TEAM_LIMIT = 12
 
-# Customers from before the first day, per person who signs up in the period.
+# Customers before the first day, per person who signs up in the period.
 BASE_PAYING_ACCOUNTS = 0.16
 BASE_FREE_ACCOUNTS = 0.05
 BASE_SHOP_CUSTOMERS = 0.15
 BASE_AGE_DAYS = (25, 365)
 BASE_TEAM_MEAN = 3.0
 
-# Price lists in cents by (plan, interval); an account is billed in one currency for ever.
+# Price lists in cents by (plan, interval); an account's currency never changes.
 PRICES = {
     "CNY": {
         ("professional", "month"): 99_900,
@@ -188,8 +188,8 @@ REACTIVATION_RATE_30D = 0.06
 # usage_decline = max(0, 1 − (active person-days of the last 14 days + 1) ÷ (half of those of the 28 days before + 1));
 # failed_payment = 1 when a payment was refused in the last 30 days; contract_proximity = max(0, 1 − days to renewal ÷ 30);
 # engagement = min(1, active person-days of the last 14 days ÷ (5 × seats)); feature_adoption = features the account's people
-# know ÷ 12; enterprise = 1 on plans enterprise and custom; tickets = min(1, sum of the severities' weights over the tickets that
-# were opened in the last 30 days and have landed); unsolved = 1 when one of them landed unsolved.
+# know ÷ 12; enterprise = 1 on plans enterprise and custom; tickets = min(1, sum of the severities' weights over the tickets
+# that were opened in the last 30 days and have landed); unsolved = 1 when one of them landed unsolved.
 CHURN_LOGIT = {
     "intercept": -1.2,
     "usage_decline": 6.0,
@@ -201,7 +201,8 @@ CHURN_LOGIT = {
     "tickets": 4.5,
     "unsolved": 2.0,
 }
-# An episode of decline starts with this probability per day; use falls to 1 − depth over the ramp, stays, and recovers as slowly.
+# An episode of decline starts with this probability per day; use falls to 1 − depth over the ramp, stays, and recovers as
+# slowly.
 DECLINE_START_RATE = 0.004
 DECLINE_DEPTH = (0.6, 0.98)
 DECLINE_RAMP_DAYS = 10.0
@@ -220,7 +221,7 @@ APP_EVENTS = {
     "community_posted": 0.04,
     "pricing_viewed": 0.02,
 }
-# Beta parameters of an account's appetite for features, of which each of its people knows a binomial number.
+# Beta parameters of an account's appetite for features; each member knows a binomial number of features.
 FEATURE_APPETITE = (1.6, 1.6)
 FEATURES = (
     "ai_match",
@@ -244,11 +245,11 @@ YEAR_PEAK_DAY = 320  # of the year
 VISITOR_GROWTH_30D = 0.05
 BAD_WEEK_VISITS = 0.55
 BAD_WEEK_ACTIVITY = 0.75
-BAD_WEEK_POSITION = 0.6  # share of the period that lies before it
+BAD_WEEK_POSITION = 0.6  # share of the period before it
 BAD_WEEK_MINIMUM_DAYS = 28  # shorter periods have none
 
 SHOP_STEPS = {"cart_added": 0.32, "checkout_started": 0.55, "order_placed": 0.72}
-# As in BG/NBD the purchase rate per day is Gamma(r, rate alpha), the dropout probability after a purchase Beta(a, b).
+# As in BG/NBD, the purchase rate per day is Gamma(r, rate alpha) and the dropout probability after a purchase Beta(a, b).
 SHOP_REPEAT = {"r": 1.3, "alpha": 32.0, "a": 1.0, "b": 3.0}
 SHOP_BROWSE_ONLY_RATE = 0.6  # of a customer's later sessions
 SHOP_CATEGORIES = {"books": (68.0, 0.50), "devices": (420.0, 0.72), "courses": (199.0, 0.25), "supplies": (88.0, 0.60)}
@@ -259,8 +260,8 @@ SHOP_RETURN_RATE = 0.05
 SHOP_PARTIAL_REFUND_RATE = 0.015
 SHOP_CANCEL_RATE = 0.01
 SHOP_EUR_RATE = 0.02
-# Days from an order until it is returned, refunded in part or canceled; its state lands anew then. Some partial refunds are in
-# the payments instead, and some returns in both.
+# Days from an order to its return, partial refund or cancellation, when its state lands again. Some partial refunds are in the
+# payments instead, and some returns in both.
 SHOP_RETURN_DAYS = (2.0, 20.0)
 SHOP_CANCEL_DAYS = (0.02, 1.0)
 SHOP_PAYMENT_REFUND_RATE = 0.5
@@ -269,18 +270,18 @@ DUPLICATE_RATE = 0.005
 RESENT_COPIES = 233  # of one event, from this share of the period on
 RESENT_POSITION = 0.3
 LATE_RATE = 0.01  # received 1 to 3 days after the event
-VERY_LATE_RATE = 0.002  # received 3 to 150 days after: 3 days and a lognormal with this median and sigma, cut off at 150
+VERY_LATE_RATE = 0.002  # received 3 to 150 days after: 3 days plus a lognormal with this median and sigma, cut off at 150
 VERY_LATE_MEDIAN_DAYS = 12.0
 VERY_LATE_SIGMA = 1.3
 LATEST_DAYS = 150
-# A later state is now and then followed by the one before it, exported once more.
+# Share of later states followed by a repeated export of the previous state.
 STALE_STATE_RATE = 0.1
 # First states that are corrected within days: amounts of payments, cost and clicks of advertising, scores of surveys.
 PAYMENT_CORRECTION_RATE = 0.01
 SPEND_CORRECTION_RATE = 0.3
 SURVEY_CHANGE_RATE = 0.03
 CORRECTION_DAYS = (1.0, 4.0)
-# Unsolved tickets and unanswered feedback that are dealt with after all, so many days after they were opened and written.
+# Unsolved tickets and unanswered feedback that are settled later, and the days after opening or writing.
 LATE_SOLUTION_RATE = 0.5
 LATE_SOLUTION_DAYS = (31.0, 60.0)
 LATE_ANSWER_RATE = 0.4
@@ -288,10 +289,10 @@ LATE_ANSWER_DAYS = (8.0, 30.0)
 LATE_RECORD_RATE = 0.004  # of payments, orders and changes of subscriptions, by 1 to 150 days, the logarithm uniform
 JUNK_ID_RATE = 0.0003  # events whose anonymous id is one of these
 JUNK_IDS = ("null", "0", "undefined", "unknown", "none", "nan", "-", "00000000-0000-0000-0000-000000000000")
-# Bad rows per text file: this share of its good ones, so that no file comes near the 1 % at which a partition is refused.
+# Bad rows per text file as a share of its good rows, below the 1 % at which a partition is refused.
 BAD_ROW_RATE = 0.008
 BAD_ROWS_PER_FILE = 12
-# Columns that come and go: the source, the column, and the share of the period after which it is new, or missing in one file.
+# Column drift: the source, the column, and the share of the period after which it is new, or missing in one file.
 NEW_COLUMN = ("orders", "gift_wrap", 0.5)
 MISSING_COLUMN = ("users", "birth_year", 0.7)
 BOT_COUNT = 3
@@ -318,8 +319,8 @@ MEETING_ROOM_USE = 0.2
 
 EXPERIMENT_PERIOD = (0.1, 0.9)  # shares of the period at which experiments begin and end
 
-# Tickets per paying account and day: Gamma-distributed between accounts, growing with the seats, and many times that while
-# something is wrong. An account that does not pay opens few.
+# Tickets per paying account and day: Gamma-distributed between accounts, growing with the seats, and many times higher during
+# problems. Accounts that do not pay open few.
 TICKET_RATE = 0.012
 TICKET_RATE_SHAPE = 0.7
 TICKET_FREE_FACTOR = 0.1
@@ -334,9 +335,9 @@ TICKET_SEVERITIES = {
     "urgent": (0.07, 1.00, 0.5, 20.0),
 }
 TICKET_SOLUTION_SIGMA = 1.1
-TICKET_EXPORT_DAYS = 7  # a ticket lands when it is solved, and unsolved ones so many days after they were opened
+TICKET_EXPORT_DAYS = 7  # a ticket lands when it is solved, an unsolved one this many days after it was opened
 
-# Scores fall by the slope with each unit of the churn logit above the middle; then noise, rounding and the ends of the scale.
+# Scores fall by the slope per unit of the churn logit above the middle; then noise, rounding and clipping to the scale.
 SATISFACTION_MIDDLE = -7.5
 NPS_RATE = 0.006  # per active person and day
 NPS_SCORE = {"mean": 7.9, "slope": 0.75, "noise": 1.6}
@@ -349,8 +350,8 @@ COMMENT_RATE = 0.3
 FEEDBACK_RATE = 0.006  # per active person and day
 FEEDBACK_CHANNELS = {"in_app": 0.55, "email": 0.2, "wecom": 0.17, "app_store": 0.08}
 FEEDBACK_ANSWER_RATE = 0.7
-FEEDBACK_EXPORT_DAYS = 7  # lands when it is answered, without an answer after so many days
-# Topic: its share among the content and among the discontented (a churn logit below or above the middle).
+FEEDBACK_EXPORT_DAYS = 7  # lands when it is answered, without an answer after this many days
+# Topic: its share among satisfied and among dissatisfied people (churn logit below or above the middle).
 FEEDBACK_TOPICS = {
     "praise": (0.34, 0.04),
     "feature_request": (0.26, 0.14),
@@ -362,7 +363,7 @@ FEEDBACK_TOPICS = {
 }
 CHINESE_SHARE = {"CN": 0.96, "HK": 0.7, "SG": 0.4, "US": 0.05, "DE": 0.02}
 
-# Private domain: who becomes a contact (of visitors that wecom brought, of users of the platform, of customers of the shop).
+# Private domain: shares that become contacts (of visitors from wecom, of users of the platform, of customers of the shop).
 WECOM_CONTACT_SHARES = {"channel": 0.5, "platform": 0.25, "shop": 0.2}
 WECOM_ACCEPT_RATE = 0.72
 WECOM_LINK_RATE = 0.6  # of the contacts who are users, known as such once they signed up
@@ -377,7 +378,7 @@ WECOM_MOMENT_REACH = 0.12
 WECOM_REACTION_RATE = 0.15
 WECOM_GROUP_MESSAGE_RATE = 0.04  # per contact in a group and day
 
-# A paying account measures its outcomes once in so many days; actual ÷ expected follows satisfaction.
+# A paying account measures its outcomes once in this many days; actual ÷ expected depends on satisfaction.
 OUTCOME_EVERY_DAYS = 90
 OUTCOME_EXPECTED_ROI_MEDIAN = 2.2
 OUTCOME_RATIO = {"mean": 0.9, "slope": 0.12, "noise": 0.18}
@@ -388,6 +389,6 @@ ERASURE_NEXT_DAY_SHARE = 0.4  # arrive the day after
 
 
 def parameters() -> dict[str, object]:
-    """Every constant of this module that is plain data, by lower-case name: the first half of `truth.json`."""
+    """All plain-data constants of this module, by lower-case name: the first half of `truth.json`."""
     apart = {"CHANNELS", "CHECKLIST", "EXPERIMENTS"}
     return {name.lower(): value for name, value in globals().items() if name.isupper() and name not in apart}

@@ -1,7 +1,7 @@
-"""Who there is: visitors, users, teams and their devices, and how far each visitor of the platform gets.
+"""The population: visitors, users, teams and their devices, and the journey of each visitor of the platform.
 
-Belongs here: one row per person, device or account, drawn once; their number follows `users`, not the number of days. Does not
-belong here: what they do from day to day (`activity`, `shop`) and what they pay (`billing`).
+Belongs here: one row per person, device or account, drawn once; their number depends on `users`, not on the number of days.
+Does not belong here: daily behaviour (`activity`, `shop`) and payments (`billing`).
 """
 
 from collections.abc import Sequence
@@ -38,12 +38,13 @@ OWNERS = 8
 
 @dataclass
 class Journeys:
-    """The way of each new visitor of the platform; a step that is not reached is NEVER. One row per visitor.
+    """The journey of each new visitor of the platform, one row per visitor; a step not reached is NEVER.
 
     at: (n, 6) instants of visit, signup_start, signup_complete, first_login, onboarding_complete and first_value_achieved.
-    later_days: (n, 3) days of activity after the value: three for those who become active, else none or one; NEVER_DAY = none.
-    paid_at: first payment, for the first members of accounts that come to pay.
-    treated: 1 for those who are in the treatment of the experiment on the onboarding, if they sign up while it runs.
+    later_days: (n, 3) days of activity after the value: three for visitors who become active, else none or one; NEVER_DAY =
+    none.
+    paid_at: first payment, for the first members of accounts that convert.
+    treated: 1 for persons in the treatment group of the onboarding experiment, if they sign up while it runs.
     """
 
     person: Ints
@@ -76,7 +77,7 @@ class People:
     regular_from: Ints  # first day of habitual use
     first_device: Ints
     device_count: Ints
-    room: Ints  # device in a meeting room that the person shares with one other
+    room: Ints  # device in a meeting room, shared with one other person
     device_class: Ints  # one row per device: the persons' own in their order, then those in meeting rooms
     account_kind: Ints  # one row per account
     account_created: Ints
@@ -85,8 +86,8 @@ class People:
     account_size: Ints
     account_breadth: Floats
     journeys: Journeys
-    shop_depth: Ints  # of each person's first shop session: 0 viewed … 3 ordered
-    shop_span: Ints  # its length
+    shop_depth: Ints  # depth of each person's first shop session: 0 viewed … 3 ordered
+    shop_span: Ints  # length of that session
 
     def where(self, kind: int) -> Ints:
         """Persons of a kind."""
@@ -153,7 +154,7 @@ def _journeys(rng: np.random.Generator, calendar: Calendar, person: Ints, touch:
         exposed = treated & (at[:, 2] >= begins) & (at[:, 2] < ends) & (step == p.CHECKLIST.step)
         reached = reached & (rng.random(n) < np.where(exposed, p.CHECKLIST.treated_rate or 0.0, p.PLG_STEPS[step]))
         at[:, column] = np.where(reached, at[:, column - 1] + _lag(rng, step, n), NEVER)
-    # Days strictly after the value's own day; whoever does not become active stays below three days however they are counted.
+    # Days strictly after the value's own day; persons who do not become active stay below three days under any definition.
     value_day = calendar.day_of(np.where(reached, at[:, 5], 0))
     later = value_day[:, None] + np.cumsum(rng.geometric(0.55, (n, p.ACTIVE_DAYS)), axis=1)
     active = reached & (rng.random(n) < p.PLG_STEPS["active_user"])
@@ -166,7 +167,7 @@ def _journeys(rng: np.random.Generator, calendar: Calendar, person: Ints, touch:
 
 
 def _rooms(rng: np.random.Generator, account: Ints, eligible: Ints, first_device: int) -> Ints:
-    """For each person the device of a meeting room, numbered from `first_device`: the first two of some teams share one."""
+    """Meeting-room device of each person, numbered from `first_device`: the first two members of some teams share one."""
     member = eligible[np.argsort(account[eligible], kind="stable")]
     opens = np.r_[True, account[member][1:] != account[member][:-1]] if len(member) else np.zeros(0, dtype=bool)
     second = np.flatnonzero(np.r_[False, opens[:-1]] & ~opens)
@@ -178,13 +179,13 @@ def _rooms(rng: np.random.Generator, account: Ints, eligible: Ints, first_device
 
 
 def _teams(rng: np.random.Generator, order: Ints) -> Ints:
-    """For each sign-up (in order of time) the position of its account's first member; teams hold at most TEAM_LIMIT."""
+    """For each sign-up (in order of time) the position of its account's first member; teams have at most TEAM_LIMIT members."""
     n = len(order)
     founds = rng.random(n) < p.FOUNDER_SHARE
     founds[:1] = True
     founders = np.flatnonzero(founds)
     latest = np.cumsum(founds) - 1
-    # The more attractive of two recent accounts is joined, which makes some teams large.
+    # New members join the more attractive of two recent accounts, which makes some teams large.
     appeal = rng.random(len(founders))
     first, second = (np.maximum(latest - rng.integers(0, 30, n), 0) for _ in range(2))
     joined = founders[np.where(appeal[first] >= appeal[second], first, second)]
@@ -198,10 +199,10 @@ def _teams(rng: np.random.Generator, order: Ints) -> Ints:
 
 
 def build_people(calendar: Calendar, users: int, seed: int) -> People:  # noqa: PLR0915 (one draw per trait, in the order of the stream)
-    """Draw everyone who is or comes within the period: about `users` of them sign up in it.
+    """Draw all persons present before or arriving within the period: about `users` of them sign up in it.
 
-    Persons stand in blocks: customers from before, staff, shop customers from before, new visitors of the platform, new
-    visitors of the shop, bots. Accounts likewise: paying and free ones from before, the staff's, new ones by sign-up.
+    Persons are stored in blocks: earlier customers, staff, earlier shop customers, new visitors of the platform, new visitors
+    of the shop, bots. Accounts likewise: earlier paying and free ones, the staff's, new ones by sign-up.
     """
     rates = signup_rates()
     rng = stream(seed, "people.base")
@@ -302,7 +303,7 @@ def build_people(calendar: Calendar, users: int, seed: int) -> People:  # noqa: 
 
     appetite = rng.beta(*p.FEATURE_APPETITE, count)
     breadth = rng.binomial(len(p.FEATURES) - 1, np.where(account >= 0, appetite[account], 0.0)) + 1
-    # What an account's people know together: the widest, for features are used most-liked first.
+    # Features known within an account: the maximum of its members, since all start with the most popular features.
     account_breadth = np.zeros(count)
     members = np.flatnonzero(account >= 0)
     np.maximum.at(account_breadth, account[members], breadth[members])

@@ -1,6 +1,6 @@
-"""The company's own records of users and accounts, as states that land when they are written, and who asks to be forgotten.
+"""The company's own records of users and accounts, as states that land when they are written, and requests for erasure.
 
-Belongs here: `users`, `accounts`, `erasures`. Does not belong here: what they do or pay.
+Belongs here: `users`, `accounts`, `erasures`. Does not belong here: behaviour and payments.
 """
 
 import numpy as np
@@ -16,13 +16,13 @@ _GENDERS = ("female", "male", "undisclosed")
 
 
 class Registry:
-    """States of users and accounts, ordered by the time at which they were written; a day is a slice."""
+    """States of users and accounts, ordered by the time of writing; a day is a slice."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people = calendar, people
         self._user_ids = numbered("u_", people.user, 6)
         users = np.flatnonzero(people.signed_up_at < NEVER)
-        # New users of the platform tell about themselves when they finish the onboarding; of all others it is known at once.
+        # New users of the platform fill in their profile when they finish the onboarding; all other profiles are known at once.
         waits = people.first_seen[users] < NEVER
         waits &= people.account[users] >= 0
         later = users[waits & (people.profile_at[users] < NEVER)]
@@ -56,14 +56,14 @@ class Registry:
         self._erasures.send({"at": at, "who": who}, np.where(waits, calendar.start(calendar.day_of(at) + 1), at), 0)
 
     def erasures(self, day: int) -> pa.Table | None:
-        """Requests to be forgotten that arrive on the day."""
+        """Requests for erasure that arrive on the day."""
         asked = self._erasures.receive(day)
         if asked is None:
             return None
         return pa.table({"user_id": look_up(self._user_ids, asked["who"]), "requested_at": timestamps(asked["at"])})
 
     def users(self, day: int) -> pa.Table | None:
-        """States of users written on the day; with the first day those of all who were there before."""
+        """States of users written on the day; the first day includes all earlier users."""
         people, states = self._people, day_slice(self._users, self._calendar, day)
         who, full = states["who"], states["full"] == 1
         if not len(who):
@@ -85,7 +85,7 @@ class Registry:
         )
 
     def accounts(self, day: int) -> pa.Table | None:
-        """States of accounts written on the day; with the first day those of all that were there before."""
+        """States of accounts written on the day; the first day includes all earlier accounts."""
         people, states = self._people, day_slice(self._accounts, self._calendar, day)
         who, full = states["who"], states["full"] == 1
         if not len(who):

@@ -16,7 +16,7 @@ from orchestration.simulator.people import DIRECT, SHOP, People, leisure_time, p
 from orchestration.simulator.tables import LaterStates, Post, Records, Rows, by_time, concat, day_slice, select
 
 VIEWED, CARTED, CHECKED_OUT, ORDERED = range(4)
-# Beyond the sessions that are numbered by date (`activity`), which begin with the year.
+# Above the sessions numbered by date (`activity`), which begin with the year.
 _SESSION_BASE = 3 * 10**14
 _CURRENCIES = ("CNY", "EUR")
 _FULFILMENT = ("online", "pickup", "store")
@@ -24,7 +24,7 @@ _STATUSES = ("completed", "returned", "canceled")
 
 
 class Shop:
-    """Every session and order of the period, ordered by time; a day is a slice. Orders from before stand under day -1."""
+    """All sessions and orders of the period, ordered by time; a day is a slice. Earlier orders have day -1."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
@@ -53,7 +53,7 @@ class Shop:
         }
         customers = shoppers[people.shop_depth[shoppers] == ORDERED]
         repeats = self._draw_repeats(rng, customers)
-        # Sessions of customers that end without an order, in the twelve days before one that has it.
+        # Customers' sessions without an order, in the twelve days before a session with one.
         looks = np.repeat(np.arange(len(repeats["at"])), rng.geometric(1 - p.SHOP_BROWSE_ONLY_RATE, len(repeats["at"])) - 1)
         at = repeats["at"][looks] - (rng.uniform(0.2, 12, len(looks)) * DAY).astype(np.int64)
         person = repeats["person"][looks]
@@ -62,7 +62,7 @@ class Shop:
         cart, checkout, order = p.SHOP_STEPS.values()
         shares = (1 - cart, cart * (1 - checkout), cart * checkout * (1 - order))
         browses["depth"] = pick(rng, shares, len(browses["at"]))
-        # Strangers who come back once more to look.
+        # Visitors without an order who return once.
         strangers = shoppers[people.shop_depth[shoppers] < ORDERED]
         back = strangers[rng.random(len(strangers)) < p.RETURN_VISITS_MEAN]
         at = people.first_seen[back] + DAY + (rng.exponential(5, len(back)) * DAY).astype(np.int64)
@@ -84,9 +84,10 @@ class Shop:
         }
 
     def _draw_repeats(self, rng: np.random.Generator, customers: Ints) -> Rows:
-        """Purchases after the first in the manner of BG/NBD: gamma-distributed rates, a chance to stop after each purchase.
+        """Purchases after the first, similar to BG/NBD: gamma-distributed rates, a chance to stop after each purchase.
 
-        Unlike there the first may be the last too, days are whole and weekends draw purchases: its estimates are other numbers.
+        Unlike BG/NBD, customers may stop after the first purchase, days are whole and weekends attract purchases, so fitted
+        parameters differ from the planted ones.
         """
         calendar, given = self._calendar, p.SHOP_REPEAT
         rate = rng.gamma(given["r"], 1 / given["alpha"], len(customers))
@@ -97,7 +98,7 @@ class Shop:
             alive = (rng.random(len(person)) >= death) & (day < calendar.days)
             person, rate, death, day = person[alive], rate[alive], death[alive], day[alive]
             day = day + 1 + np.minimum(rng.exponential(1 / np.maximum(rate, 1e-6)), 10_000).astype(np.int64)
-            # Weekends draw purchases forward: half of those that would fall on Thursday or Friday wait for Saturday.
+            # Weekends attract purchases: half of those due on Thursday or Friday wait for Saturday.
             weekday = (day + calendar.first.weekday()) % 7
             day = np.where((weekday >= 3) & (weekday <= 4) & (rng.random(len(day)) < 0.35), day + 5 - weekday, day)
             if not len(person):
@@ -142,21 +143,21 @@ class Shop:
             "fulfilment": fulfilment,
             "store": store,
             "status": np.where(returned, 1, np.where(canceled, 2, 0)),
-            # When it was returned, refunded or canceled, and whether the payments say so (2: they alone).
+            # Time of return, refund or cancellation, and whether the payments show it (2: only the payments).
             "settled": np.where(returned | canceled | partial, at + (waits * DAY).astype(np.int64), NEVER),
             "paid_back": paid_back * np.where(partial, 2, 1),
         }
 
     def orders(self, day: int) -> pa.Table | None:
-        """Orders that arrive on the day, those from before with the first day; None when there are none."""
+        """Orders that arrive on the day, the first day including all earlier ones; None when there are none."""
         placed = day_slice(self._placed, self._calendar, day)
         self._refunds.send(select(placed, placed["paid_back"] > 0), placed["settled"][placed["paid_back"] > 0], day)
-        # Until it is settled an order is complete, and what the payments alone say never changes it.
+        # An order is complete until it is settled, and refunds that only the payments show never change it.
         open_ = {**placed, "status": np.zeros_like(placed["status"]), "refunded": np.zeros_like(placed["refunded"])}
         open_ |= {"settled": np.full_like(placed["at"], NEVER), "updated": placed["at"]}
         settled = {**placed, "updated": placed["settled"]}
         is_settled = (placed["settled"] < NEVER) & (placed["paid_back"] < 2)
-        # Of orders that were settled before the first day only that state is left.
+        # Orders settled before the first day land only in their final state.
         is_past = is_settled & (placed["settled"] < int(self._calendar.start(0)))
         self._records.add({name: np.where(is_past, settled[name], values) for name, values in open_.items()})
         changes = is_settled & ~is_past
@@ -193,7 +194,7 @@ class Shop:
         )
 
     def refunds(self, day: int) -> pa.Table | None:
-        """Refunds of orders that arrive on the day, as rows of `payments`: every other names its order in `refund_of` alone."""
+        """Refunds of orders that arrive on the day, as rows of `payments`: every other names its order only in `refund_of`."""
         landed = self._refunds.receive(day)
         if landed is None:
             return None

@@ -1,6 +1,6 @@
-"""Support tickets: who asks for help when, and how long it takes.
+"""Support tickets: requests for help, and their times to response and solution.
 
-Belongs here: `tickets`, and what of them bears on churn. Does not belong here: the churn itself (`billing`), answers to surveys.
+Belongs here: `tickets`, and their influence on churn. Does not belong here: churn itself (`billing`), answers to surveys.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ _SHARE, _WEIGHT, _RESPONSE, _SOLUTION = np.array(list(p.TICKET_SEVERITIES.values
 
 
 class Support:
-    """Tickets day by day. A ticket lands with what is known of it, some again much later; arrays follow accounts, never days."""
+    """Tickets day by day. A ticket lands in its current state, some again much later; arrays follow accounts, never days."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
@@ -41,7 +41,7 @@ class Support:
         self._unsolved = np.zeros((_WINDOW_DAYS, n), dtype=np.int64)
 
     def step(self, day: int, paying: Mask) -> None:
-        """Move on to the day: open its tickets, and let those arrive whose time has come; `paying` is a flag per account."""
+        """Advance to the day: open its tickets, and receive those due to arrive; `paying` is a flag per account."""
         rng = stream(self._seed, "support.step", day)
         n = len(self._rate)
         starts = rng.random(n) < p.TROUBLE_START_RATE
@@ -78,7 +78,7 @@ class Support:
             np.minimum(solved, export)[keep],
             day,
         )
-        # Before the first day nothing lands; what was closed by then lands with it, and weighs from then on.
+        # Nothing lands before the first day; tickets closed by then land with it and influence churn from then on.
         self._arrived = self._under_way.receive(day) if day >= 0 else None
         self._severity[day % _WINDOW_DAYS], self._unsolved[day % _WINDOW_DAYS] = 0, 0
         if self._arrived is not None:
@@ -89,7 +89,7 @@ class Support:
             np.add.at(self._unsolved, place, landed["solved"] >= NEVER)
 
     def recent(self) -> tuple[Floats, Ints]:
-        """Per account, the weights and the unsolved ones of tickets opened in the last 30 days (the day included) that landed."""
+        """Per account, for landed tickets opened in the last 30 days (the day included): weights, and unsolved tickets."""
         return self._severity.sum(axis=0), self._unsolved.sum(axis=0)
 
     @property
@@ -98,7 +98,7 @@ class Support:
         return self._arrived
 
     def _solve(self, unsolved: Rows, day: int) -> None:
-        """Let some tickets that landed unsolved be solved after they have ceased to bear on churn."""
+        """Let some tickets that landed unsolved be solved when they no longer influence churn."""
         rng = stream(self._seed, "support.solutions", day)
         chance, waits = rng.random(len(unsolved["at"])), rng.uniform(*p.LATE_SOLUTION_DAYS, len(unsolved["at"]))
         solved = np.maximum(unsolved["answered"] + HOUR, unsolved["at"] + (waits * DAY).astype(np.int64))

@@ -1,6 +1,6 @@
-"""Surveys: how likely people are to recommend the product (NPS), and how content they are (CSAT).
+"""Surveys: likelihood to recommend the product (NPS), and satisfaction (CSAT).
 
-Belongs here: `surveys`. Does not belong here: free feedback (`feedback`), from which comments borrow their texts.
+Belongs here: `surveys`. Does not belong here: free feedback (`feedback`), whose texts are used as comments.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ _SCALES = ((0, 10), (1, 5))
 
 
 class Surveys:
-    """Answers of the day; scores follow the same latent satisfaction as churn, the account's churn logit."""
+    """Answers of the day; scores depend on the same latent satisfaction as churn, the account's churn logit."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
@@ -31,7 +31,7 @@ class Surveys:
         self._states = LaterStates(calendar, seed, "surveys")
 
     def step(self, day: int, active: Ints, tickets: Rows | None, churn_logit: Floats) -> None:
-        """Ask active people, and those whose tickets landed; the logit is one per account."""
+        """Survey active people, and those whose tickets landed; the logit is one per account."""
         rng = stream(self._seed, "surveys.step", day)
         for kind, rate in ((NPS, p.NPS_RATE), (CSAT, p.CSAT_RATE)):
             who = active[rng.random(len(active)) < rate]
@@ -41,7 +41,7 @@ class Surveys:
             asked = np.flatnonzero(rng.random(len(tickets["at"])) < p.CSAT_TICKET_RATE)
             solved = tickets["solved"][asked]
             penalty = np.where(solved >= NEVER, p.CSAT_UNSOLVED_PENALTY, 0.0)
-            # Whoever was not helped is asked when the ticket is given up.
+            # Authors of unsolved tickets are surveyed when the ticket is exported.
             asked_at = np.where(solved >= NEVER, tickets["at"][asked] + p.TICKET_EXPORT_DAYS * 24 * HOUR, solved)
             at = asked_at + (rng.exponential(3, len(asked)) * HOUR).astype(np.int64)
             self._answer(rng, day, CSAT, tickets["who"][asked], at, churn_logit, penalty)
@@ -92,7 +92,7 @@ class Surveys:
         )
 
     def _change(self, answers: Rows, day: int) -> Rows:
-        """Let some answers of the day land with another score, and with the one that counts when their writer changed it."""
+        """Let some answers of the day land with another score first, and with the final one when the writer changes it."""
         rng = stream(self._seed, "surveys.changes", day)
         n = len(answers["at"])
         chance, waits, shift = rng.random(n), rng.uniform(*p.CORRECTION_DAYS, n), rng.integers(1, 3, n)
@@ -102,7 +102,7 @@ class Surveys:
         first = {**answers, "score": np.where(changes, score, answers["score"])}
         written = answers["at"] + (waits * DAY).astype(np.int64)
         self._states.add(select(first, changes), select({**answers, "updated": written}, changes), day)
-        # What is changed beyond the last day stays what it was.
+        # Changes after the last day are dropped.
         arrives = self._calendar.day_of(written) < self._calendar.days
         self._count(answers["kind"], np.where(arrives, answers["score"], first["score"]))
         self.realised["changed_scores"] += int((changes & arrives).sum())

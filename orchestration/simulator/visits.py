@@ -1,4 +1,4 @@
-"""What visitors of the platform's site do until they have had their first value, and what bots do there.
+"""Behaviour of visitors of the platform's site until their first value, and of bots.
 
 Belongs here: site visits, the steps of the sign-up, invitations, bots. Does not belong here: habitual use (`activity`).
 """
@@ -11,21 +11,21 @@ from orchestration.simulator.events import EVENT, SITE_PAGE_COUNT, rows
 from orchestration.simulator.people import BOT, DIRECT, PLATFORM, People
 from orchestration.simulator.tables import Rows, by_time, select
 
-# Sessions that are known from the start are numbered by person, far from those that are numbered by day.
+# Sessions known from the start are numbered by person, far from those numbered by day.
 _SESSION_BASE = 10**14
 _SESSIONS_PER_PERSON = 64
-# Of a person's own sessions: 0 the first visit, 1 to 5 the steps, then these.
+# Numbers of a person's sessions: 0 the first visit, 1 to 5 the steps, then these.
 _RETURN, _INVITATION = 20, 30
 _STEPS = ("signup_started", "signup_completed", "logged_in", "onboarding_completed", "value_achieved")
 
 
 def session_of(person: Ints, number: Ints | int) -> Ints:
-    """Session numbers of a person's own count, below 64."""
+    """Session numbers from a person's own count, below 64."""
     return _SESSION_BASE + person * _SESSIONS_PER_PERSON + number
 
 
 class Visits:
-    """Every visit and every step of the sign-up, ordered by time; a day is a slice."""
+    """All visits and steps of the sign-up, ordered by time; a day is a slice."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
@@ -42,7 +42,7 @@ class Visits:
         person = journeys.person
         first_visit, started = journeys.at[:, 0], journeys.at[:, 1]
         back = np.flatnonzero((journeys.on_return == 1) & (started < NEVER))
-        # Others come back only when they have not begun to sign up, so that a step is never preceded by a stray visit.
+        # Only visitors who have not begun to sign up return at random, so that no stray visit precedes a step.
         again = np.repeat(np.arange(len(person)), np.where(started < NEVER, 0, rng.poisson(p.RETURN_VISITS_MEAN, len(person))))
         again_at = first_visit[again] + HOUR + (rng.exponential(5 * DAY, len(again))).astype(np.int64)
         who = np.r_[np.arange(len(person)), back, again]
@@ -64,9 +64,9 @@ class Visits:
 
     def _draw_steps(self) -> Rows:
         journeys, people = self._people.journeys, self._people
-        # A step more than half an hour after the one before opens a session of its own.
+        # A step more than 30 minutes after the previous one opens a new session.
         fresh = np.diff(journeys.at, axis=1) > 30 * MINUTE
-        # … but whoever comes back to sign up does so in the visit of the return.
+        # … except that a visitor who returns to sign up does so in the session of the return.
         fresh[:, 0] &= journeys.on_return == 0
         session = np.where(journeys.on_return == 1, _RETURN, 0)
         parts = []
@@ -92,7 +92,7 @@ class Visits:
         invited = np.flatnonzero((people.kind == PLATFORM) & (people.inviter >= 0) & (people.first_seen < NEVER))
         sender = people.inviter[invited]
         at = people.first_seen[invited] - 2 * HOUR
-        # Only habitual users invite in the product, so that no invitation adds an active day to someone who should have none.
+        # Only habitual users send invitations, so that no invitation adds an active day to a person who should have none.
         sends = (people.regular_from[sender] < NEVER_DAY) & (self._calendar.day_of(at) >= people.regular_from[sender])
         sender, at = sender[sends], at[sends]
         return rows(

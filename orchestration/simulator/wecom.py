@@ -1,6 +1,6 @@
-"""The private domain: contacts in WeCom, and what staff and contacts do there.
+"""The private domain: contacts in WeCom, and their interactions with the staff.
 
-Belongs here: `wecom`. Does not belong here: visits that come from it (`visits`).
+Belongs here: `wecom`. Does not belong here: visits from WeCom (`visits`).
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ _CHANNEL = next(number for number, channel in enumerate(p.CHANNELS) if channel.n
 
 
 class WeCom:
-    """Contacts, drawn once, and their interactions day by day. A moment lands once for each contact whom it reaches."""
+    """Contacts, drawn once, and their interactions day by day. A moment lands once for each contact that it reaches."""
 
     def __init__(self, calendar: Calendar, people: People, seed: int) -> None:
         self._calendar, self._people, self._seed = calendar, people, seed
@@ -53,7 +53,7 @@ class WeCom:
         self._linked = has_user[self._person] & (rng.random(n) < p.WECOM_LINK_RATE)
         self._staff = rng.integers(1, p.WECOM_STAFF + 1, n)
         self._group = np.where(rng.random(n) < p.WECOM_GROUP_SHARE, rng.integers(1, p.WECOM_GROUPS + 1, n), -1)
-        # Numbered as they were met, so that the id does not tell who is a user.
+        # Numbered in the order of meeting, so that the id does not reveal who is a user.
         self._number = np.empty(n, dtype=np.int64)
         self._number[np.argsort(self._requested, kind="stable")] = np.arange(1, n + 1)
         self._under_way = Post(calendar)
@@ -65,7 +65,7 @@ class WeCom:
         self.realised["linked_contacts"] = int((self._linked & (self._requested < int(calendar.start(calendar.days)))).sum())
 
     def wecom(self, day: int) -> pa.Table | None:
-        """Interactions of the day; friendships from before land with the first day."""
+        """Interactions of the day; the first day includes earlier friendships."""
         self._step(day)
         landed = self._under_way.receive(day)
         if landed is None:
@@ -95,7 +95,7 @@ class WeCom:
         parts: list[Rows] = []
 
         def happens(contacts: Ints, rate: float, kind: int, after: Ints | None = None) -> tuple[Ints, Ints]:
-            """Draw who does something and when: at leisure, or within the hours after what it follows."""
+            """Draw contacts and times: at leisure, or within hours after `after`."""
             chosen = np.flatnonzero(rng.random(len(contacts)) < rate)
             if after is None:
                 at = start + leisure_time(rng, len(chosen))

@@ -1,6 +1,6 @@
-"""The simulated landing zone: one pass over the arrival days that writes it, and the truth beside it.
+"""The simulated landing zone: one pass over the arrival days writes it, with the truth beside it.
 
-Belongs here: arguments, formats, faults, the truth file. Does not belong here: what the company does and what is true of it
+Belongs here: arguments, formats, faults, the truth file. Does not belong here: the company's behaviour and its truth
 (`company`).
 """
 
@@ -21,7 +21,7 @@ from orchestration.simulator.faults import Faults
 from orchestration.simulator.files import as_text, write_csv, write_jsonl, write_parquet
 
 _MAXIMUM_DAYS = 3_650
-# So that every format that may land does land: one arrival day in seven as text, some sources always, and what there was before.
+# All formats are written: one arrival day in seven is text, some sources always are, and so are the rows from before.
 _CSV_WEEKDAY = 2
 _ALWAYS_CSV = frozenset({"ad_spend", "erasures"})
 _ALWAYS_JSONL = frozenset({"payments", "surveys", "feedback"})
@@ -29,7 +29,7 @@ _ALWAYS_JSONL = frozenset({"payments", "surveys", "feedback"})
 
 @dataclass(frozen=True)
 class Summary:
-    """What was written: rows per source, `<source>/dt=…` folders in all, and the first and the last arrival day."""
+    """Totals written: rows per source, number of `<source>/dt=…` folders, and the first and the last arrival day."""
 
     rows: dict[str, int]
     partitions: int
@@ -47,12 +47,13 @@ def simulate(
     timezone: str = "Asia/Shanghai",
     constant_churn: float | None = None,
 ) -> Summary:
-    """Write the landing zone of a simulated company to `out`, and what was planted in it to `out/truth.json`.
+    """Write the landing zone of a simulated company to `out`, and the planted truth to `out/truth.json`.
 
-    days: arrival days, the last of which is `end`. users: about how many persons sign up in that time; visitors are some nine
-    times as many, and customers from before come on top. The same arguments give the same bytes. `truth.json` is written last.
-    constant_churn: probability that a paying account leaves within 30 days, the same for all of them on all days, in place of the
-    planted hazards, and none is given up for refused payments: nothing that landed then foretells who leaves.
+    days: arrival days, the last of which is `end`. users: approximate number of persons who sign up in that time; there are
+    about nine times as many visitors, plus earlier customers. The same arguments give the same bytes. `truth.json` is written
+    last.
+    constant_churn: probability that a paying account leaves within 30 days, the same for all accounts and days, replacing the
+    planted hazards; no account is canceled for refused payments. Landed data then cannot predict who leaves.
 
     Raises:
         UserError: an argument is out of range, or `out` is a file or holds anything already.
@@ -67,7 +68,7 @@ def simulate(
     except BaseException:
         shutil.rmtree(draft)
         raise
-    # Half a landing zone looks like a whole one: everything is written beside it, and then it takes some renames.
+    # An incomplete landing zone looks like a complete one: everything is written beside it and then renamed.
     for entry in sorted(draft.iterdir()):
         entry.rename(out / entry.name)
     draft.rmdir()
@@ -75,7 +76,7 @@ def simulate(
 
 
 def is_empty(zone: Path) -> bool:
-    """Whether nothing has landed in a folder, what a killed simulation left there apart."""
+    """Whether a folder is empty, ignoring leftovers of a killed simulation."""
     return not zone.is_dir() or (zone / DRAFT).is_dir() or not any(zone.iterdir())
 
 

@@ -1,6 +1,7 @@
-"""The build file `warehouse.duckdb`: opening it, looking into it, and throwing it away.
+"""The build file `warehouse.duckdb`: opening, inspecting and discarding it.
 
-Belongs here: connections to the file and what it says of itself. Does not belong here: what a night folds into it (`fold_plan`).
+Belongs here: connections to the file and its recorded state. Does not belong here: planning what a night folds in
+(`fold_plan`).
 
 The file is disposable: everything in it is rebuilt from the lake.
 """
@@ -23,19 +24,19 @@ _logger = logging.getLogger("northstar.night")
 
 
 class Warehouse:
-    """The build file of one home. Methods open and close it themselves; a second process that holds it open is an error."""
+    """The build file of one home. Methods open and close it; they fail while another process holds it open."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     @property
     def path(self) -> Path:
-        """Where the build file lies."""
+        """Path of the build file."""
         return self._settings.warehouse
 
     @contextmanager
     def connect(self, *, read_only: bool = False) -> Iterator["duckdb.DuckDBPyConnection"]:
-        """A connection with the house's limits, closed on leaving."""
+        """A connection with the configured limits, closed at the end."""
         import duckdb
 
         temporary = self._settings.home / "tmp"
@@ -55,7 +56,7 @@ class Warehouse:
             connection.close()
 
     def make_ready(self, *, anew: bool = False) -> None:
-        """Make sure that the file can be opened; a damaged one is thrown away, and with `anew` any."""
+        """Ensure that the file can be opened; discard it if it is damaged, or in any case with `anew`."""
         self._settings.home.mkdir(parents=True, exist_ok=True)
         if self.path.is_dir():
             raise NorthstarError(
@@ -65,7 +66,7 @@ class Warehouse:
             self._unlink()
 
     def discard(self) -> None:
-        """Throw the file away with all that was spilled beside it: freed blocks of a DuckDB file keep what they held."""
+        """Remove the file and everything spilled beside it: freed blocks of a DuckDB file keep their old contents."""
         self._unlink()
         shutil.rmtree(self._settings.home / "tmp", ignore_errors=True)
 
@@ -74,7 +75,7 @@ class Warehouse:
             path.unlink(missing_ok=True)
 
     def _is_damaged(self) -> bool:
-        """Whether the build file cannot be opened for another reason than that a process holds it."""
+        """Whether the build file cannot be opened, for any reason other than a process that holds it."""
         try:
             with self.connect():
                 return False
@@ -85,7 +86,7 @@ class Warehouse:
             return True
 
     def mark_folded(self) -> None:
-        """Record that everything the last plan showed is in the incremental models; in one transaction."""
+        """Record, in one transaction, that the incremental models contain everything in the last plan."""
         with self.connect() as connection:
             connection.execute("begin")
             connection.execute("delete from control.affected_days")
@@ -95,7 +96,7 @@ class Warehouse:
             connection.execute("commit")
 
     def planned_by(self) -> str | None:
-        """The run whose plan the file holds; None when it holds none, or one of an earlier version of Northstar."""
+        """The run whose plan is in the file; None without a plan, or with one of an earlier version of Northstar."""
         if not self.path.is_file():
             return None
         with self.connect(read_only=True) as connection:
@@ -112,7 +113,7 @@ class Warehouse:
         return frozenset(name for (name,) in rows)
 
     def row_counts(self, relations: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """Rows of each (schema, table) that exists as a table; views are not counted, since counting would compute them."""
+        """Rows of each (schema, table) that is a table; views are skipped, since counting would compute them."""
         wanted = set(relations)
         with self.connect(read_only=True) as connection:
             tables = connection.execute("select schema_name, table_name, estimated_size from duckdb_tables()").fetchall()

@@ -1,6 +1,6 @@
-"""The schema `control` of the build file: the configuration as tables, and what a night decides before dbt starts.
+"""The schema `control` of the build file: the configuration as tables, and a night's decisions before dbt starts.
 
-Belongs here: the tables and the rows that are written to them. Does not belong here: which event days are replaced (`fold_plan`).
+Belongs here: the tables and their rows. Does not belong here: choosing the event days to replace (`fold_plan`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -95,13 +95,13 @@ def configuration(config: Config) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def write_configuration(connection: "duckdb.DuckDBPyConnection", config: Config) -> None:
-    """Fill the tables of the configuration, which are empty."""
+    """Fill the empty tables of the configuration."""
     for table, rows in configuration(config).items():
         insert(connection, f"control.{table}", rows)
 
 
 def write_targets(connection: "duckdb.DuckDBPyConnection", partitions: Partitions) -> None:
-    """Write which partitions the night shows to dbt, and the files that they were read from; the tables are empty."""
+    """Write the partitions visible to dbt, and the landed files that they were read from, into the empty tables."""
     insert(
         connection,
         "control.target",
@@ -170,7 +170,7 @@ def insert(connection: "duckdb.DuckDBPyConnection", table: str, rows: Sequence[t
 
 
 def _rows_of(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> dict[Path, int]:
-    """Rows of Parquet files by what their footers say."""
+    """Row counts of Parquet files, from their footers."""
     if not files:
         return {}
     found = connection.execute(

@@ -1,6 +1,6 @@
-"""dbt in process: its manifest, and invocations whose results arrive while dbt runs.
+"""dbt in process: its manifest, and invocations that stream their results.
 
-Belongs here: everything that calls dbt. Does not belong here: what dbt computes (`dbt_project`) or how its results become Dagster
+Belongs here: everything that calls dbt. Does not belong here: the models (`dbt_project`), or translating results into Dagster
 events (`defs.transform`). dbt is imported inside functions: the import alone takes 3 s.
 """
 
@@ -24,10 +24,10 @@ from orchestration.config.settings import Settings
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-# What reads the scores of a night's models is built after they are written, everything else before.
+# Models that read ML scores are built after the scores are written, everything else before.
 AFTER_SCORES = "source:ml+"
 
-# "Runtime Error in model fct_orders (models/core/fct_orders.sql)": above what is wrong.
+# "Runtime Error in model fct_orders (models/core/fct_orders.sql)": the heading above the actual error.
 _HEADING = re.compile(r"[A-Z]\w+ Error in \w+ ")
 
 # Materializations that leave a table behind.
@@ -37,7 +37,7 @@ _SOURCES = ("**/*.sql", "**/*.py", "**/*.yml", "**/*.csv")
 
 
 class BuildFailed(NorthstarError):  # noqa: N818 - says what happened
-    """Models or tests of dbt failed; what had been published stands."""
+    """Models or tests of dbt failed; the published release is unchanged."""
 
 
 @dataclass(frozen=True)
@@ -55,33 +55,33 @@ class NodeResult:
 
     @property
     def is_failure(self) -> bool:
-        """Whether the night must stop for it."""
+        """Whether it must stop the night."""
         return self.status in ("fail", "error", "runtime error")
 
 
 def manifest_path(settings: Settings) -> Path:
-    """Where the manifest that the code location reads lies."""
+    """Path of the manifest that the code location reads."""
     return settings.dbt_target / "manifest.json"
 
 
 def is_prepared(settings: Settings) -> bool:
-    """Whether the manifest is there and was made from the project's files and variables as they are now."""
+    """Whether the manifest exists and matches the project's current files and variables."""
     stamp = _stamp(settings)
     made = manifest_path(settings).is_file() and _parsed_path(settings).is_file() and stamp.is_file()
     return made and stamp.read_text(errors="replace") == _made(settings) and _is_written(settings)
 
 
 def _is_written(settings: Settings) -> bool:
-    """Whether the files hold what their sizes promise: after a power failure they may be zeros."""
+    """Whether the files have contents: after a power failure they may be all zeros."""
     with manifest_path(settings).open("rb") as manifest, _parsed_path(settings).open("rb") as parsed:
         return manifest.read(1) == b"{" and parsed.read(1) not in {b"", b"\0"}
 
 
 def prepare(settings: Settings) -> "Manifest | None":
-    """Parse the project unless its manifest is current; returns what was parsed, to spare this process another parse."""
+    """Parse the project unless its manifest is current; returns the parsed project, to spare this process another parse."""
     if is_prepared(settings):
         return None
-    # Killed in the middle, nothing half made may look current.
+    # A kill must not leave an incomplete manifest that looks current.
     _stamp(settings).unlink(missing_ok=True)
     result = _invoke(settings, ["parse"])
     shutil.copyfile(settings.dbt_target / "partial_parse.msgpack", _parsed_path(settings))
@@ -91,23 +91,23 @@ def prepare(settings: Settings) -> "Manifest | None":
 
 
 def read_manifest(settings: Settings) -> Mapping[str, Any]:
-    """Read the prepared manifest; NorthstarError when there is none for the project as it is."""
+    """Read the prepared manifest; NorthstarError when there is none for the current project."""
     if not is_prepared(settings):
         raise NorthstarError(f"{manifest_path(settings)} is missing or older than {DBT_PROJECT.name}; run `northstar prepare`")
     path = manifest_path(settings)
     try:
         return _read(path, path.stat().st_mtime_ns)
     except ValueError as error:
-        # Else it would go on looking current.
+        # Otherwise it would still look current.
         _stamp(settings).unlink(missing_ok=True)
         raise NorthstarError(f"{path} is damaged ({error}); `northstar prepare` makes it anew") from None
 
 
 def read_parsed(settings: Settings) -> "Manifest | None":
-    """What `prepare` parsed, where it is current.
+    """The project as `prepare` parsed it, if current.
 
-    dbt would read the same, and would parse all again (10 s) when the home has another path or memory limit: those are in the
-    environment that its profile names, and the manifest has nothing of it.
+    dbt could read it itself, but would parse everything again (10 s) when the home has another path or memory limit: its
+    profile takes them from the environment, although the manifest does not depend on them.
     """
     if not is_prepared(settings):
         return None
@@ -128,14 +128,14 @@ def build(
     exclusion: Sequence[str] = (),
     only_named: bool = False,
 ) -> Iterator[NodeResult]:
-    """Build seeds and models and run the data tests in one invocation; yields each result as soon as dbt has it.
+    """Build seeds and models and run the data tests in one invocation; yields each result as soon as it is known.
 
     Unit tests are not run: they belong to the project's own test suite.
-    selection, exclusion: dbt's selectors; all that is selected (default: everything) and not excluded is built. only_named: run
-    no test that the selection does not name. parsed: what `prepare` returned; without it the file that `prepare` wrote is read.
-    Failures are among the results; BuildFailed is raised only when dbt itself could not run. What dbt skipped comes last.
+    selection, exclusion: dbt's selectors; everything selected (default: all) and not excluded is built. only_named: run only
+    tests named by the selection. parsed: the result of `prepare`; without it, the file written by `prepare` is read.
+    Failures are among the results; BuildFailed is raised only when dbt itself could not run. Skipped nodes come last.
     """
-    # Nothing reads dbt's artifacts of a build: writing them takes 2 s.
+    # Nothing reads dbt's artifacts of a build, and writing them takes 2 s.
     arguments = [
         "build",
         "--no-write-json",
@@ -181,7 +181,7 @@ def explain(failures: Sequence[NodeResult]) -> str:
 
 
 def _fault(message: str) -> str:
-    """The line of dbt's message that says what is wrong, behind its heading and before the statement with its caret."""
+    """The line of dbt's message with the actual error, between its heading and the statement with a caret."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     said = [line for line in lines if not _HEADING.match(line)]
     return next((line for line in said if "Error" in line), (said or lines or ["it failed without a message"])[0])
@@ -198,7 +198,7 @@ def _invoke(
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
-    # The variables are the same on every call: other ones would make dbt parse the whole project again.
+    # The variables are the same on every call: a change would make dbt parse the whole project again.
     common = ["--vars", json.dumps(settings.dbt_vars()), "--log-level", "none", "--log-level-file", "none"]
     try:
         result = dbtRunner(manifest=parsed, callbacks=[] if listener is None else [listener]).invoke([*arguments, *common])
@@ -212,7 +212,7 @@ def _invoke(
 
 
 def _from_event(data: Any) -> NodeResult:
-    """The result of a node that has just finished; called by dbt's own thread while its connection is open."""
+    """The result of a node that has just finished; called in dbt's thread while its connection is open."""
     told, node = data.run_result, data.node_info
     return NodeResult(
         node.unique_id,
@@ -227,7 +227,7 @@ def _from_event(data: Any) -> NodeResult:
 
 
 def _count_rows(schema: str, table: str) -> int | None:
-    """Rows of a table, on the connection that dbt holds to the build file: nobody else can open it now."""
+    """Rows of a table, on dbt's own connection: no other can open the build file now."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     cursor = DuckDBConnectionManager.env().conn.cursor()
@@ -258,18 +258,18 @@ def _stamp(settings: Settings) -> Path:
 
 
 def _parsed_path(settings: Settings) -> Path:
-    """A copy of what dbt parsed: its own, `partial_parse.msgpack`, is another one as soon as somebody calls dbt by hand."""
+    """A copy of the parsed project: dbt's own, `partial_parse.msgpack`, changes whenever somebody runs dbt by hand."""
     return settings.dbt_target / "parsed.msgpack"
 
 
 def _made(settings: Settings) -> str:
-    """What the stamp says of files that are whole: what they were made from, and their sizes."""
+    """Contents of the stamp for complete files: a digest of their inputs, and their sizes."""
     sizes = [path.stat().st_size for path in (manifest_path(settings), _parsed_path(settings))]
     return f"{_fingerprint(settings)} {sizes}"
 
 
 def _fingerprint(settings: Settings) -> str:
-    """Digest of all that the manifest is made from: files, variables, dbt itself, and the folder, which seeds are read from."""
+    """Digest of the manifest's inputs: files, variables, dbt itself, and the folder that seeds are read from."""
     files = [
         path for pattern in _SOURCES for path in DBT_PROJECT.glob(pattern) if "target" not in path.relative_to(DBT_PROJECT).parts
     ]

@@ -1,7 +1,7 @@
-"""The plan of a night: what it folds into the build file, and which event days it replaces.
+"""The plan of a night: the partitions to fold into the build file, and the event days to replace.
 
-Belongs here: comparing the lake with what is folded in, and showing it to dbt as the schemas `lake` and `control`. Does not
-belong here: the tables of `control` (`control`), and what the incremental models depend on (`incremental`).
+Belongs here: comparing the lake with the folded partitions, and exposing it to dbt as the schemas `lake` and `control`. Does
+not belong here: the tables of `control` (`control`), and the dependencies of incremental models (`incremental`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,14 +22,14 @@ from orchestration.warehouse.incremental import FOLDED_SOURCE, Incremental
 if TYPE_CHECKING:
     import duckdb
 
-# A lake's manifest cuts days in the time zone that held when the file was ingested: two days on either side cover any other zone,
-# since local times lie up to 26 hours apart.
+# A lake's manifest counts days in the time zone configured at ingest: two days on either side cover any other zone, since local
+# times differ by up to 26 hours.
 _ZONE_SHIFTS = range(-2, 3)
 
-# Of these a night needs at least one: without them there is neither activity nor revenue to speak of.
+# A night needs at least one of these: without them there is neither activity nor revenue.
 _NEEDED = ("events", "orders", "subscriptions", "payments")
 
-# A partition changed when the lake holds another version than is folded in, or no longer holds it within the night's horizon.
+# A partition changed when the lake's version differs from the folded one, or no longer exists within the night's horizon.
 _CHANGED = """
 create or replace temp table changed as
 select coalesce(target.source, folded.source) as source, coalesce(target.arrived_date, folded.arrived_date) as arrived_date
@@ -38,8 +38,8 @@ full join control.folded as folded on target.source = folded.source and target.a
 where target.digest is distinct from folded.digest
 """
 
-# The days of what arrived and of what it replaces; the days of any other copy of the same events, wherever it lies; and, to the
-# end, the days on which an event with a copy on an affected day has further copies: a day is only replaced with them.
+# The days of arrived events and of those they replace; the days of all other copies of the same events; and, transitively, the
+# days of all copies of events on an affected day: such days must be replaced together.
 _AFFECTED = """
 insert or ignore into control.affected_days
 with recursive
@@ -80,10 +80,10 @@ select event_date from closed
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """What a night folds into the warehouse.
+    """The changes that a night folds into the warehouse.
 
-    data_through: last arrival day that is complete. changed: partitions per source that are new, replaced or withdrawn.
-    affected_days: event days that are replaced. is_rebuild: whether everything is built anew, and why.
+    data_through: last complete arrival day. changed: partitions per source that are new, replaced or withdrawn.
+    affected_days: event days to replace. is_rebuild: whether everything is rebuilt, and why.
     """
 
     data_through: date
@@ -93,12 +93,12 @@ class FoldPlan:
 
     @property
     def is_rebuild(self) -> bool:
-        """Whether everything is built anew."""
+        """Whether everything is rebuilt."""
         return self.rebuild_reason is not None
 
 
 class FoldPlanner:
-    """Plans the nights of one home. incremental: what the incremental models of the dbt project depend on."""
+    """Plans the nights of one home. incremental: the inputs of the dbt project's incremental models."""
 
     def __init__(self, settings: Settings, lake: Lake, warehouse: Warehouse, incremental: Incremental) -> None:
         self._settings = settings
@@ -107,11 +107,11 @@ class FoldPlanner:
         self._incremental = incremental
 
     def plan(self, as_of: date | None = None, *, anew: bool = False, run_id: str = "") -> FoldPlan:
-        """Show the lake up to a day (default: all of it) to dbt and decide which event days the night replaces.
+        """Expose the lake up to a day (default: all of it) to dbt and decide which event days the night replaces.
 
-        anew: throw the build file away first. run_id: the run that the build file belongs to from now on. Nothing is folded yet:
-        `mark_folded` records that, and until then the next plan contains this one. Raises UserError when none of what a night
-        needs has landed.
+        anew: discard the build file first. run_id: the run that owns the build file from now on. Nothing is folded yet:
+        `mark_folded` records that, and until then the next plan includes this one. Raises UserError when none of the sources
+        that a night needs has landed.
         """
         partitions = self._partitions(as_of)
         data_through = self._data_through(partitions)
@@ -201,7 +201,7 @@ class FoldPlanner:
         connection.execute(_AFFECTED)
 
     def _scan(self, source: str, partitions: Iterable[Partition]) -> str:
-        """A select over the files of partitions of a source; without files, one that returns no row of the same types."""
+        """A select over the files of a source's partitions; without files, an empty one with the same types."""
         return scan(CONTRACT[source], [path for partition in partitions for path in self._lake.data_files(partition)])
 
 

@@ -1,10 +1,10 @@
-"""What the incremental models of the dbt project depend on, read from dbt's manifest.
+"""Dependencies of the dbt project's incremental models, read from dbt's manifest.
 
-Belongs here: their inputs (lake sources, configuration, code), and refusing inputs that make folding wrong. Does not belong here:
-which event days a night replaces (`fold_plan`).
+Belongs here: their inputs (lake sources, configuration, code), and refusing inputs that make folding wrong. Does not belong
+here: choosing the event days to replace (`fold_plan`).
 
-An incremental model keeps the rows of event days that a night does not replace. That is right only while those rows depend on the
-events of their day, on configuration and on code: everything else that a model reads is found here.
+An incremental model keeps the rows of event days that a night does not replace. That is correct only if those rows depend on
+nothing but the events of their day, configuration and code: this module finds every other input.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from orchestration.config.settings import Settings
 from orchestration.landing.contract import CONTRACT
 from orchestration.warehouse import control
 
-# A change of events is folded day by day; a change of any other source that an incremental model reads rebuilds everything.
+# Changes of events are folded day by day; a change of any other source read by an incremental model rebuilds everything.
 FOLDED_SOURCE = "events"
 
 # Tables of `control` that the fold plan itself writes for the incremental models.
@@ -28,7 +28,7 @@ _OF_THE_PLAN = frozenset({"affected_days", "events_to_fold"})
 
 _VARIABLE = re.compile(r"""\bvar\(\s*["'](\w+)["']""")
 
-# Keys of every source of the contract. Only those of the sources that are read matter, and they are taken from the contract.
+# Keys of all sources of the contract. Only the keys of sources that are read matter; they are taken from the contract.
 _LANDING_KEYS = "macros/landing_keys.sql"
 
 
@@ -36,7 +36,7 @@ _LANDING_KEYS = "macros/landing_keys.sql"
 class Incremental:
     """Inputs of all incremental models together.
 
-    code: SHA-256 of their SQL, of the SQL and seeds that they read, and of the macros used. variables: dbt variables used.
+    code: SHA-256 of their SQL, of the SQL and seeds they read, and of the macros used. variables: dbt variables used.
     tables: tables of `control` with configuration. sources: sources of the landing contract.
     """
 
@@ -83,7 +83,7 @@ class Incremental:
         )
 
     def digests(self, settings: Settings) -> dict[str, str]:
-        """SHA-256 of the configuration and of the code that the models are made with; a change of either rebuilds everything."""
+        """SHA-256 of the models' configuration and of their code; a change of either rebuilds everything."""
         rows = control.configuration(settings.config)
         values = settings.dbt_vars()
         used = [
@@ -94,7 +94,7 @@ class Incremental:
 
 
 def _check(manifest: Mapping[str, Any], model_id: str) -> None:
-    """Refuse what a model reads, itself or through views, when its rows of days gone by would have to change with it."""
+    """Refuse inputs of a model, direct or through views, whose changes would alter its rows of earlier days."""
     nodes, sources = manifest["nodes"], manifest["sources"]
 
     def through_views(node_id: str) -> Iterable[str]:
@@ -141,13 +141,13 @@ def _closure(starts: Iterable[str], above: Any) -> set[str]:
 def _macros(
     manifest: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]], strategies: Iterable[str | None]
 ) -> dict[str, Mapping[str, Any]]:
-    """Macros of the project that nodes use, those of other projects left out: a new version of dbt is no new code."""
+    """Macros of the project that nodes use. Excludes those of other projects: a new version of dbt is not new code."""
     every = manifest["macros"]
     own = {name: macro for name, macro in every.items() if macro["package_name"] == manifest["metadata"]["project_name"]}
 
     def used(name: str) -> Iterator[str]:
         yield from (called for called in every[name]["depends_on"]["macros"] if called in every)
-        # What `adapter.dispatch` chooses at run time.
+        # Candidates of `adapter.dispatch` at run time.
         yield from (other for other, macro in own.items() if macro["name"].endswith(f"__{every[name]['name']}"))
 
     starts = [name for node in nodes for name in node["depends_on"].get("macros", ()) if name in every]

@@ -1,7 +1,7 @@
-"""Facts behind each mart, counted without the mart's own SQL: an empty mart is sound only where there are none.
+"""Facts behind each mart, counted without the mart's own SQL: an empty mart is sound only if there are none.
 
-Belongs here: one query per input over core facts, staging and the control tables, and the words for its absence. Does not belong
-here: which mart has which input (its YAML's `meta.filled_by`), or judging a candidate (`expectations`).
+Belongs here: one query per input over core facts, staging and the control tables, and the explanation of its absence. Does not
+belong here: the inputs of each mart (its YAML's `meta.filled_by`), or judging a candidate (`expectations`).
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from datetime import date
 
 import duckdb
 
-# A mart with more rows than this does not vanish because bots or internal users are told apart: that takes a defect.
+# A mart with more rows than this does not become empty by excluding bots or internal users: that indicates a defect.
 _MOST_EXCLUDED_ROWS = 1_000
 
 _THROUGH = "(SELECT data_through FROM control.run)"
@@ -30,7 +30,7 @@ FROM intermediate.int_money__orders AS orders WHERE is_purchase AND user_id IS N
 _SIGNUPS = f"""
 SELECT signed_up_date AS day, {_IS_INTERNAL_USER.format(user_id="users.user_id")} AS is_excluded
 FROM staging.stg_users AS users WHERE signed_up_date IS NOT NULL"""
-# A payment is its account's, or that of its user's account; without either, it is the user's own.
+# A payment belongs to its account, else to its user's account, else to the user.
 _PAYMENTS = f"""
 SELECT original_paid_date AS day, coalesce(payments.account_id, users.account_id) AS account_id,
   CASE WHEN coalesce(payments.account_id, users.account_id) IS NULL THEN {_IS_INTERNAL_USER.format(user_id="payments.user_id")}
@@ -41,7 +41,7 @@ LEFT JOIN intermediate.int_identity__internal_accounts AS accounts
   ON coalesce(payments.account_id, users.account_id) = accounts.account_id
 WHERE payments.status = 'succeeded' AND payments.kind IN ('subscription', 'service')
   AND coalesce(payments.account_id, payments.user_id) IS NOT NULL"""
-# A first step with conditions is judged by them where its events are matched.
+# A first step's conditions are evaluated where its events are matched.
 _ENTRANCES = f"""
 WITH steps AS (SELECT funnel, event FROM intermediate.int_funnel__steps WHERE step_number = 1),
 conditioned AS (SELECT DISTINCT funnel FROM control.funnel_conditions WHERE step_number = 1)
@@ -55,27 +55,27 @@ UNION ALL
 SELECT milestones.occurred_at::DATE, internal.person_id IS NOT NULL
 FROM intermediate.int_funnel__milestones AS milestones JOIN steps USING (event)
 LEFT JOIN intermediate.int_identity__internal_persons AS internal ON milestones.person_id = internal.person_id"""
-# Who stopped in a week entered it and did not reach the last step, as the funnel's own mart says.
+# A person who stopped in a week entered the funnel and did not reach the last step, according to the funnel's own mart.
 _STOPS = f"""
 SELECT {_THROUGH} AS day, false AS is_excluded FROM (
   SELECT max(person_count) - arg_max(person_count, step_number) AS stopped FROM marts.mart_funnel__entry
   WHERE entry_grain = 'week' AND dimension = 'all' GROUP BY funnel, entry_start
 ), range(stopped::BIGINT)"""
-# Whether who signed up came back is told by events, whether an account still pays by subscriptions: whoever came before the month
-# of the first of them is in no cohort.
+# Events show whether users return, subscriptions whether accounts still pay: those who joined before the month of the first
+# event or subscription are in no cohort.
 _JOINED = f"""
 SELECT day, is_excluded FROM ({_SIGNUPS})
 WHERE day >= (SELECT date_trunc('month', min(event_date)) FROM intermediate.int_events__unique)
 UNION ALL
 SELECT min(day) AS first_day, bool_or(is_excluded) FROM ({_PAYMENTS}) WHERE account_id IS NOT NULL GROUP BY account_id
 HAVING first_day >= (SELECT date_trunc('month', min(changed_date)) FROM staging.stg_subscriptions)"""
-# A cohort table shows persons on their first day; an old one's return may lie beyond the periods that it has.
+# A cohort table shows persons on their first day; an old person's return may lie beyond its periods.
 _NEWCOMERS = f"""
 SELECT first_seen_date AS day, false AS is_excluded FROM core.dim_persons WHERE first_seen_date IS NOT NULL
 UNION ALL
 SELECT min(ordered_date), false FROM core.fct_orders WHERE is_purchase AND person_id IS NOT NULL GROUP BY person_id
 UNION ALL {_JOINED}"""
-# The state of each subscription on each as-of date, of what had happened and had arrived by then.
+# The state of each subscription on each as-of date, from the facts that had happened and arrived by then.
 _SUBSCRIBED = """
 SELECT as_of_date AS day, false AS is_excluded FROM (
   SELECT dates.as_of_date, arg_max({{'status': status, 'mrr': mrr}}, changed_at) AS state
@@ -88,9 +88,9 @@ _PAYING = "state.status IN ('active', 'past_due') AND state.mrr > 0"
 
 @dataclass(frozen=True)
 class Input:
-    """What a mart is made of. sql: one row (day, is_excluded) per fact. facts: their name. absent: why there may be none.
+    """An input of marts. sql: one row (day, is_excluded) per fact. facts: their name. absent: why there may be none.
 
-    newest: the same of those facts alone that show in the mart on their own day, where that is not all of them.
+    newest: the same for only the facts that appear in the mart on their own day, if not all of them do.
     """
 
     sql: str
@@ -149,7 +149,7 @@ INPUTS = {
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts of one input up to the last complete day: those that count, those of bots and internal users, those of that day."""
+    """Facts of one input up to the last complete day: counted ones, those of bots and internal users, those of that day."""
 
     usable: int
     excluded: int
@@ -169,16 +169,16 @@ def count(connection: duckdb.DuckDBPyConnection, name: str) -> Facts:
 
 
 def absence(connection: duckdb.DuckDBPyConnection, name: str, facts: Facts, *, rows_before: int) -> str | None:
-    """Explain why an empty mart with this input is sound; None where it is not.
+    """Explain why an empty mart with this input is sound; None if it is not.
 
-    rows_before: of the mart in the last release. A mart of many rows is not given up because its facts are all excluded tonight.
+    rows_before: of the mart in the last release. A mart with many rows is not empty merely because all its facts are excluded.
     """
     if facts.usable or (facts.excluded and rows_before > _MOST_EXCLUDED_ROWS):
         return None
     if facts.excluded:
         return f"all {facts.excluded:,} {INPUTS[name].facts} are of bots or internal users"
     if name == "stops" and connection.execute("SELECT count(*) FROM marts.mart_funnel__entry").fetchall() == [(0,)]:
-        # Nobody stops where nobody enters, which that mart alone does not prove.
+        # Without entrances nobody can stop; that mart alone does not prove it.
         return absence(connection, "entrances", count(connection, "entrances"), rows_before=rows_before)
     if name == "entrances":
         return unmapped(connection) or INPUTS[name].absent
@@ -186,7 +186,7 @@ def absence(connection: duckdb.DuckDBPyConnection, name: str, facts: Facts, *, r
 
 
 def unmapped(connection: duckdb.DuckDBPyConnection) -> str:
-    """Tell where to map event names that no funnel knows, when no step of any funnel occurs; empty where one does."""
+    """Say where to map unknown event names when no step of any funnel occurs; empty otherwise."""
     steps = [
         event
         for (event,) in connection.execute(
@@ -206,7 +206,7 @@ def unmapped(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def unsent_steps(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str]]:
-    """List (funnel, step, event): for each funnel that persons enter, its first step whose event nobody ever sent."""
+    """List (funnel, step, event): for each funnel with entrances, its first step whose event was never sent."""
     return connection.execute(
         """SELECT funnel, arg_min(step, step_number), arg_min(event, step_number)
         FROM intermediate.int_funnel__known_steps
@@ -216,9 +216,9 @@ def unsent_steps(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, 
 
 
 def late_sources(connection: duckdb.DuckDBPyConnection, share: float) -> dict[str, tuple[date, date]]:
-    """Sources whose newest arrival day brought hardly anything of that day: source → (last fact's day, newest arrival day).
+    """Sources whose newest arrival day has almost no facts of that day: source → (last fact's day, newest arrival day).
 
-    share: of the rows that arrived on the last complete day, at most so many happened on it.
+    share: of the rows that arrived on the last complete day, the largest share that happened on it.
     """
     rows = connection.execute(
         f"""SELECT source, max(happened_date) FILTER (happened_date < arrived_date), arrived_date

@@ -1,6 +1,6 @@
-"""Published figures counted again from the lake's own files, by a path that leaves the models out.
+"""Published figures counted again from the lake's files, without the models.
 
-Belongs here: sums over the lake that the gate holds a mart against. Does not belong here: the comparison and its tolerance
+Belongs here: sums over the lake that the gate compares with a mart. Does not belong here: the comparison and its tolerance
 (`expectations`).
 """
 
@@ -23,17 +23,17 @@ def advertised(
     through: date,
     times: Mapping[tuple[date, str], int],
 ) -> dict[str, int | Decimal]:
-    """What the lake says of advertising up to a day: impressions, clicks and, in the reporting currency, spend.
+    """Advertising in the lake up to a day: impressions, clicks and, in the reporting currency, spend.
 
-    files: paths of the lake by source, for each of `OF_ADVERTISING`. times: when landed files of advertising were changed, by
-    (arrival day, name). Of a key the latest state counts, in all its rows that differ; of a rate the first row. Costs are
-    converted row by row at the last rate above 0 before or on their day; a row without one is left out.
+    files: paths of the lake by source, for each of `OF_ADVERTISING`. times: modification times of landed files of advertising,
+    by (arrival day, name). The latest state of a key counts, with all its rows that differ; of a rate the first row. Each row's
+    cost is converted at the last rate above 0 on or before its day; rows without a rate are skipped.
     """
     if not files["ad_spend"]:
         return {"impressions": 0, "clicks": 0, "spend": Decimal(0)}
     spend = CONTRACT["ad_spend"]
     columns = ", ".join(f"NULL::{column.type.sql} AS {column.name}" for column in spend.columns)
-    # Files from before a column was in the contract lack it.
+    # Files written before a column joined the contract lack it.
     landed = (
         f"(SELECT {columns} LIMIT 0) UNION ALL BY NAME"
         " FROM read_parquet($ad_spend, hive_partitioning = false, union_by_name = true)"
