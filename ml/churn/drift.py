@@ -72,7 +72,7 @@ class Drift:
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """Reasons to train a new model: drifted columns except traits, which age with the company, and columns off the schema."""
+        """Reasons for a new model: drifted columns except traits, which age with the company, and columns off the schema."""
         traits = {feature.name for feature in FEATURES if feature.indicator is None}
         drifted = tuple(name for name in self.drifted or () if name not in traits)
         return (*drifted, *self.off_schema)
