@@ -76,7 +76,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Fit on (rows, features) with labels (rows,) of 0 and 1, then calibrate on the later rows.
 
-        Raises FeatureError for frames off the schema, ValueError for a kind, an l2, or labels, of which nothing can be learnt.
+        Raises FeatureError for frames off the schema, ValueError for an invalid kind or l2, or unusable labels.
         """
         if self.kind not in KINDS:
             raise ValueError(f"ChurnModel: kind must be one of {', '.join(KINDS)}, not {self.kind!r}")

@@ -296,7 +296,7 @@ def _check_labels(frame: "pd.DataFrame", labels: "NDArray[np.float64]") -> None:
     known = ~np.isnan(labels)
     if not np.isin(labels[known], (0, 1)).all():
         raise FeatureError("churn features: column 'churned' must be 0, 1 or NULL")
-    # A label that closes early closes on a churn: a date of which only those were known would look far worse than it was.
+    # Labels that close early are churns: a date with only those known would look far worse than it was.
     share = require_column(frame, "churned").notna().groupby(frame["as_of_date"]).mean()
     mixed = share.index[(share > 0) & (share < 1)]
     if len(mixed):

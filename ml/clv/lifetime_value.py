@@ -80,7 +80,7 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
         months margin_12m (money, observed in that time after the first order) and remaining_days_12m (days that are left of it
         after the end of observation, at most so many months). The order of rows changes no byte of any result.
 
-        Raises ClvError for a frame that is none of customers, DegenerateDataError and ConvergenceError as the models do.
+        Raises ClvError for an invalid frame of customers, DegenerateDataError and ConvergenceError as the models do.
         """
         customers = self._checked(frame)
         recency, age = customers["recency_days"].to_numpy(), customers["age_days"].to_numpy()
@@ -235,7 +235,7 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
         tenures: one row per plan, channel and period of tenure, in any order: plan and channel (text, not NULL), and period
         (months), lost, alive and entered as `ShiftedBetaGeometric.fit` takes them.
 
-        Raises ClvError for a frame that is none of periods; DegenerateDataError and ConvergenceError where a segment needs the
+        Raises ClvError for an invalid frame of periods; DegenerateDataError and ConvergenceError where a segment needs the
         pool and that cannot be fitted either.
         """
         require_number(self.monthly_discount_rate, "monthly_discount_rate", _SUBSCRIPTIONS, lowest=0)
@@ -263,7 +263,7 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
         margin_24m and margin_36m. An account that has stopped has no plan, and NaN in tenure and next payment. A segment that
         `fit` did not see is the pool's.
 
-        Raises ClvError for a frame that is none of accounts; DegenerateDataError and ConvergenceError where the pool is needed
+        Raises ClvError for an invalid frame of accounts; DegenerateDataError and ConvergenceError where the pool is needed
         and cannot be fitted.
         """
         found = self._parts(accounts)

@@ -217,7 +217,7 @@ def _judge(
 
 
 def _fresh(last: Manifest, facts: RunFacts) -> Iterator[tuple[str, date, bool]]:
-    """Arrival days of which the last release did not hold what is there now, and whether it held something else of them."""
+    """Arrival days whose contents the last release lacks, and whether it had other contents of them."""
     for source in {*facts.days, *last.sources}:
         record, days = last.sources.get(source), facts.days.get(source, {})
         known = record.days if record else {}

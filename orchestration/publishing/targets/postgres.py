@@ -104,8 +104,8 @@ class Postgres:
         """Give readers a release: load it, or exchange schemas where `marts_previous` holds it, or do nothing where `marts` does.
 
         keys: mart → its grain, which becomes its primary key; it may name marts that the release lacks. kept: ids of the
-        releases that are on disk; the previous one is dropped when it is none of them, so that erased persons go from here too.
-        Readers are not waited for. Until the last statement they get the release that they got before, and so they do when
+        releases that are on disk; the previous one is dropped unless it is among them, so that erased persons are removed here
+        too. Readers are not waited for. Until the last statement they get the release that they got before, and so they do when
         `PostgresFailed` is raised or the process is killed.
         """
         stands = "what it had before stands there"
