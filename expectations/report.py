@@ -78,7 +78,7 @@ class MartReport:
 
 @dataclass(frozen=True)
 class GateReport:
-    """The gate's report on one candidate file, identified by its SHA-256; `release_id` is None unless the file names exactly one.
+    """The gate's report on one candidate file, identified by its SHA-256; `release_id`: None unless the file names exactly one.
 
     `notes` explain waivers without effect: expired, not needed, or for unknown checks.
     """
@@ -107,7 +107,7 @@ class GateReport:
 
     @classmethod
     def from_json(cls, text: str) -> "GateReport":
-        """Return the report written by `to_json`; raises ValueError when it is invalid or its verdict contradicts its checks."""
+        """Return the report written by `to_json`; ValueError when it is invalid or its verdict contradicts its checks."""
         try:
             data: dict[str, Any] = json.loads(text)
             report = cls(

@@ -1,6 +1,6 @@
-"""The churn model as bytes, with the card and the golden rows that lie beside it.
+"""The churn model as bytes, with its card and golden rows.
 
-Belongs here: what must hold before bytes become a model again. Does not belong here: folders and file names (the callers'), and
+Belongs here: the conditions for loading a model from bytes. Does not belong here: folders and file names (the callers'), and
 any format that runs code on loading: no pickle, no joblib.
 """
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from ml.churn.slices import Slice
     from ml.churn.training import TrainingResult
 
-# What skops 0.16 does not trust by itself and both kinds of this model, by scikit-learn 1.9, are made of. Anything else in an
-# artefact refuses it.
+# Types in both kinds of this model (scikit-learn 1.9) that skops 0.16 does not trust by default. An artefact with any other
+# type is refused.
 _TRUSTED = (
     "ml.churn.model.ChurnModel",
     "ml.churn.model.signed_log",
@@ -43,11 +43,11 @@ _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class ArtifactError(ValueError):
-    """Bytes that are not taken for a model, or a model that no longer predicts what it predicted; the message says why."""
+    """Bytes that cannot be accepted as a model, or a model whose predictions changed; the message says why."""
 
 
 class OtherSchemaError(ArtifactError):
-    """A sound model of other features than are made now: another one must be trained."""
+    """A valid model with features other than the current ones: a new one must be trained."""
 
 
 def dump(model: "ChurnModel") -> bytes:
@@ -68,10 +68,10 @@ def model_id(sha256: str) -> str:
 
 
 def load(data: bytes, *, sha256: str) -> "ChurnModel":
-    """Read the model of an artefact whose SHA-256 the caller knows from elsewhere.
+    """Read the model of an artefact; the caller knows its SHA-256 from another place.
 
-    Raises ArtifactError when the hash differs, when the archive holds a type outside the allow-list, when it was written by other
-    versions (their warnings are errors here), when it is no ChurnModel, OtherSchemaError when it is one of other features.
+    Raises ArtifactError when the hash differs, the archive contains a type outside the allow-list, it was written by other
+    versions (their warnings are errors here), or it is not a ChurnModel; OtherSchemaError when it has other features.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -102,8 +102,8 @@ def load(data: bytes, *, sha256: str) -> "ChurnModel":
 def card(result: "TrainingResult", *, sha256: str) -> dict[str, Any]:
     """Describe the model, JSON-serialisable, for `report` and `drift` too.
 
-    Identity, label, data window and slices; the candidates' figures where the kind was chosen; the model's own on the test slice
-    (with calibration bins and lift) beside its rivals', and the verdict; the rolling origins; feature schema, reference
+    Identity, label, data window and slices; the candidates' figures where the kind was chosen; the model's own on the test
+    slice (with calibration bins and lift) beside its rivals', and the verdict; the rolling origins; feature schema, reference
     distribution and versions.
     """
     slices = _slices(result.slices)
@@ -143,7 +143,7 @@ def card(result: "TrainingResult", *, sha256: str) -> dict[str, Any]:
         "features": [asdict(feature) for feature in FEATURES],
         "versions": {"python": platform.python_version(), **{library: version(library) for library in _LIBRARIES}},
     }
-    # Through JSON once: what the caller compares later with a card read back is then equal to it, tuples and all.
+    # Converted through JSON, so that it equals a card read back from a file (tuples become lists).
     plain: dict[str, Any] = json.loads(json.dumps(described, allow_nan=False))
     return plain
 
@@ -151,7 +151,7 @@ def card(result: "TrainingResult", *, sha256: str) -> dict[str, Any]:
 def golden(model: "ChurnModel", frame: "pd.DataFrame") -> list[dict[str, float | None]]:
     """Choose at most 20 rows of the frame, spread from its lowest to its highest prediction: features and churn_probability.
 
-    No account is named: the rows lie beside the model for as long as it does. JSON keeps every digit of them.
+    No account is named, because the rows are kept as long as the model. JSON keeps every digit.
     """
     frame = in_key_order(frame)
     if frame.empty:
@@ -203,10 +203,10 @@ def _untrusted(data: bytes) -> list[str]:
 
 
 def _normalised(archive: bytes) -> bytes:
-    """Take out of a skops archive what differs from run to run.
+    """Remove from a skops archive everything that differs from run to run.
 
-    skops names nodes and array files by memory address and zip entries carry the time of writing. Nodes are numbered here in the
-    order of the schema instead, equal numbers where the addresses were equal, since loading shares such nodes.
+    skops names nodes and array files by memory address and zip entries carry the time of writing. Nodes are numbered here in
+    the order of the schema instead, equal numbers where the addresses were equal, since loading shares such nodes.
     """
     with zipfile.ZipFile(io.BytesIO(archive)) as source:
         schema = json.loads(source.read("schema.json"))

@@ -1,12 +1,13 @@
-"""Drift: whether what is scored still looks like what the model learnt from.
+"""Drift: whether scored rows still resemble the training data.
 
-Belongs here: the reference distribution that is kept in the card, and the comparison of a frame with it. Does not belong here:
-whether to act on it (the caller), pictures (`report`).
+Belongs here: the reference distribution kept in the card, and the comparison of a frame with it. Does not belong here: acting
+on drift (the caller), pictures (`report`).
 
 The measure is the population stability index, PSI = Σ (now − then) · ln(now / then) over bins. Bins are about tenths of the
-reference; values that many rows share merge them. Edges lie 5 % beyond the tenths: many accounts pay one price, which the
-exchange rate moves a little every day, and an edge at the price itself would call that a drift. NULL is a bin of its own. Each
-bin's count is raised by one half before shares are taken (Jeffreys' prior), so that an empty bin costs a finite amount.
+reference; values shared by many rows merge them. Edges lie 5 % beyond the tenths: many accounts pay one price, which changes a
+little every day with the exchange rate, and an edge at the price itself would report that as drift. NULL is a bin of its own.
+Each bin's count is raised by one half before computing shares (Jeffreys' prior), so that an empty bin contributes a finite
+amount.
 
 Where nothing drifted, rows · PSI is about χ² with bins − 1 degrees of freedom when the reference is much larger. With ten or
 eleven bins 150 rows then reach 0.2 once in 1,000 times, 100 rows once in 30: below 150 no verdict is given.
@@ -38,9 +39,10 @@ _MARGIN = 0.05
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """How one column's distribution moved.
+    """Change of one column's distribution.
 
-    psi: above 0, the higher the farther. out_of_range: rows below the smallest or above the largest value of the reference.
+    psi: 0 or above, higher for a larger change. out_of_range: rows below the smallest or above the largest value of the
+    reference.
     """
 
     name: str
@@ -54,9 +56,9 @@ class ColumnDrift:
 class Drift:
     """The comparison of one frame with the reference.
 
-    columns: each feature that can be read, then the score. drifted: names of those whose PSI reaches the threshold; None when
-    there are fewer rows than a verdict needs. out_of_range: names of columns with values beyond all that the model has seen.
-    off_schema: columns that are missing, or not what the schema says, with what is wrong with them.
+    columns: each readable feature, then the score. drifted: names of columns whose PSI reaches the threshold; None when there
+    are too few rows for a verdict. out_of_range: names of columns with values outside the range of the training data.
+    off_schema: columns that are missing or violate the schema, with the fault.
     """
 
     rows: int
@@ -70,7 +72,7 @@ class Drift:
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """What calls for another model: drifted columns but traits, which age with the company, and columns off the schema."""
+        """Reasons for a new model: drifted columns except traits, which age with the company, and columns off the schema."""
         traits = {feature.name for feature in FEATURES if feature.indicator is None}
         drifted = tuple(name for name in self.drifted or () if name not in traits)
         return (*drifted, *self.off_schema)
@@ -147,7 +149,7 @@ def _described(values: "Floats") -> dict[str, Any]:
 def _compared(name: str, values: "Floats", then: Mapping[str, Any]) -> ColumnDrift:
     counts = _counts(values, np.array(then["edges"], dtype=np.float64))
     before = np.array(then["shares"]) * then["rows"]
-    # A bin that is empty on both sides, as NULL mostly is, says nothing and takes no part.
+    # A bin that is empty on both sides, as NULL usually is, is ignored.
     used = (counts > 0) | (before > 0)
     now, was = ((side[used] + 0.5) / (side[used] + 0.5).sum() for side in (counts, before))
     known = values[~np.isnan(values)]

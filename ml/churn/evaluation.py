@@ -1,7 +1,8 @@
-"""How good a set of predicted probabilities is, against what then happened, and what acting on it would have been worth.
+"""Quality of predicted probabilities against the outcomes, and the value of acting on them.
 
-Belongs here: figures that need only labels, probabilities and money. Does not belong here: which rows and rivals (`training`).
-A figure that is not defined (an AUC of one class, a slope of a constant prediction) is None, never NaN: the figures go into JSON.
+Belongs here: figures that need only labels, probabilities and money. Does not belong here: choice of rows and rivals
+(`training`). A figure that is not defined (an AUC of one class, a slope of a constant prediction) is None, never NaN: the
+figures go into JSON.
 """
 
 from dataclasses import astuple, dataclass
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# A certain prediction that fails would cost infinitely much; this is the bound up to which it costs.
+# A certain prediction that fails would have infinite loss; this bound limits it.
 _EPSILON = 1e-15
-# Log-odds that differ by less are one constant.
+# Log-odds that differ by less are treated as constant.
 _CONSTANT = 1e-9
 
 
@@ -33,7 +34,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Lift:
-    """What the `share` of the rows predicted highest holds: churn rate over that of all rows, and share of churns `found`."""
+    """Lift of the `share` of rows predicted highest: churn rate over that of all rows, and share of churns `found`."""
 
     share: float
     lift: float
@@ -42,9 +43,9 @@ class Lift:
 
 @dataclass(frozen=True)
 class Intervention:
-    """What it costs to contact one account, and how often that keeps one that would have churned.
+    """The cost of contacting one account, and the share of churning accounts that it retains.
 
-    The defaults are a customer manager's hour, and one account in five kept: put the company's own figures in their place.
+    The defaults are a customer manager's hour, and one account in five retained: replace them with the company's own figures.
     """
 
     cost_usd: float = 50.0
@@ -59,7 +60,7 @@ class Intervention:
 
 @dataclass(frozen=True)
 class Money:
-    """What contacting the top accounts would have been worth; USD, revenue by the month, one month counted.
+    """The value of contacting the top accounts, in USD; revenue is monthly, and one month is counted.
 
     mrr_lost: of all accounts that churned. mrr_saved: success rate × the part of it that was contacted. net = mrr_saved − cost.
     """
@@ -74,7 +75,7 @@ class Money:
 
     @classmethod
     def nothing(cls) -> "Money":
-        """Give the sum of no money."""
+        """Return the sum over no accounts."""
         return cls(0, 0, 0, 0.0, 0.0, 0.0, 0.0)
 
     def __add__(self, other: "Money") -> "Money":
@@ -83,7 +84,7 @@ class Money:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far predictions are from what happened, and whether chance explains it; see `judge_calibration`.
+    """The deviation of predictions from outcomes, and whether chance explains it; see `judge_calibration`.
 
     intercept, slope: as in `Metrics`. p_value: of the test that both are perfect, from 0 to 1.
     """
@@ -95,7 +96,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Ranking:
-    """How well predictions rank who churns above who stays, and whether chance explains it; see `judge_ranking`.
+    """How well predictions rank churning above staying accounts, and whether chance explains it; see `judge_ranking`.
 
     auc, standard_error: None where they are not defined. p_value: of the test that the AUC is a half or less, from 0 to 1.
     """
@@ -161,12 +162,12 @@ def evaluate(churned: "NDArray[np.int64]", probability: "Floats") -> Metrics:
 def judge_calibration(churned: "NDArray[np.int64]", probability: "Floats", accounts: "NDArray[np.object_]") -> Calibration:
     """Test that logit P(churn) = a + b · logit p holds with a = 0 and b = 1; all of shape (rows,).
 
-    A score test with two degrees of freedom: sums of y − p and of (y − p) · logit p over their variance, which the probabilities
-    themselves give. It fits nothing, so that it has an answer where a fit has none; where all probabilities are alike, the first
-    sum is all there is. Rows of one account share a fate on several dates: it is counted once, as if its label were the same on
-    all of them. That overstates the variance where an account's dates lie apart, and makes the test a careful one. On simulated
-    hazards, three or four dates 8 days apart, at the level of 1 %: true probabilities fail 0 to 3 in 1,000 times; doubled ones
-    fail in 58 of 100 with 19 churned accounts, in 72 with 29, in all but one of 400 with 58.
+    A score test with two degrees of freedom: sums of y − p and of (y − p) · logit p over their variance, which the
+    probabilities themselves give. It fits nothing, so that it has an answer where a fit has none; where all probabilities are
+    alike, the first sum is all there is. Rows of one account share a fate on several dates: it is counted once, as if its label
+    were the same on all of them. That overstates the variance where an account's dates lie apart, and makes the test a careful
+    one. On simulated hazards, three or four dates 8 days apart, at the level of 1 %: true probabilities fail 0 to 3 in 1,000
+    times; doubled ones fail in 58 of 100 with 19 churned accounts, in 72 with 29, in all but one of 400 with 58.
 
     References: D. Cox (1958), Two further applications of a model for binary regression, Biometrika 45; M. Miller, S. Hui and
     W. Tierney (1991), Validation techniques for logistic regression models, Stat. Med. 10, for the joint test.
@@ -175,7 +176,7 @@ def judge_calibration(churned: "NDArray[np.int64]", probability: "Floats", accou
 
     probability = np.clip(probability, _EPSILON, 1 - _EPSILON)
     logit = _log_odds(probability)
-    # About their mean the log-odds are not nearly collinear with the constant; the statistic is the same.
+    # Centred log-odds avoid near-collinearity with the constant; the statistic is the same.
     design = np.column_stack([np.ones_like(logit), logit - logit.mean()])[:, : 2 if np.ptp(logit) > _CONSTANT else 1]
     _, account = np.unique(accounts, return_inverse=True)
     deviations = design * np.sqrt(probability * (1 - probability))[:, None]
@@ -189,9 +190,10 @@ def judge_calibration(churned: "NDArray[np.int64]", probability: "Floats", accou
 def judge_ranking(churned: "NDArray[np.int64]", probability: "Floats", accounts: "NDArray[np.object_]") -> Ranking:
     """Test that the AUC is above a half; all of shape (rows,).
 
-    The AUC is a mean of pairs, in which each row counts as the share of the rows of the other kind that it lies on the right side
-    of. The variance is that of the accounts' sums of these shares, since rows of one account share a fate on several dates.
-    A gain in log-loss says the same only with far more churns: a handful of accounts, or a rate that moved, decide its sign.
+    The AUC is a mean of pairs, in which each row counts as the share of the rows of the other kind that it lies on the right
+    side of. The variance is that of the accounts' sums of these shares, since rows of one account share a fate on several
+    dates. A gain in log-loss says the same only with far more churns: a handful of accounts, or a rate that moved, decide its
+    sign.
 
     Reference: N. Obuchowski (1997), Nonparametric analysis of clustered ROC curve data, Biometrics 53, §2.
     """
@@ -208,7 +210,7 @@ def judge_ranking(churned: "NDArray[np.int64]", probability: "Floats", accounts:
         for rows, shares in ((left, beaten), (~left, 1 - _share_below(probability[~left], probability[left])))
     ]
     clusters = [len(np.unique(account[rows])) for rows in (left, ~left, left | ~left)]
-    # A single account of a kind has no variance to be seen: it proves nothing.
+    # A single account of a kind has no observable variance, so it proves nothing.
     if min(clusters) < 2:
         return Ranking(auc, None, 1.0)
     spread = zip(clusters, (sums[0] @ sums[0], sums[1] @ sums[1], 2 * sums[0] @ sums[1]), strict=True)
@@ -241,10 +243,10 @@ def gain_interval(gains: "Floats", accounts: "NDArray[np.object_]", *, seed: int
 
 
 def money_saved(churned: "NDArray[np.int64]", probability: "Floats", mrr_usd: "Floats", intervention: Intervention) -> Money:
-    """Count what contacting the top accounts would have saved; all of shape (accounts,), one row per account.
+    """Compute the saving from contacting the top accounts; all of shape (accounts,), one row per account.
 
-    Contacted is the tenth of the accounts (at least one) with the highest expected loss, probability × MRR, whether or not that
-    is worth the cost: the net says so.
+    The tenth of the accounts (at least one) with the highest expected loss, probability × MRR, is contacted, whether or not
+    that is worth the cost; the net shows it.
     """
     contacted = np.argsort(-probability * mrr_usd, kind="stable")[: max(1, len(churned) // 10)]
     lost = mrr_usd * churned
@@ -288,7 +290,7 @@ def _bins(churned: "NDArray[np.int64]", probability: "Floats") -> tuple[Bin, ...
 
 
 def _share_below(of: "Floats", among: "Floats") -> "Floats":
-    """Give for each value the share of the others that lie below it, ties by half; shape of the first."""
+    """Return for each value of `of` the share of `among` below it, counting ties by half; shape of `of`."""
     among = np.sort(among)
     shares: Floats = (np.searchsorted(among, of, "left") + np.searchsorted(among, of, "right")) / (2 * len(among))
     return shares

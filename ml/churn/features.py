@@ -1,7 +1,7 @@
-"""The feature schema of the churn model, and the refusal of frames that do not fit it.
+"""The feature schema of the churn model, and the refusal of frames that violate it.
 
-Belongs here: what each feature means, and the checks between a frame and the model. Does not belong here: how features are
-computed (dbt) or transformed (`model`).
+Belongs here: the meaning of each feature, and the checks between a frame and the model. Does not belong here: computing
+features (dbt) or transforming them (`model`).
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ INDICATORS = (
     "contract_proximity",
 )
 
-# What explains no indicator: held as a group of its own where a score is divided among its reasons.
+# Features that belong to no indicator: a group of their own when a score is divided among its reasons.
 TRAITS = "account_traits"
 
 KEY = ("as_of_date", "account_id")
@@ -36,8 +36,8 @@ class FeatureError(ValueError):
 class Feature:
     """One numeric column of the feature frame, as known on the as-of date.
 
-    indicator: the published indicator that it feeds, one of `INDICATORS`; None for a trait of the account that explains none.
-    nullable: whether NULL is a value with a meaning (the description says which); NULL is refused elsewhere.
+    indicator: the published indicator that it belongs to, one of `INDICATORS`; None for a trait of the account.
+    nullable: whether NULL is allowed and has a meaning (given in the description).
     """
 
     name: str
@@ -98,8 +98,8 @@ def require_column(frame: "pd.DataFrame", name: str) -> "pd.Series":
 def numbers(frame: "pd.DataFrame", name: str, *, nullable: bool) -> "NDArray[np.float64]":
     """Read one column as floats of shape (rows,), NULL as NaN.
 
-    Raises FeatureError when the column is missing, not numeric (a column of NULLs alone has no type to refuse), infinite, or NULL
-    though it may not be.
+    Raises FeatureError when the column is missing, not numeric (an all-NULL column has no type to refuse), infinite, or NULL
+    where that is not allowed.
     """
     column = require_column(frame, name)
     empty = column.isna()
@@ -122,8 +122,9 @@ def matrix(frame: "pd.DataFrame") -> "NDArray[np.float64]":
 def in_key_order(frame: "pd.DataFrame") -> "pd.DataFrame":
     """Sort the rows by (as_of_date, account_id), with a fresh index.
 
-    Sums of floats depend on the order of their terms, so training and scoring both start from this one order. Raises FeatureError
-    when a key column is missing, NULL or of another type (datetime64 without time zone at midnight; text), or a key is repeated.
+    Sums of floats depend on the order of their terms, so training and scoring both start from this one order. Raises
+    FeatureError when a key column is missing, NULL or of another type (datetime64 without time zone at midnight; text), or a
+    key is repeated.
     """
     dates, accounts = (require_column(frame, name) for name in KEY)
     for column in (dates, accounts):

@@ -1,7 +1,7 @@
 """The churn estimator, in two kinds behind one interface, and its scoring.
 
-Belongs here: from features to probabilities. Does not belong here: which rows it is fitted on (`training`), how good it is
-(`evaluation`), why it scores an account so (`reasons`), how it is kept (`artifact`).
+Belongs here: from features to probabilities. Does not belong here: choosing the rows to fit (`training`), measuring quality
+(`evaluation`), explaining scores (`reasons`), storing the model (`artifact`).
 """
 
 from contextlib import AbstractContextManager
@@ -28,17 +28,18 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 LOGISTIC, BOOSTING = "logistic", "boosting"
-# In the order of preference: of two that do equally well, the first is taken.
+# In order of preference: at a tie the first is chosen.
 KINDS = (LOGISTIC, BOOSTING)
 
-# An account stands in many as-of dates with one fate, so rows count for more than they know; a heavier penalty makes up for it.
+# An account is in many as-of dates with one outcome, so rows overstate the information; a heavier penalty compensates.
 # On 120, 200 and 400 accounts of simulated companies (19, 33 and 69 that churned in the fit) the mean AUC on other accounts is
 # 0.740, 0.764 and 0.783 at 10, 0.757, 0.776 and 0.792 at 100, no more at 1,000; log-loss moves the same way, by less.
 L2 = 100.0
 # Leaves are shrunk by the rows' own curvature, p (1 − p), a twentieth where one in twenty churns.
 _LEAF_SHARE = 0.1
 
-# Rows of the fit against which boosting's reasons are told; at 100 the standard error of their mean is a tenth of their spread.
+# Rows of the fit used as the background of boosting's reasons; at 100 the standard error of their mean is a tenth of their
+# spread.
 _BACKGROUND_ROWS = 100
 
 
@@ -53,7 +54,8 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
     kind: "logistic", a regularised logistic regression on log-scaled features, where NULLs become the median of the fitted rows
     plus an indicator column for each feature that was NULL in them; or "boosting", 60 gradient-boosted trees of 8 leaves on
     the features as they are, where NULLs take a side of their own at each split.
-    l2: weight of the squared penalty on the standardised coefficients, a tenth of it that on the leaves; a finite number above 0.
+    l2: weight of the squared penalty on the standardised coefficients, a tenth of it that on the leaves; a finite number above
+    0.
 
     Classes are not weighted: weights move the mean predicted probability away from the rate of churn. Trees stop at their fixed
     number, not early on rows drawn at random, and all runs on one thread: the same rows give the same model to the last bit.
@@ -74,7 +76,7 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Fit on (rows, features) with labels (rows,) of 0 and 1, then calibrate on the later rows.
 
-        Raises FeatureError for frames off the schema, ValueError for a kind, an l2, or labels, of which nothing can be learnt.
+        Raises FeatureError for frames off the schema, ValueError for an invalid kind or l2, or unusable labels.
         """
         if self.kind not in KINDS:
             raise ValueError(f"ChurnModel: kind must be one of {', '.join(KINDS)}, not {self.kind!r}")
@@ -84,9 +86,9 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
         later_values, later_labels = matrix(later_features), _labels(later_churned, len(later_features), "calibration")
         pipeline = _logistic(self.l2) if self.kind == LOGISTIC else _boosting(self.l2)
         with _one_thread():
-            # What is NULL in every row says nothing, and neither imputer nor trees take it: as a constant it says nothing either.
+            # Imputer and trees reject features that are NULL in every row; a constant carries no information either.
             pipeline.fit(np.where(np.isnan(values).all(axis=0), 0.0, values), labels)
-            # Every fold of a frozen estimator predicts the same, so two folds give what five would, and need fewer churned rows.
+            # All folds of a frozen estimator predict the same, so two folds suffice, and need fewer churned rows.
             self.calibrated_ = CalibratedClassifierCV(FrozenEstimator(pipeline), method="sigmoid", cv=2, ensemble=False).fit(
                 later_values, later_labels
             )
@@ -116,12 +118,12 @@ class ChurnModel(BaseEstimator):  # type: ignore[misc]
 
 
 def score(model: ChurnModel, frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Score each row of the frame and say why, in the order of the key.
+    """Score each row of the frame and explain the score, in the order of the key.
 
     Columns: as_of_date, account_id, churn_probability in [0, 1], and `<indicator>_contribution` for each of the six indicators,
-    in log-odds against the rows of the fit (see `reasons`); what the account's traits contribute is the rest and is not given.
+    in log-odds against the rows of the fit (see `reasons`); the rest is the contribution of the account's traits, not returned.
 
-    Raises FeatureError for a frame off the schema, NotFittedError for a model that has learnt nothing.
+    Raises FeatureError for a frame off the schema, NotFittedError for a model that is not fitted.
     """
     frame = in_key_order(frame)
     found = reasons(model, frame)

@@ -1,6 +1,6 @@
-"""Why the model scores an account as it does: its log-odds divided among the six indicators and the account's traits.
+"""Reasons for an account's score: its log-odds divided among the six indicators and the account's traits.
 
-Belongs here: exact contributions for each kind of model. Does not belong here: scoring (`model`), advice and words (marts).
+Belongs here: exact contributions for each kind of model. Does not belong here: scoring (`model`), advice and texts (marts).
 
 A contribution is a Shapley value of the game in which each group of features is a player: those that take part hold the
 account's own values, the others the values of a row of the background, and the payoff is the mean calibrated log-odds over the
@@ -16,10 +16,10 @@ What a group says is against the rows of the fit, not against other accounts of 
   which only the background row meets; such a game's Shapley values are (|A|−1)! |B|! / (|A|+|B|)! of the leaf's value for each
   group of A, and −|A|! (|B|−1)! / (|A|+|B|)! for each of B. Values of leaves add up; so do their Shapley values.
 
-References: E. Štrumbelj, I. Kononenko (2014), Explaining prediction models and individual predictions with feature contributions,
-Knowl. Inf. Syst. 41, eqs. (6)–(8); S. Lundberg, S.-I. Lee (2017), A unified approach to interpreting model predictions, NeurIPS,
-eq. (4); S. Lundberg et al. (2020), From local explanations to global understanding with explainable AI for trees, Nat. Mach.
-Intell. 2, for interventional values leaf by leaf.
+References: E. Štrumbelj, I. Kononenko (2014), Explaining prediction models and individual predictions with feature
+contributions, Knowl. Inf. Syst. 41, eqs. (6)–(8); S. Lundberg, S.-I. Lee (2017), A unified approach to interpreting model
+predictions, NeurIPS, eq. (4); S. Lundberg et al. (2020), From local explanations to global understanding with explainable AI
+for trees, Nat. Mach. Intell. 2, for interventional values leaf by leaf.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
-"""A model's card, and a comparison of drift, for people: a page of Markdown and pictures.
+"""A model's card and a drift comparison for people: a page of Markdown and pictures.
 
-Belongs here: words and plots from a card and a `Drift`. Does not belong here: computing figures, and files: bytes go out.
+Belongs here: texts and plots from a card and a `Drift`. Does not belong here: computing figures, and files: it returns bytes.
 The same input gives the same bytes: no date, no name of the software and no random identifier is written into a picture.
 """
 
@@ -26,10 +26,10 @@ _SALT = "northstar"
 
 
 def markdown(card: Mapping[str, Any], drift: "Drift | None" = None, pictures: Mapping[str, str] | None = None) -> str:
-    """Describe a model by its card (see `artifact.card`), and what it scores by a comparison of drift, in Markdown.
+    """Describe a model's card (see `artifact.card`) and the drift of its scored rows in Markdown.
 
-    pictures: addresses of `reliability`, `lift` and `drift`; those that are given stand beside their figures, with a text for who
-    does not see them.
+    pictures: addresses of `reliability`, `lift` and `drift`; those that are given stand beside their figures, with a text for
+    who does not see them.
     """
     pictures = pictures or {}
     choice, label, window = card["choice"], card["label"], card["data_window"]

@@ -1,6 +1,6 @@
-"""Evaluation by rolling origin: the same training repeated at earlier days, each time judged on what came next.
+"""Evaluation by rolling origin: the same training repeated at earlier days, each time judged on the following window.
 
-Belongs here: origins, their windows and what is pooled over them. Does not belong here: the figures' arithmetic (`evaluation`),
+Belongs here: origins, their windows and the pooled figures. Does not belong here: the figures' arithmetic (`evaluation`),
 or any part in the verdict (`training`): these figures say how steady the model is, not whether it is promoted.
 
 Reference: L. Tashman (2000), Out-of-sample tests of forecasting accuracy, Int. J. Forecasting 16, §3, recalibrated origins.
@@ -70,8 +70,8 @@ def rolling_origin(
 ) -> RollingOrigin:
     """Refit at up to `at_most` origins and judge each on the label window's length of as-of dates that follows.
 
-    labelled: rows of closed dates in the order of the key, churned 0 or 1. The windows lie end to end from the newest closed date
-    backwards; the one at which too little history is left to learn from ends the walk.
+    labelled: rows of closed dates in the order of the key, churned 0 or 1. The windows lie end to end from the newest closed
+    date backwards; the one at which too little history is left to learn from ends the walk.
     """
     dates = days(labelled)
     window = np.timedelta64(label_window_days, "D")

@@ -1,7 +1,7 @@
-"""Slices of time: which as-of dates teach, calibrate, choose and judge.
+"""Slices of time: as-of dates for fitting, calibration, choice and test.
 
-Belongs here: dividing dates so that every label window closes before the next slice begins. Does not belong here: what is done
-with the slices (`training`, `rolling`).
+Belongs here: dividing dates so that every label window closes before the next slice begins. Does not belong here: the use of
+the slices (`training`, `rolling`).
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _SHARES_OF_THE_FIRST = 2
 
 @dataclass(frozen=True)
 class Slice:
-    """Rows of consecutive as-of dates; accounts are counted once, however many dates they stand in."""
+    """Rows of consecutive as-of dates; each account is counted once, even if it is in several dates."""
 
     name: str
     dates: tuple[date, ...]
@@ -38,7 +38,7 @@ class Slice:
 class NotEnoughHistory(ValueError):  # noqa: N818 - not a fault: the caller decides what a young installation does without a model
     """Too few closed dates for the slices, or too few churns in one of them.
 
-    slices: those that were found, newest first; minimum_churns: what each would have needed; closed_dates: how many there were.
+    slices: the slices found, newest first; minimum_churns: required in each; closed_dates: number of closed dates.
     """
 
     def __init__(self, slices: tuple[Slice, ...], *, wanted: int, closed_dates: int, minimum_churns: int) -> None:
@@ -60,8 +60,8 @@ def split(
     """Divide into the named slices, oldest first, the dates of a frame with as_of_date, account_id and churned (0 or 1).
 
     The last slice is the newest dates: one in (slices + 2) of all, or more until it holds minimum_churns churned and staying
-    accounts. Each one before is chosen likewise from the dates whose label window ends on or before the next slice's first date,
-    and the first is all dates that are left so far ahead. Dates in the gaps are used by none. Raises NotEnoughHistory.
+    accounts. Each one before is chosen likewise from the dates whose label window ends on or before the next slice's first
+    date, and the first is all dates that are left so far ahead. Dates in the gaps are used by none. Raises NotEnoughHistory.
     """
     dates = np.unique(days(labelled))
     at_least = max(1, len(dates) // (len(names) + _SHARES_OF_THE_FIRST))
@@ -80,7 +80,7 @@ def split(
 
 
 def describe(labelled: "pd.DataFrame", name: str, dates: "NDArray[np.datetime64]") -> Slice:
-    """Count what a slice of consecutive dates holds."""
+    """Count the rows and accounts of a slice of consecutive dates."""
     inside = labelled.loc[labelled["as_of_date"].between(dates[0], dates[-1])]
     churned = inside["churned"] == 1
     return Slice(
@@ -94,7 +94,7 @@ def describe(labelled: "pd.DataFrame", name: str, dates: "NDArray[np.datetime64]
 
 
 def rows(labelled: "pd.DataFrame", part: Slice) -> "pd.DataFrame":
-    """Give the rows of the slice's dates."""
+    """Return the rows of the slice's dates."""
     return labelled.loc[np.isin(days(labelled), np.array(part.dates, dtype="datetime64[D]"))]
 
 

@@ -1,7 +1,7 @@
 """Training of the churn model: candidates, the choice among them, the winner's figures beside its rivals', and the verdict.
 
-Belongs here: what is fitted, chosen, judged and refused. Does not belong here: the estimator (`model`), how dates are divided
-(`slices`), the figures' arithmetic (`evaluation`), repeating it at earlier origins (`rolling`), storing anything (`artifact`).
+Belongs here: fitting, choosing, judging and refusing models. Does not belong here: the estimator (`model`), dividing dates
+(`slices`), computing figures (`evaluation`), repeating it at earlier origins (`rolling`), storing anything (`artifact`).
 """
 
 from collections.abc import Mapping
@@ -35,19 +35,20 @@ if TYPE_CHECKING:
 # well below, a column that is filled in after the churn is near 1. With 15 churns of 150 rows the standard error is 0.03.
 SUSPICIOUS_AUC = 0.95
 
-# Calibration refuses a model when it is off beyond chance and by an amount that matters: an intercept of 0.2 puts the odds off by
-# a fifth, and so does a slope, between accounts whose log-odds differ by 1. At 15 churns the standard
+# Calibration refuses a model when it is off beyond chance and by an amount that matters: an intercept of 0.2 puts the odds off
+# by a fifth, and so does a slope, between accounts whose log-odds differ by 1. At 15 churns the standard
 # error of an intercept is 0.26, so that the test decides; at thousands it finds what is too small to matter.
 CALIBRATION_LEVEL = 0.01
 CALIBRATION_TOLERANCE = 0.2
 
-# On a simulated company's features, 15 to 20 churned accounts in each slice: of 119 trainings on churns that nothing foretold, 25
-# had a lower log-loss than both rates and 2 passed this test too; of 41 on churns drawn from planted hazards, 40 passed both.
+# On a simulated company's features, 15 to 20 churned accounts in each slice: of 119 trainings on churns that nothing foretold,
+# 25 had a lower log-loss than both rates and 2 passed this test too; of 41 on churns drawn from planted hazards, 40 passed
+# both.
 RANKING_LEVEL = 0.01
 
 
 class SuspiciousFeatures(ValueError):  # noqa: N818 - says what was found
-    """Features that know the label: trained on, they would promise what no night can keep. `found` are their AUCs by name."""
+    """Features that leak the label: a model trained on them would look better than it is. `found`: their AUCs by name."""
 
     def __init__(self, found: Mapping[str, float]) -> None:
         self.found = dict(found)
@@ -57,7 +58,7 @@ class SuspiciousFeatures(ValueError):  # noqa: N818 - says what was found
 
 @dataclass(frozen=True)
 class Choice:
-    """Which kind of model was chosen, and why.
+    """The chosen kind of model, and the reason.
 
     slices: fit, calibration and choice, and figures: each candidate's on the choice slice. Both are empty when history is too
     short to choose; the logistic regression, which needs the fewest churns, is then the only candidate.
@@ -83,13 +84,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A fitted model with what it was fitted on and how it did on the newest closed dates.
+    """A fitted model with its training data and its figures on the newest closed dates.
 
     slices: fit, calibration and test of this model. open_rows: rows left out because their label is not closed yet.
     baselines: base_rate (the fit slice's rate of churn for everyone), recent_rate (the calibration slice's) and usage_rule (the
     fit slice's rates where is_usage_down is 1 and 0), each judged as the model is.
     log_loss_gain: base_rate's mean log-loss minus the model's, with its 90 % interval (bootstrap over accounts).
-    reference: what the model learnt from, for `drift`: features of the fit and calibration slice, scores of the latter.
+    reference: the training data's distribution, for `drift`: features of the fit and calibration slice, scores of the latter.
     """
 
     model: ChurnModel
@@ -130,8 +131,8 @@ def train(
 
     frame: one row per (as_of_date, account_id) with the features of `ml.churn.features` and `churned`: 1 or 0 once the label
     window (as_of_date, as_of_date + label_window_days] has passed, NULL before. A date is closed as a whole.
-    minimum_churns: distinct churned accounts, and staying ones, that each slice needs; at least 2. At 50 the standard error of an
-    AUC is near 0.04: fewer cannot tell a model from chance.
+    minimum_churns: distinct churned accounts, and staying ones, that each slice needs; at least 2. At 50 the standard error of
+    an AUC is near 0.04: fewer cannot tell a model from chance.
     seed: of the bootstrap interval; the fit itself draws nothing.
     champion: the model now in use, judged on the same test rows; the new one must beat it too.
     intervention: only prices the figures; see `evaluation.money_saved`.
@@ -147,7 +148,7 @@ def train(
         )
     intervention = intervention or Intervention()
     frame = in_key_order(frame)
-    matrix(frame)  # rows that are not used must fit the schema too: they are tomorrow's
+    matrix(frame)  # unused rows must fit the schema too: they will be used later
     labels = numbers(frame, "churned", nullable=True)
     _check_labels(frame, labels)
     closed = ~np.isnan(labels)
@@ -221,11 +222,11 @@ def decide(log_loss: float, rivals: Mapping[str, float], found: Calibration, ran
     """Accept when the log-loss is below every rival's, churns are ranked beyond chance and the calibration is not off.
 
     The reason names the figures. All log-losses are in nats per row, on the same rows. Churns are ranked beyond chance when the
-    test that the AUC is no more than a half (see `judge_ranking`) fails at RANKING_LEVEL. Calibration is off when Cox's test (see
-    `judge_calibration`) fails at CALIBRATION_LEVEL and the intercept is farther than CALIBRATION_TOLERANCE from 0, or the slope
-    from 1. The model is held against perfect calibration, which no rival surpasses: who is calibrated worse than a rival beyond
-    doubt is off. A smaller error than each rival's is not asked for: of two calibrated models, some dozens of churns give it to
-    either by chance.
+    test that the AUC is no more than a half (see `judge_ranking`) fails at RANKING_LEVEL. Calibration is off when Cox's test
+    (see `judge_calibration`) fails at CALIBRATION_LEVEL and the intercept is farther than CALIBRATION_TOLERANCE from 0, or the
+    slope from 1. The model is held against perfect calibration, which no rival surpasses: who is calibrated worse than a rival
+    beyond doubt is off. A smaller error than each rival's is not asked for: of two calibrated models, some dozens of churns
+    give it to either by chance.
     """
     lost = [name for name, theirs in rivals.items() if not log_loss < theirs]
     far = [
@@ -295,7 +296,7 @@ def _check_labels(frame: "pd.DataFrame", labels: "NDArray[np.float64]") -> None:
     known = ~np.isnan(labels)
     if not np.isin(labels[known], (0, 1)).all():
         raise FeatureError("churn features: column 'churned' must be 0, 1 or NULL")
-    # A label that closes early closes on a churn: a date of which only those were known would look far worse than it was.
+    # Labels that close early are churns: a date with only those known would look far worse than it was.
     share = require_column(frame, "churned").notna().groupby(frame["as_of_date"]).mean()
     mixed = share.index[(share > 0) & (share < 1)]
     if len(mixed):

@@ -1,7 +1,7 @@
-"""The trees of scikit-learn's histogram gradient boosting, which the library keeps to itself.
+"""The trees of scikit-learn's histogram gradient boosting, which are private in the library.
 
-Belongs here: the only reads of `_predictors` and `_baseline_prediction`; `tests/unit/contracts` holds them to the pinned version.
-Does not belong here: what is computed from the trees (`reasons`).
+Belongs here: the only reads of `_predictors` and `_baseline_prediction`; `tests/unit/contracts` checks them for the pinned
+version. Does not belong here: computations on the trees (`reasons`).
 """
 
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Leaf:
-    """End of a path; value: what it adds to the log-odds, learning rate included."""
+    """End of a path; value: its addition to the log-odds, learning rate included."""
 
     value: float
 
 
 @dataclass(frozen=True)
 class Split:
-    """Rows with `feature` ≤ threshold go left, others right; rows without a value go where missing_goes_left says."""
+    """Rows with `feature` ≤ threshold go left, others right; rows without a value go left if missing_goes_left."""
 
     feature: int
     threshold: float

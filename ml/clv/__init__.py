@@ -1,4 +1,4 @@
-"""Customer lifetime value: how long customers stay, how often they order, what an order is worth, and what that comes to.
+"""Customer lifetime value: how long customers stay, how often they order, the value of an order, and the resulting total.
 
 Belongs here: `inputs` (errors, checks at the door), `likelihood` (maximum likelihood and its uncertainty), the three models
 `shifted_beta_geometric` (subscriptions), `beta_geo_nbd` (orders of shop customers) and `gamma_gamma` (their value),

@@ -23,7 +23,7 @@ SINGULAR = 1e-7
 
 
 class BetaGeoNBD(LikelihoodEstimator):
-    """While alive a customer orders as a Poisson process; after each order it may be gone for good.
+    """While alive a customer orders as a Poisson process; after each order it may leave for ever.
 
     The rate λ is gamma(r, α) distributed across customers, with mean r / α orders per unit of time; the probability to leave
     after an order is beta(a, b). A customer is known by x, the number of repeat days (days with an order after the day of the
@@ -36,15 +36,15 @@ class BetaGeoNBD(LikelihoodEstimator):
     On CDNOW's second 39 weeks the model expects 1,653 repeat days of the 2,357 customers, and there were 1,882: it misses those
     who come back after a pause, so it errs on the low side when trade grows.
 
-    minimum_repeaters: fewest customers with a repeat of which the model is learnt.
-    label: the segment that is fitted, for messages.
+    minimum_repeaters: minimum number of customers with a repeat for a fit.
+    label: name of the fitted segment, for messages.
 
     After `fit`: `parameters_` r, alpha (in the caller's unit of time), a and b, `covariance_`, `log_likelihood_` (which depends
     on the unit of time), `customer_count_`, `repeater_count_`.
 
-    Reference: P. Fader, B. Hardie and K. L. Lee (2005), "Counting your customers" the easy way: an alternative to the Pareto/NBD
-    model, Marketing Science 24(2), eqs. (6), (9) and (10); p_alive after the authors' note of 2008, Computing P(alive) using the
-    BG/NBD model.
+    Reference: P. Fader, B. Hardie and K. L. Lee (2005), "Counting your customers" the easy way: an alternative to the
+    Pareto/NBD model, Marketing Science 24(2), eqs. (6), (9) and (10); p_alive after the authors' note of 2008, Computing
+    P(alive) using the BG/NBD model.
     """
 
     parameter_names = ("r", "alpha", "a", "b")

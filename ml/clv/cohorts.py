@@ -1,6 +1,6 @@
 """From the customers of one night to tables: the value of each shop customer, and the mean value of each cohort.
 
-Belongs here: cohorts and their segments, the intervals of their means, and what is said where there is no model. Does not belong
+Belongs here: cohorts and their segments, the intervals of their means, and the reasons given without a model. Does not belong
 here: the values themselves (`lifetime_value`), and SQL.
 """
 
@@ -43,9 +43,9 @@ class Valued:
     """The values of one night.
 
     customers: one row per shop customer, as `CustomerLifetimeValue.predict` gives it; NaN and a reason where there is no model.
-    cohorts: one row per cohort_month, dimension and segment: customer_count, the mean predicted_ltv_12m, _24m and _36m, each with
-    _p10 and _p90 (the middle 80 % of what the mean is believed to be), and method.
-    shop, subscriptions: what the models were fitted to, or why there is none, in words and figures.
+    cohorts: one row per cohort_month, dimension and segment: customer_count, the mean predicted_ltv_12m, _24m and _36m, each
+    with _p10 and _p90 (the middle 80 % of what the mean is believed to be), and method.
+    shop, subscriptions: a description of the models' data, or the reason why there is no model.
     """
 
     customers: "pd.DataFrame"
@@ -58,14 +58,14 @@ class Valued:
 def value(
     shop: "pd.DataFrame", tenures: "pd.DataFrame", accounts: "pd.DataFrame", *, monthly_discount_rate: float = 0.01
 ) -> Valued:
-    """Fit what can be fitted, and predict.
+    """Fit the models that can be fitted, and predict.
 
     shop: as `CustomerLifetimeValue.fit` takes it; tenures and accounts: as `SubscriptionLifetimeValue.fit` and `predict` take
     them; customers of both kinds with cohort_month, channel and country (not NULL) besides.
 
-    A company too young or too small for a model gets no prediction for the customers it would speak for, nor for any cohort with
-    one of them, and `method` says why: `none: too few customers`, `none: no stable fit`, or `none: no subscriptions` for accounts
-    that paid while no subscription says for how long. ClvError only for frames that are none of customers.
+    A company too young or too small for a model gets no prediction for the customers it would speak for, nor for any cohort
+    with one of them, and `method` says why: `none: too few customers`, `none: no stable fit`, or `none: no subscriptions` for
+    accounts that paid while no subscription says for how long. ClvError only for frames that are none of customers.
     """
     shop = shop.sort_values("person_id", ignore_index=True)
     cohorts, of_shop, of_accounts = _cohorts(shop, accounts)
@@ -161,7 +161,7 @@ def _means(
     """Means of cohorts from sums over their customers, each of shape (m, 3)."""
     count = cohorts["customer_count"].to_numpy()[:, None]
     mean, reach = (observed + expected) / count, Z90 * np.sqrt(variance) / count
-    # Whatever the parameters are, nobody who earns a margin takes back what was observed.
+    # For any parameters, a customer with a positive margin never falls below the observed value.
     low = np.maximum(mean - reach, np.minimum(observed / count, mean))
     figures = np.stack([mean, low, mean + reach], axis=2).reshape(len(cohorts), 3 * len(HORIZONS))
     figures[np.char.startswith(method.astype(str), "none")] = np.nan

@@ -1,6 +1,6 @@
-"""What an order is worth: the Gamma-Gamma model.
+"""The value of an order: the Gamma-Gamma model.
 
-Belongs here: the model of a customer's mean order value. Does not belong here: how many orders there will be (`beta_geo_nbd`).
+Belongs here: the model of a customer's mean order value. Does not belong here: the number of future orders (`beta_geo_nbd`).
 """
 
 from typing import TYPE_CHECKING, Self
@@ -26,8 +26,8 @@ class GammaGamma(LikelihoodEstimator):
     The population mean is p v / (q − 1) and exists for q > 1 only. Values are taken to be independent of how often a customer
     orders. The unit of money is the caller's: it is scaled away inside, and `v` comes back in it.
 
-    minimum_customers: fewest customers with a repeat and a mean value above 0 of which the model is learnt.
-    label: the segment that is fitted, for messages.
+    minimum_customers: minimum number of customers with a repeat and a mean value above 0 for a fit.
+    label: name of the fitted segment, for messages.
 
     After `fit`: `parameters_` p, q and v (money), `covariance_`, `log_likelihood_` (which depends on the unit of money),
     `customer_count_` (those it was fitted on).
@@ -75,7 +75,7 @@ class GammaGamma(LikelihoodEstimator):
         return self
 
     def population_mean(self) -> float:
-        """Mean order value of a customer of whom nothing is known, p v / (q − 1), in money; DegenerateDataError without one."""
+        """Mean order value of a customer without history, p v / (q − 1), in money; DegenerateDataError without one."""
         p, q, v = self._fitted()
         if q <= 1:
             raise DegenerateDataError(f"{self.subject}: no mean value exists with q = {q:.3g}, it must be above 1")

@@ -1,7 +1,7 @@
-"""What the models refuse, and how they say so.
+"""Checks of the models' inputs, and their errors.
 
-Belongs here: the error classes and the checks of vectors, columns and rates. Does not belong here: conditions that one model
-alone has, such as a recency within an age.
+Belongs here: the error classes and the checks of vectors, columns and rates. Does not belong here: conditions of a single
+model, such as a recency within an age.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class ClvError(ValueError):
-    """Input that no model can take, or an answer that a model cannot give; the message names the model, its label, the column."""
+    """Invalid input, or a result that a model cannot compute; the message names the model, its label and the column."""
 
 
 class DegenerateDataError(ClvError):
-    """Valid input of which the model cannot be learnt: no churn, no repeats, too few customers. Pooling segments may help."""
+    """Valid input that cannot be fitted: no churn, no repeats, too few customers. Pooling segments may help."""
 
 
 class ConvergenceError(ClvError):
-    """The likelihood has no maximum inside the bounds, none was reached, or nothing finite can be expected at it."""
+    """The likelihood has no maximum inside the bounds, none was reached, or the expectation there is not finite."""
 
 
 class ConstantChurnError(ConvergenceError):

@@ -1,15 +1,15 @@
-"""What customers are worth: what they have brought in already, and what models expect of them, discounted by month.
+"""Lifetime values: the margin observed so far plus the margin that models expect, discounted by month.
 
-Belongs here: the frames that callers bring, the values of shop customers and of subscribers, and the uncertainty of their sums.
-Does not belong here: the models' likelihoods, cohorts and what becomes of them without a model (`cohorts`), and SQL.
+Belongs here: the frames passed by callers, the values of shop customers and of subscribers, and the uncertainty of their sums.
+Does not belong here: the models' likelihoods, cohorts and their treatment without a model (`cohorts`), and SQL.
 
-A lifetime value counts from a customer's first payment to 12, 24 or 36 months after it. It is the margin observed in that time so
-far, as it is, and the margin expected in the rest of it, which is 0 once the time is over. Only what is expected is discounted: a
-monthly rate d makes money that comes within the k-th month from now worth 1 / (1 + d)^k today.
+A lifetime value covers the 12, 24 or 36 months after a customer's first payment. It is the margin observed in that time so far,
+undiscounted, plus the margin expected in the rest of it, which is 0 once the time is over. Only the expected part is
+discounted: with a monthly rate d, money received within the k-th month from now is worth 1 / (1 + d)^k today.
 
-Intervals. The variance of a sum of predictions is that of the estimates behind it (delta method, nothing is drawn). It does not
-hold: how single customers scatter around the mean, or the luck of finitely many of them; margins and discount rates, which are
-taken as known; dependence between margin and tenure or order value and rate; a model or a market that changes.
+Intervals. The variance of a sum of predictions is that of the underlying estimates (delta method, no random draws). It does not
+include: the scatter of single customers around the mean, or chance in a finite number of them; margins and discount rates,
+which are taken as known; dependence between margin and tenure or order value and rate; changes of the model or the market.
 """
 
 from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
     with t_k the end of the k-th month of 365.25 / 12 days from now, cut off where the h months after the first payment end.
 
     monthly_discount_rate: d, at least 0.
-    label: who the customers are, for messages.
+    label: name of the customer group, for messages.
 
     After `fit`: `purchases_` (BetaGeoNBD, in days) and `values_` (GammaGamma).
 
@@ -74,13 +74,13 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
     def fit(self, frame: "pd.DataFrame") -> Self:
         """Fit both models on one row per customer, in any order.
 
-        frame: person_id (unique, not NULL); frequency (days with an order after the first such day); recency_days (days from the
-        first order to the last); age_days (days from the first order to the end of observation); mean_repeat_value (money per
-        repeat day; NaN without a repeat); order_margin (margin as a share of order value, at most 1); and for 12, 24 and 36
+        frame: person_id (unique, not NULL); frequency (days with an order after the first such day); recency_days (days from
+        the first order to the last); age_days (days from the first order to the end of observation); mean_repeat_value (money
+        per repeat day; NaN without a repeat); order_margin (margin as a share of order value, at most 1); and for 12, 24 and 36
         months margin_12m (money, observed in that time after the first order) and remaining_days_12m (days that are left of it
         after the end of observation, at most so many months). The order of rows changes no byte of any result.
 
-        Raises ClvError for a frame that is none of customers, DegenerateDataError and ConvergenceError as the models do.
+        Raises ClvError for an invalid frame of customers, DegenerateDataError and ConvergenceError as the models do.
         """
         customers = self._checked(frame)
         recency, age = customers["recency_days"].to_numpy(), customers["age_days"].to_numpy()
@@ -110,7 +110,7 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
         return predicted.assign(**dict(zip(money_columns(), money.T, strict=True)), method=SHOP_METHOD)
 
     def sums(self, frame: "pd.DataFrame", groups: csr_matrix) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
-        """Sum the expected part of the values over groups of customers, and give the variance of each sum.
+        """Sum the expected part of the values over groups of customers, and return the variance of each sum.
 
         frame: as `fit` takes it, sorted by person_id. groups: (m, n), 1 where a customer is in a group. Both results: (m, 3).
         """
@@ -148,7 +148,7 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
         return values.conditional_expected_value(customers["frequency"].to_numpy(), customers["mean_repeat_value"].to_numpy())
 
     def _checked(self, frame: "pd.DataFrame") -> "pd.DataFrame":
-        """Give the frame with numbers in the columns of numbers, in the order of person_id."""
+        """Return the frame with its numeric columns as floats, in the order of person_id."""
         require_number(self.monthly_discount_rate, "monthly_discount_rate", self._subject, lowest=0)
         require_columns(frame, ("person_id", *CUSTOMER_COLUMNS), self._subject)
         persons = frame["person_id"]
@@ -168,7 +168,7 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class _Future:
-    """What is to come for customers: while alive it depends on frequency and age alone, so each pair is computed once.
+    """Expected orders of customers: while alive they depend only on frequency and age, so each pair is computed once.
 
     frequency, age: distinct pairs (k,); remaining: days to each horizon (k, 3), which follow the age; at: the pair of each
     customer (n,).
@@ -209,7 +209,7 @@ class _Future:
 
 
 class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
-    """Value of subscribers: survival by the shifted beta-geometric model of their plan and channel, times what they pay now.
+    """Value of subscribers: survival by the shifted beta-geometric model of their plan and channel, times the current margin.
 
         V_h = observed margin_h + monthly margin · Σ_k S(t + k) / S(t) / (1 + d)^k
 
@@ -220,9 +220,9 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
     minimum_lost: fewest lost customers for a model of a segment's own.
 
     After `fit`: `models_` (segment → model) and `methods_` (segment → method): `sbg` where the shifted beta-geometric model was
-    fitted on the segment; `geometric` where its churn does not fall with tenure, so that the likelihood is greatest for customers
-    who are all alike; with `_pooled` behind where the segment alone could not be fitted (too few lost customers, too few
-    periods, no maximum) and the counts of all segments were taken together.
+    fitted on the segment; `geometric` where its churn does not fall with tenure, so that the likelihood is greatest for
+    customers who are all alike; with `_pooled` behind where the segment alone could not be fitted (too few lost customers, too
+    few periods, no maximum) and the counts of all segments were taken together.
     """
 
     def __init__(self, *, monthly_discount_rate: float = 0.01, minimum_lost: int = 20) -> None:
@@ -235,7 +235,7 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
         tenures: one row per plan, channel and period of tenure, in any order: plan and channel (text, not NULL), and period
         (months), lost, alive and entered as `ShiftedBetaGeometric.fit` takes them.
 
-        Raises ClvError for a frame that is none of periods; DegenerateDataError and ConvergenceError where a segment needs the
+        Raises ClvError for an invalid frame of periods; DegenerateDataError and ConvergenceError where a segment needs the
         pool and that cannot be fitted either.
         """
         require_number(self.monthly_discount_rate, "monthly_discount_rate", _SUBSCRIPTIONS, lowest=0)
@@ -263,7 +263,7 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
         margin_24m and margin_36m. An account that has stopped has no plan, and NaN in tenure and next payment. A segment that
         `fit` did not see is the pool's.
 
-        Raises ClvError for a frame that is none of accounts; DegenerateDataError and ConvergenceError where the pool is needed
+        Raises ClvError for an invalid frame of accounts; DegenerateDataError and ConvergenceError where the pool is needed
         and cannot be fitted.
         """
         found = self._parts(accounts)
@@ -273,7 +273,7 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
         return expected
 
     def sums(self, accounts: "pd.DataFrame", groups: csr_matrix) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
-        """Sum the expected part of the values over groups of accounts, and give the variance of each sum.
+        """Sum the expected part of the values over groups of accounts, and return the variance of each sum.
 
         accounts: as `predict` takes them. groups: (m, n), 1 where an account is in a group. Both results: (m, 3).
         """
@@ -288,14 +288,14 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
                 return np.ravel(members @ payments(model))
 
             total += of_survival(model).reshape(shape)
-            # Fitted apart; that the pool holds the customers of segments with a model of their own as well is not looked at.
+            # Treated as independent fits, although the pool also contains the customers of segments with their own model.
             variance += delta_variance(model, of_survival).reshape(shape)
         return total, variance
 
     def _parts(
         self, accounts: "pd.DataFrame"
     ) -> "list[tuple[NDArray[np.intp], ShiftedBetaGeometric | ShiftedGeometric, _Payments]]":
-        """Rows of the accounts that pay, by the model that speaks for them."""
+        """Rows of paying accounts, by the model that applies to them."""
         check_is_fitted(self, "models_")
         frame = _with_segments(accounts, ACCOUNT_COLUMNS, is_paying=accounts["plan"].notna())
         paying = np.flatnonzero(accounts["plan"].notna().to_numpy())
@@ -315,7 +315,7 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
         return parts
 
     def _payments(self, accounts: "pd.DataFrame") -> "_Payments":
-        """A function from a model to what it expects of these accounts: (n, 3)."""
+        """A function from a model to its expected margins of these accounts: (n, 3)."""
         tenure, age, following = (
             accounts[name].to_numpy().astype(np.int64) for name in ("tenure_months", "age_months", "next_payment_month")
         )
@@ -357,7 +357,7 @@ _Payments = Callable[[ShiftedBetaGeometric | ShiftedGeometric], "NDArray[np.floa
 def _with_segments(
     frame: "pd.DataFrame", columns: Sequence[str], *, is_paying: "pd.Series[bool] | None" = None
 ) -> "pd.DataFrame":
-    """Give the frame's segment and numbers; ClvError where a segment is NULL."""
+    """Return the frame's segment and numbers; ClvError where a segment is NULL."""
     require_columns(frame, (*SEGMENT, *columns), _SUBSCRIPTIONS)
     for name in SEGMENT:
         empty = frame[name].isna() if is_paying is None else frame[name].isna() & is_paying
@@ -367,7 +367,7 @@ def _with_segments(
 
 
 def money_columns(*parts: str) -> list[str]:
-    """Names of the predicted values to each horizon; with parts (`_p10`) behind."""
+    """Names of the predicted values to each horizon, with suffixes such as `_p10`."""
     return [f"predicted_ltv_{horizon}m{part}" for horizon in HORIZONS for part in parts or ("",)]
 
 

@@ -1,4 +1,4 @@
-"""Maximum likelihood of a few positive parameters, and what their uncertainty means for a figure computed of them.
+"""Maximum likelihood of a few positive parameters, and the resulting uncertainty of figures computed from them.
 
 Belongs here: the optimiser with its verdict, the base of the estimators, the delta method. Does not belong here: any model's
 likelihood.
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 BOUND = np.log(1e5)
 # Relative step of central differences: their error is then about 1e-8, and that of rounding 1e-12.
 STEP = 1e-4
-# Half of Newton's decrement is the log-likelihood still to be gained. At 1e-6 an estimate is within a thousandth of its standard
-# error of the maximum; a search that goes well ends below 1e-12.
+# Half of Newton's decrement is the log-likelihood still to be gained. At 1e-6 an estimate is within a thousandth of its
+# standard error of the maximum; a search that goes well ends below 1e-12.
 DECREMENT = 1e-6
 NEWTON_STEPS = 50
 # The 90 % quantile of the standard normal distribution.
@@ -38,7 +38,7 @@ Z90 = 1.2815515655446004
 
 @dataclass(frozen=True)
 class Maximum:
-    """Where a log-likelihood is greatest: k log-parameters, their asymptotic covariance (k, k) and the value there."""
+    """The maximum of a log-likelihood: k log-parameters, their asymptotic covariance (k, k) and the value there."""
 
     log_parameters: "NDArray[np.float64]"
     covariance: "NDArray[np.float64]"
@@ -47,7 +47,7 @@ class Maximum:
 
 @cache
 def _threads() -> ThreadpoolController:
-    """The linear algebra's threads: on matrices of four rows they cost ten times what they compute, so one does it."""
+    """Limit linear algebra to one thread: on matrices of four rows, more threads cost ten times the computation."""
     return ThreadpoolController()
 
 
@@ -79,7 +79,7 @@ def maximise(
             if not _positive_definite(hessian):
                 break
             step = np.linalg.solve(hessian, gradient)
-            # Near the top steps are short; a long one would leave the region that the derivatives speak of.
+            # Near the maximum steps are short; a long one would leave the region where the derivatives are valid.
             point = np.clip(point + step / max(1.0, float(np.abs(step).max())), -BOUND, BOUND)
             if gradient @ step < DECREMENT**2:
                 break
@@ -87,10 +87,10 @@ def maximise(
 
 
 def _descend(loss: "LogLikelihood", start: "NDArray[np.float64]") -> "tuple[float, NDArray[np.float64]]":
-    """Value and place of L-BFGS-B's end.
+    """Value and position of L-BFGS-B's result.
 
-    Its messages are not asked, for it calls an end abnormal when rounding stops its line search at the very top. What counts is
-    judged later, at the end that it came to.
+    Its status is ignored, because it reports an abnormal end when rounding stops the line search at the maximum. The result
+    itself is judged later.
     """
     found = minimize(
         loss,
@@ -143,11 +143,11 @@ class LikelihoodEstimator(BaseEstimator):  # type: ignore[misc]
 
     @property
     def subject(self) -> str:
-        """The model and what it is fitted on, as messages name them."""
+        """The model and its data, as named in messages."""
         return f"{type(self).__name__} ({self.label})"
 
     def at(self, **parameters: float) -> Self:
-        """Give a copy with these parameters instead of fitted ones: published ones, or those beside an estimate."""
+        """Return a copy with these parameters instead of fitted ones, such as published ones or those near an estimate."""
         if set(parameters) != set(self.parameter_names) or not all(0 < value < np.inf for value in parameters.values()):
             raise ClvError(f"{self.subject}: needs a positive finite value for each of {', '.join(self.parameter_names)}")
         copy: Self = clone(self)
@@ -155,7 +155,7 @@ class LikelihoodEstimator(BaseEstimator):  # type: ignore[misc]
         return copy
 
     def _keep(self, maximum: Maximum, scales: Iterable[float]) -> None:
-        """Keep a maximum found in units of our own; scales bring each parameter back to the caller's."""
+        """Store a maximum found in internal units; scales convert each parameter back to the caller's."""
         values = np.exp(maximum.log_parameters) * np.array(list(scales))
         self.parameters_ = dict(zip(self.parameter_names, values.tolist(), strict=True))
         self.covariance_ = maximum.covariance

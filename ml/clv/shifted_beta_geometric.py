@@ -1,4 +1,4 @@
-"""How long subscribers stay: survival by period, from counts of who left and who is still there.
+"""How long subscribers stay: survival by period, from counts of lost and remaining customers.
 
 Belongs here: the shifted beta-geometric model and its limit of equal customers. Does not belong here: money (`lifetime_value`).
 
@@ -34,13 +34,13 @@ class ShiftedBetaGeometric(LikelihoodEstimator):
 
     Retention rises with tenure because those who were likely to leave have left, not because customers change.
 
-    minimum_lost: fewest lost customers of which the model is learnt, 20 by default: below, both parameters are noise.
-    label: the segment that is fitted, for messages.
+    minimum_lost: minimum number of lost customers for a fit, 20 by default: below, both parameters are noise.
+    label: name of the fitted segment, for messages.
 
     After `fit`: `parameters_` alpha and beta, `covariance_`, `log_likelihood_`, `customer_count_`, `lost_count_`.
 
-    References: P. Fader and B. Hardie (2007), How to project customer retention, Journal of Interactive Marketing 21(1), for the
-    model; (2010), Customer-base valuation in a contractual setting: the perils of ignoring heterogeneity, Marketing Science
+    References: P. Fader and B. Hardie (2007), How to project customer retention, Journal of Interactive Marketing 21(1), for
+    the model; (2010), Customer-base valuation in a contractual setting: the perils of ignoring heterogeneity, Marketing Science
     29(1), for discounted lifetimes.
     """
 
@@ -190,7 +190,7 @@ def _renewals(
     Sets `customer_count_` and `lost_count_`.
     """
     minimum = require_number(model.minimum_lost, "minimum_lost", model.subject, lowest=1, whole=True)
-    # More than 10,000 periods is no tenure but a mistaken column, and would only fill the memory.
+    # More than 10,000 periods means a wrong column, and would only fill the memory.
     periods = vector(period, "period", model.subject, whole=True, lowest=0, highest=10_000)
     left = vector(lost, "lost", model.subject, whole=True, lowest=0)
     stayed = vector(alive, "alive", model.subject, whole=True, lowest=0)

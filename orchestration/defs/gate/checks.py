@@ -1,7 +1,7 @@
 """One blocking check per mart, and one for the release's own description, on the candidate's bytes.
 
-A blocking check holds back what follows in its own run only. What is published without it is stopped by `releasing.publish`,
-which promotes on the gate's verdict about the very bytes and on nothing else.
+A blocking check stops downstream assets only in its own run. A publication without it is refused by `releasing.publish`, which
+promotes only on the gate's verdict about the exact bytes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ def build(marts: Sequence[str]) -> dg.AssetChecksDefinition:
                     },
                 )
             else:
-                # Left out of the release: nothing was judged, which is no pass, and nothing is exposed, which need not block.
+                # Omitted from the release: nothing was judged, so it does not pass; nothing is exposed, so it need not block.
                 yield dg.AssetCheckResult(
                     check_name=name,
                     asset_key=CANDIDATE,
@@ -62,7 +62,7 @@ def build(marts: Sequence[str]) -> dg.AssetChecksDefinition:
                     metadata={"left out": (night.state.left_out or {}).get(mart, "it is no mart of this candidate")},
                 )
 
-        # Said here in words: whatever waits for the checks would only say that one of them failed.
+        # Raised here with the details: downstream assets would only report that a check failed.
         releasing.require_passed(night)
 
     return gate

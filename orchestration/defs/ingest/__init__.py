@@ -1,1 +1,1 @@
-"""From the landing zone to the lake, and the plan of what is folded in."""
+"""From the landing zone to the lake, and the fold plan."""

@@ -1,7 +1,7 @@
-"""Assets of the lake: one partitioned by arrival day that ingests, and one per source that shows what lies there.
+"""Assets of the lake: one, partitioned by arrival day, that ingests, and one per source that shows its contents.
 
-Partitions are the arrival days of all sources together. One asset per source and day would cost an event in Dagster's log each,
-12 ms apiece: 15 sources over two years are more than two minutes.
+Partitions are the arrival days of all sources together. One asset per source and day would each cost an event of 12 ms in
+Dagster's log: more than two minutes for 15 sources over two years.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ PLAN = dg.AssetKey(["control", "plan"])
 
 
 def source_key(source: str) -> dg.AssetKey:
-    """Key of the asset that stands for a source's relation in the schema `lake`."""
+    """Asset key of a source's relation in the schema `lake`."""
     return dg.AssetKey(["lake", source])
 
 
@@ -50,7 +50,7 @@ def build(settings: Settings) -> list[dg.AssetsDefinition]:
         days = _days_of_run(context)
         result = intake.ingest(night, days, as_of=_as_of(context))
         erased = intake.erase(night)
-        # A run without partition is the night: it takes whatever is new, and says for which days.
+        # A run without a partition is a night: it ingests everything new and reports the days.
         if not context.has_partition_key and not context.has_partition_key_range:
             for day in result.days:
                 context.log_event(
@@ -150,7 +150,7 @@ def _as_of(context: dg.AssetExecutionContext) -> date | None:
 
 
 def _days_of_run(context: dg.AssetExecutionContext) -> list[date] | None:
-    """Arrival days that the run was started for; None for the night, which takes what is new."""
+    """Arrival days that the run was started for; None for a night, which ingests everything new."""
     tags = context.run.tags
     if context.has_partition_key or context.has_partition_key_range:
         return [date.fromisoformat(key) for key in context.partition_keys]

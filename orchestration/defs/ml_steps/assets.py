@@ -93,7 +93,7 @@ def _checks(task: Task) -> dg.AssetChecksDefinition:
         outcome = building.outcome_of(night, task)
         for name, spec in task.checks.items():
             finding = outcome.findings[name]
-            # Where nothing was produced nothing was judged: that is no pass, and nothing is built of it that could do harm.
+            # Without outputs nothing was judged: the check does not pass, but need not block, as nothing is built from it.
             is_alarm = spec.is_blocking and not outcome.missing
             yield dg.AssetCheckResult(
                 check_name=name,

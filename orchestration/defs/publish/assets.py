@@ -1,4 +1,4 @@
-"""The candidate release, the published marts, and what becomes of them in PostgreSQL as assets."""
+"""The candidate release, the published marts, and their copy in PostgreSQL as assets."""
 
 from collections.abc import Iterator, Mapping
 
@@ -44,7 +44,8 @@ def build(specs: Mapping[str, MartSpec]) -> list[dg.AssetsDefinition]:
         name="release",
         specs=[
             *map(_published_spec, specs.values()),
-            # What follows a release waits for this one: a mart that is left out is skipped, and all that waits for it as well.
+            # Assets downstream of a release depend on this one: an omitted mart is skipped, and so are assets that depend on
+            # it.
             dg.AssetSpec(
                 CURRENT,
                 deps=[CANDIDATE],
@@ -111,7 +112,7 @@ def _published_spec(spec: MartSpec) -> dg.AssetSpec:
         group_name="release",
         kinds={"duckdb", "parquet"},
         owners=[of_team(spec.owner)],
-        # A mart whose sources have not landed is left out of the release, and the manifest says so.
+        # A mart whose sources have not landed is omitted from the release and listed in the manifest.
         skippable=True,
         metadata={"dagster/column_schema": dg.TableSchema(columns)},
     )

@@ -1,6 +1,6 @@
-"""The dbt project as two multi-assets, each built by one invocation of dbt in this process: before the models score, and after.
+"""The dbt project as two multi-assets, each built by one in-process invocation of dbt: before and after the ML scores.
 
-The manifest is read, never made, when a code location loads: `northstar prepare` makes it.
+Loading a code location only reads the manifest; `northstar prepare` creates it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ _Event = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
 def area_of(node: Mapping[str, Any]) -> str:
-    """Area of a dbt model or seed: what its meta says, else the folder below its layer; core is one area."""
+    """Area of a dbt model or seed: from its meta, else the folder below its layer; core is one area."""
     declared = node["config"]["meta"].get("area")
     return str(declared or node["fqn"][min(2, len(node["fqn"]) - 2)])
 
@@ -45,7 +45,7 @@ class Translator(DagsterDbtTranslator):
         return area_of(dbt_resource_props)
 
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> dg.AssetSpec:
-        """Spec of a model or seed; one that reads nothing follows the plan: else a backfill would start a run of it too early."""
+        """Spec of a model or seed; one without inputs depends on the plan, or a backfill would start its run too early."""
         spec = super().get_asset_spec(manifest, unique_id, project)
         return spec if spec.deps else spec.merge_attributes(deps=[PLAN])
 
@@ -61,7 +61,7 @@ class Translator(DagsterDbtTranslator):
 
 
 def build(settings: Settings) -> list[dg.AssetsDefinition]:
-    """The assets and checks of the dbt project: all but what reads the scores of models; that, built when they are written."""
+    """The dbt project's assets and checks: first all that do not read ML scores, then those that do, built after the scores."""
     manifest = dbt.read_manifest(settings)
 
     @dbt_assets(
@@ -90,7 +90,7 @@ def build(settings: Settings) -> list[dg.AssetsDefinition]:
 def _run(
     context: dg.AssetExecutionContext, night: Night, build: Callable[[Night, Sequence[str]], Iterator[dbt.NodeResult]]
 ) -> Iterator[_Event]:
-    """Build what Dagster selected, and tell it of each model and test as soon as dbt is done with it."""
+    """Build Dagster's selection, and report each model and test as soon as dbt has finished it."""
     failures = []
     for result in build(night, _selection(context)):
         yield from events(context.assets_def, [result])
@@ -101,7 +101,7 @@ def _run(
 
 
 def _selection(context: dg.AssetExecutionContext) -> list[str]:
-    """Names of the models, seeds and tests that were selected; empty for all of them."""
+    """Names of the selected models, seeds and tests; empty if all are selected."""
     if not context.is_subset:
         return []
     assets, tests = context.assets_def, context.selected_asset_check_keys
@@ -112,7 +112,7 @@ def _selection(context: dg.AssetExecutionContext) -> list[str]:
 
 
 def events(assets: dg.AssetsDefinition, results: Iterable[dbt.NodeResult]) -> Iterator[_Event]:
-    """Dagster's events for results of dbt: models and seeds built, tests evaluated. What dbt skipped has none."""
+    """Dagster's events for dbt's results: models and seeds built, tests evaluated. Skipped nodes have none."""
     keys = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.specs}
     checks = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.check_specs}
     for result in results:

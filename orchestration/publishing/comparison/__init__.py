@@ -1,4 +1,4 @@
-"""Comparing two versions of the marts: rows, schemas, and figures of closed periods, with the cause where they moved.
+"""Comparing two versions of the marts: rows, schemas, and figures of closed periods, with the cause of each change.
 
-Belongs here: whatever needs two releases, or a release and a candidate. Does not belong here: building or promoting either.
+Belongs here: code that needs two releases, or a release and a candidate. Does not belong here: building or promoting either.
 """

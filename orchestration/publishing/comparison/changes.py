@@ -1,7 +1,7 @@
-"""How two versions of the marts differ: rows by their grain, and figures of closed periods that moved.
+"""Differences between two versions of the marts: rows by their grain, and changed figures of closed periods.
 
-Belongs here: the one way in which a release is compared with another release or with a candidate, in SQL generated from what the
-marts declare. Does not belong here: why a figure moved (`restatements`), and what is shown to people (`diff`).
+Belongs here: the comparison of a release with another release or with a candidate, in SQL generated from the marts'
+declarations. Does not belong here: causes of changed figures (`restatements`), and presentation (`diff`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,12 +15,12 @@ from orchestration.base.sql import identifier, literal
 from orchestration.marts import MartSpec, Periods
 from orchestration.publishing.manifest import Column, MartRecord, PseudonymRecord, RowChanges, read_columns
 
-# Dimension and segment of a breakdown: no part of what decides when a figure is final.
+# Dimension and segment of a breakdown: they do not affect when a figure is final.
 _BREAKDOWN = ("dimension", "segment")
 
 
 class Described(Protocol):
-    """A release's manifest, or a candidate that is built."""
+    """A release's manifest, or a built candidate."""
 
     @property
     def marts(self) -> Mapping[str, MartRecord]:
@@ -32,7 +32,7 @@ class Described(Protocol):
 
     @property
     def pseudonyms(self) -> PseudonymRecord | None:
-        """Which of its columns are pseudonyms, and by which key."""
+        """Its pseudonym columns, and their key."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class Snapshot:
 def count_rows(
     connection: duckdb.DuckDBPyConnection, specs: Mapping[str, MartSpec], before: Snapshot, after: Snapshot
 ) -> dict[str, RowChanges | str]:
-    """Count the rows of every mart of either side that came, went, changed and stayed, or say why that cannot be told.
+    """Count added, removed, changed and unchanged rows of every mart of either side, or say why they cannot be compared.
 
-    Rows are the same when their grain is; they are compared over the other columns that both sides have with the same type, but
-    for pseudonyms that were made with different keys. Marts are in the order of their names.
+    Rows are matched by their grain and compared over the other columns that both sides have with the same type, except
+    pseudonyms made with different keys. Marts are in the order of their names.
     """
     marts = sorted({*before.columns, *after.columns})
     return {mart: _count_rows(connection, mart, specs.get(mart), before, after) for mart in marts}
@@ -112,7 +112,7 @@ def _count_rows(
 
 
 def _other_pseudonyms(mart: str, before: Snapshot, after: Snapshot) -> set[str]:
-    """Columns whose ids cannot be compared: pseudonyms of another key or domain than on the other side, or on one side alone."""
+    """Columns whose ids cannot be compared: pseudonyms whose key or domain differs, or that are on one side only."""
     old, new = ({} if side.pseudonyms is None else side.pseudonyms.columns.get(mart, {}) for side in (before, after))
     same_key = before.pseudonyms is None or after.pseudonyms is None or before.pseudonyms.key == after.pseudonyms.key
     return {column for column in {*old, *new} if not same_key or old.get(column) != new.get(column)}
@@ -124,7 +124,7 @@ def moved_sql(specs: Mapping[str, MartSpec], before: Snapshot, after: Snapshot) 
     Its columns: mart, series, period (its length), period_start, measure, value_before, value_after.
 
     A period is closed when it is complete on both sides. A figure that one side lacks is NULL there. Marts, measures and series
-    that the earlier side does not know are none of its past.
+    missing on the earlier side are ignored.
     """
     parts = [
         part
@@ -167,7 +167,7 @@ def _moved_in(mart: str, grain: Sequence[str], periods: Periods, before: Snapsho
         join = f"JOIN closed {pair}" if kind else "CROSS JOIN closed"
     series = f"concat_ws(' / ', {', '.join(identifier(name) for name in periods.series)})" if periods.series else "'all'"
     length = identifier(periods.length_column) if periods.length_column else literal(periods.length or "day")
-    # Summed as they are, and only then made DOUBLE: a sum of decimals does not depend on its order.
+    # Cast to DOUBLE only after summing: a sum of decimals does not depend on its order.
     sums = ", ".join(
         f"sum(old.{identifier(name)})::DOUBLE AS before_{number}, sum(new.{identifier(name)})::DOUBLE AS after_{number}"
         for number, name in enumerate(measures)

@@ -1,7 +1,7 @@
-"""Two releases side by side: what `northstar diff` shows.
+"""Two releases side by side, for `northstar diff`.
 
-Belongs here: putting rows, columns and moved figures of two releases together and in order. Does not belong here: how they are
-compared (`changes`), or tables for people (`cli`).
+Belongs here: collecting and ordering rows, columns and changed figures of two releases. Does not belong here: the comparison
+(`changes`), or tables for people (`cli`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ class MartDiff:
 
 @dataclass(frozen=True)
 class Move:
-    """A figure of a period that is closed in both releases, and differs; None where a release has no such figure."""
+    """A changed figure of a period closed in both releases; None where a release lacks the figure."""
 
     mart: str
     series: str
@@ -38,7 +38,7 @@ class Move:
 
     @property
     def change_rate(self) -> float:
-        """The move as a share of what was there before; infinite from nothing or 0."""
+        """The change as a share of the earlier figure; infinite if that is missing or 0."""
         moved = (self.after or 0) - (self.before or 0)
         if self.before:
             return moved / abs(self.before)
@@ -53,14 +53,14 @@ class ReleaseDiff:
     moves: tuple[Move, ...]
 
     def beyond(self, share: float) -> list[Move]:
-        """Moves of more than this share of what was there."""
+        """Moves by more than this share of the earlier figure."""
         return [move for move in self.moves if abs(move.change_rate) > share]
 
 
 def diff(store: ReleaseStore, before: str, after: str, specs: Mapping[str, MartSpec]) -> ReleaseDiff:
     """Compare two releases by their ids; neither needs to be the current one.
 
-    specs: what the marts say of their rows and periods. Raises `UserError` for a release that is not there, or is named twice.
+    specs: the marts' declared grain and periods. Raises `UserError` for an unknown release, or one that is named twice.
     """
     if before == after:
         raise UserError(f"a diff needs two releases, not {before} twice")

@@ -1,7 +1,7 @@
 """The ledger of restatements: figures of closed periods that changed since the last release, with the cause.
 
-Belongs here: the rows of the mart `mart_restatements__release`, and the evidence by which a cause is named. Does not belong here:
-how two versions of the marts are compared (`changes`).
+Belongs here: the rows of the mart `mart_restatements__release`, and the evidence for each cause. Does not belong here:
+comparing two versions of the marts (`changes`).
 
 dbt builds the mart empty. Its rows are written into a candidate that already holds every other mart, so that the build never
 reads a release. What earlier releases restated is in the last release and nowhere else: it is copied from there.
@@ -36,7 +36,7 @@ _LAST_RELEASE = "last_release"
 
 @dataclass(frozen=True)
 class Catalogs:
-    """Names under which the build file and the candidate's file are attached."""
+    """Catalog names of the attached build file and candidate's file."""
 
     build: str
     candidate: str
@@ -47,8 +47,8 @@ CASE period WHEN 'week' THEN period_start + 6 WHEN 'month' THEN last_day(period_
   WHEN 'quarter' THEN last_day(CAST(period_start + INTERVAL 2 MONTH AS DATE)) ELSE period_start END
 """
 
-# Days of which something new is known, by cause and source. A day's file that was replaced counts with the days on which its rows
-# happened, as it is now, and with the arrival day itself.
+# Days of which something new is known, by cause and source. A day's file that was replaced counts with the days on which its
+# rows happened, as it is now, and with the arrival day itself.
 _EVIDENCE = """
 CREATE OR REPLACE TEMP TABLE evidence AS
 SELECT 'late_facts' AS cause, source, happened_date AS day, sum(row_count)::BIGINT AS facts
@@ -217,7 +217,7 @@ def _judge(
 
 
 def _fresh(last: Manifest, facts: RunFacts) -> Iterator[tuple[str, date, bool]]:
-    """Arrival days of which the last release did not hold what is there now, and whether it held something else of them."""
+    """Arrival days whose contents the last release lacks, and whether it had other contents of them."""
     for source in {*facts.days, *last.sources}:
         record, days = last.sources.get(source), facts.days.get(source, {})
         known = record.days if record else {}
@@ -233,7 +233,7 @@ def _fresh(last: Manifest, facts: RunFacts) -> Iterator[tuple[str, date, bool]]:
 def summary(
     connection: duckdb.DuckDBPyConnection, after: Snapshot, rows: Mapping[str, RowChanges | str], release_id: str
 ) -> Changes:
-    """Sum up what a release restated, from the ledger that it publishes, beside the changes of its rows."""
+    """Summarise a release's restatements, from its published ledger, together with the changes of its rows."""
     compared = {mart: found for mart, found in rows.items() if not isinstance(found, str)}
     incomparable = {mart: found for mart, found in rows.items() if isinstance(found, str)}
     if LEDGER not in after.columns:

@@ -1,4 +1,4 @@
-"""Where a release goes besides the files of its home.
+"""Targets of releases other than the files of a home.
 
-Belongs here: one module per system that releases are loaded into. Does not belong here: what is published, and when (`night`).
+Belongs here: one module per system that releases are loaded into. Does not belong here: what to publish, and when (`night`).
 """

@@ -1,15 +1,16 @@
-"""Releases in PostgreSQL: load one beside the other, exchange them whole, go back.
+"""Releases in PostgreSQL: load one beside the other, exchange them atomically, roll back.
 
 Belongs here: everything that happens in the database of `publish.postgres_url`. Does not belong here: files (`release`), types
 (`postgres_types`), whether the data is good (a release has passed the gate), when it is published (`night`). Importing it needs
 the extra `postgres`.
 
     marts             the release that readers get
-    marts_next        being loaded; what an interrupted load left there goes when the next one begins
-    marts_previous    the release before, to go back to
-    marts_retired_N   what went, and could not be dropped yet since somebody reads it
+    marts_next        being loaded; the next load first removes what an interrupted one left
+    marts_previous    the previous release, for a rollback
+    marts_retired_N   a replaced release that could not be dropped yet because it is being read
 
-The comment of each schema names its release. A schema of one of these names without it is somebody else's and is never touched.
+The comment of each schema names its release. A schema of one of these names without such a comment is foreign and never
+touched.
 """
 
 import importlib.resources
@@ -38,9 +39,9 @@ from orchestration.publishing.targets.postgres_types import as_published, column
 MARTS, NEXT, PREVIOUS = "marts", "marts_next", "marts_previous"
 READER = "bi_reader"
 _RETIRED = "marts_retired_"
-_LOCK = int.from_bytes(b"northsta")  # of PostgreSQL's advisory locks, which are numbers: one publisher per database
+_LOCK = int.from_bytes(b"northsta")  # number of the advisory lock that allows one publisher per database
 _CONNECT_SECONDS = "10"
-# How long a drop waits for whoever reads what has gone; new readers of it wait as long behind it.
+# How long a drop waits for readers of a replaced release; new readers of it wait for the drop meanwhile.
 _DROP_WAIT = "2s"
 # SQLSTATE classes of a connection that broke and of a server that went down.
 _LOST = {"08", "57"}
@@ -50,12 +51,12 @@ Tables = Mapping[str, Sequence[Column]]
 
 
 class PostgresFailed(NorthstarError):  # noqa: N818 - says what happened
-    """A release did not reach PostgreSQL; the message says which one readers get there."""
+    """A release did not reach PostgreSQL; the message names the release that it still serves."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """What a publication did. action: loaded, brought back or there already; notes: what somebody should look after, in words."""
+    """Result of a publication. action: loaded, brought back or there already; notes: matters that need attention."""
 
     release_id: str
     action: str
@@ -74,7 +75,7 @@ class Postgres:
         try:
             options = {key: str(value) for key, value in conninfo_to_dict(url.get_secret_value()).items() if value is not None}
         except psycopg.Error:
-            # libpq's words quote pieces of the URL, a password with a bare @ or / in it among them.
+            # libpq's messages quote parts of the URL, including a password with an unescaped @ or /.
             raise PostgresFailed(
                 "the PostgreSQL URL cannot be read; write postgresql://user:password@host:5432/database, and special characters"
                 " of the password as %40 (@), %2F (/), %3A (:), …"
@@ -92,7 +93,7 @@ class Postgres:
         return f"Postgres({self.place!r})"
 
     def published(self) -> str | None:
-        """Id of the release that readers get; None before the first one."""
+        """Id of the release served to readers; None before the first one."""
         try:
             with self._connected() as connection:
                 return _held(connection).get(MARTS)
@@ -102,9 +103,9 @@ class Postgres:
     def publish(self, release: Release, *, keys: Mapping[str, Sequence[str]], kept: Collection[str]) -> Published:
         """Give readers a release: load it, or exchange schemas where `marts_previous` holds it, or do nothing where `marts` does.
 
-        keys: mart → its grain, which becomes its primary key; it may name marts that the release lacks. kept: ids of the releases
-        that are on disk; the previous one is dropped when it is none of them, so that erased persons go from here too.
-        Readers are not waited for. Until the last statement they get the release that they got before, and so they do when
+        keys: mart → its grain, which becomes its primary key; it may name marts that the release lacks. kept: ids of the
+        releases that are on disk; the previous one is dropped unless it is among them, so that erased persons are removed here
+        too. Readers are not waited for. Until the last statement they get the release that they got before, and so they do when
         `PostgresFailed` is raised or the process is killed.
         """
         stands = "what it had before stands there"
@@ -135,7 +136,7 @@ class Postgres:
                 return Published(release.release_id, "brought back" if is_back else "loaded", rows, tuple(notes))
         except (psycopg.Error, duckdb.Error, NorthstarError) as error:
             if connection is not None and isinstance(error, psycopg.Error) and (error.sqlstate or "08")[:2] in _LOST:
-                # Perhaps while it was being committed.
+                # The connection may have been lost during the commit.
                 stands = "`northstar status` says which release it has"
             raise PostgresFailed(f"{self.place}: {self._said(error)}; {stands}") from None
 
@@ -194,7 +195,7 @@ class Postgres:
         return tuple(notes)
 
     def _said(self, error: Exception) -> str:
-        """What an error says, in one line and without the password."""
+        """An error's message, in one line and without the password."""
         text = str(error)
         if isinstance(error, psycopg.Error) and error.diag.message_primary:
             text = ": ".join(part for part in (error.diag.message_primary, error.diag.message_detail) if part)
@@ -205,7 +206,7 @@ class Postgres:
 
 
 def _held(connection: _Connection) -> dict[str, str]:
-    """Schema → the release in it, for the schemas of this module. Raises `NorthstarError` for one that is somebody else's."""
+    """Schema → the release in it, for the schemas of this module. Raises `NorthstarError` for a foreign one."""
     rows = connection.execute(
         "SELECT nspname, obj_description(oid, 'pg_namespace') FROM pg_namespace"
         " WHERE nspname = ANY(%s) OR starts_with(nspname, %s) ORDER BY oid",
@@ -225,7 +226,7 @@ def _held(connection: _Connection) -> dict[str, str]:
 
 @contextmanager
 def _exclusive(connection: _Connection) -> Iterator[None]:
-    """Keep other publishers out of the database; the lock ends with the connection, without which nothing can be exchanged."""
+    """Keep other publishers out of the database; the lock ends with the connection, which an exchange needs anyway."""
     if not _value(connection, sql.SQL("SELECT pg_try_advisory_lock({})").format(sql.Literal(_LOCK))):
         raise NorthstarError("another process is publishing there, nothing was changed")
     try:
@@ -239,7 +240,7 @@ def _require_reader(connection: _Connection) -> None:
     if _value(connection, sql.SQL("SELECT count(*) FROM pg_roles WHERE rolname = {}").format(sql.Literal(READER))):
         return
     try:
-        # Roles belong to all databases of a server: another one's publisher may have made it just now.
+        # Roles are shared by all databases of a server: another database's publisher may just have created it.
         with suppress(errors.DuplicateObject, errors.UniqueViolation):
             connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(READER)))
     except errors.InsufficientPrivilege:
@@ -250,7 +251,7 @@ def _require_reader(connection: _Connection) -> None:
 
 
 def _retire(connection: _Connection, schema: str) -> None:
-    """Take a schema, where it is there, out of the way under a name of its own. Renaming waits for no reader."""
+    """Rename a schema, if it exists, to a retired name. Renaming does not wait for readers."""
     oid = _value(connection, sql.SQL("SELECT oid FROM pg_namespace WHERE nspname = {}").format(sql.Literal(schema)))
     if oid is not None:
         _rename(connection, schema, f"{_RETIRED}{oid}")
@@ -261,7 +262,7 @@ def _rename(connection: _Connection, old: str, new: str) -> None:
 
 
 def _create(connection: _Connection, release: Release) -> None:
-    """Make `marts_next`, marked as ours from its first moment."""
+    """Create `marts_next`, marked as ours in the same transaction."""
     mark = f"Northstar release {release.release_id}, data through {release.manifest.data_through}"
     with connection.transaction():
         try:
@@ -349,8 +350,8 @@ def _exchange(connection: _Connection, duck: duckdb.DuckDBPyConnection, source: 
 def _compare(duck: duckdb.DuckDBPyConnection, schema: str, tables: Tables, release: Release) -> None:
     """Raise `NorthstarError` naming the first table of a schema whose rows are not those of the release.
 
-    Rows are counted and their hashes summed, on both sides by this very DuckDB: a million rows of 13 columns in the time that it
-    takes to read them back. The digests of the manifest, text and MD5, would take five times as long.
+    Rows are counted and their hashes summed, on both sides by this very DuckDB: a million rows of 13 columns in the time that
+    it takes to read them back. The digests of the manifest, text and MD5, would take five times as long.
     """
     for table, columns in tables.items():
         names = ", ".join(identifier(column.name) for column in columns)

@@ -1,6 +1,6 @@
-"""PostgreSQL's types for the columns that are published.
+"""PostgreSQL's types for published columns.
 
-Belongs here: which type a column gets there, and how it is read back. Does not belong here: statements (`postgres`).
+Belongs here: the type of each column, and reading it back. Does not belong here: statements (`postgres`).
 """
 
 import re
