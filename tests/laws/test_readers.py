@@ -1,4 +1,4 @@
-"""Who reads the dbt project and what it reads: exposures, selectors and the freshness of sources, each checked against the manifest."""
+"""Who reads the dbt project, and what they read: exposures, selectors and the freshness of sources against the manifest."""
 
 import re
 from collections.abc import Mapping
