@@ -4,10 +4,10 @@ with steps as (
 
 funnels as (
   select
-    funnel,
+    steps.funnel,
     max({{ window_days("steps") }}) as window_days
   from steps
-  group by funnel
+  group by steps.funnel
 ),
 
 placed as (
