@@ -7,26 +7,7 @@ from typing import Any
 import pytest
 
 Manifest = Mapping[str, Any]
-# Folders of which some model is not described or tested yet; one that is complete fails the law as well.
-AWAITED = {
-    "core",
-    *(
-        f"intermediate/{area}"
-        for area in ("funnel", "identity", "metrics", "money", "quality", "retention", "revenue", "sessions")
-    ),
-    *(
-        f"staging/{source}"
-        for source in ("orders", "outcomes", "payments", "repeats", "subscriptions", "surveys", "tickets", "users", "wecom")
-    ),
-}
 MODEL = "model.northstar.int_churn__features"
-
-
-def folder(manifest: Manifest, said: str) -> str:
-    """Folder of the model that a violation names first."""
-    name = said.split()[0].split(".")[0]
-    path = next(node["path"] for node in models(manifest).values() if node["name"] == name)
-    return str(path).rsplit("/", 1)[0]
 
 
 def models(manifest: Manifest) -> dict[str, Any]:
@@ -60,10 +41,12 @@ def untested(manifest: Manifest) -> list[str]:
     return [f"{node['name']} has no test" for unique_id, node in models(manifest).items() if unique_id not in tested]
 
 
-def test_every_model_that_others_read_is_described_and_every_model_tested(manifest: Manifest) -> None:
-    found = [*undescribed(manifest), *untested(manifest)]
-    assert [said for said in found if folder(manifest, said) not in AWAITED] == []
-    assert AWAITED - {folder(manifest, said) for said in found} == set(), "remove it from AWAITED"
+def test_every_model_that_others_read_is_described(manifest: Manifest) -> None:
+    assert undescribed(manifest) == []
+
+
+def test_every_model_has_a_test(manifest: Manifest) -> None:
+    assert untested(manifest) == []
 
 
 @pytest.fixture
