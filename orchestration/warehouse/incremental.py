@@ -161,7 +161,8 @@ def _macros(
 
 
 def _code_of(node: Mapping[str, Any]) -> list[Any]:
-    types = {name: column.get("data_type") for name, column in node.get("columns", {}).items()}
+    # A description changes nothing that is stored; a contract's type does.
+    types = {name: column["data_type"] for name, column in node.get("columns", {}).items() if column.get("data_type")}
     return [node["checksum"]["checksum"], node["config"]["materialized"], types]
 
 

@@ -197,6 +197,16 @@ def test_a_change_of_incremental_code_rebuilds(
     assert folded.plan().rebuild_reason == ("code changed" if rebuilds else None)
 
 
+@pytest.mark.parametrize(("type_", "rebuilds"), [(None, False), ("varchar", True)])
+def test_a_column_that_is_described_rebuilds_nothing_and_one_of_another_type_does(
+    folded: Home, manifest: dict[str, Any], monkeypatch: pytest.MonkeyPatch, type_: str | None, rebuilds: bool
+) -> None:
+    columns = manifest["nodes"]["model.northstar.int_events__unique"]["columns"]
+    columns["planted"] = {"name": "planted", "description": "Planted.", "data_type": type_}
+    incremental(monkeypatch, manifest)
+    assert folded.plan().rebuild_reason == ("code changed" if rebuilds else None)
+
+
 @pytest.mark.parametrize(
     ("macro", "rebuilds"),
     [
