@@ -66,7 +66,7 @@ def test_a_night_goes_on_from_every_stage_at_which_it_fails(home, small_home, tm
     """One night that fails at each of its stages in turn publishes what a night without failures does, and repeats nothing."""
     whole = copy_home(small_home, tmp_path / "whole")
     run_stages(whole)
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as instance:
         run_id, done = None, set()
         for stage, (module, name) in STAGES.items():
             with patch.object(module, name, side_effect=NorthstarError(f"planted: {stage}")):
