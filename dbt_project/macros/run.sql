@@ -1,4 +1,4 @@
-{#- The last complete day, of which every required source has arrived: a scalar. -#}
+{#- The last complete day as a scalar: every required source has arrived up to it. -#}
 {% macro data_through() -%} (select run.data_through from {{ source("control", "run") }} as run) {%- endmacro %}
 
 {#-

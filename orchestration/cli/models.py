@@ -62,7 +62,6 @@ def rollback_model(model_id: str | None) -> None:
 
 def _stored(settings: "Settings") -> "list[tuple[str, Step, ModelStore]]":
     """Steps that store models, by name."""
-    from orchestration.ml_steps.model_store import ModelStore
-    from orchestration.ml_steps.registry import STEPS
+    from orchestration.ml_steps.registry import STEPS, store_of
 
-    return [(step.name, step, ModelStore(settings.home, step.name)) for step in STEPS if step.stores_models]
+    return [(step.name, step, store_of(settings.home, step)) for step in STEPS if step.stores_models]

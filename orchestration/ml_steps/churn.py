@@ -16,7 +16,7 @@ from orchestration.base.errors import NorthstarError
 from orchestration.config.schema import Config
 from orchestration.ml_steps import churn_page
 from orchestration.ml_steps.model_store import ModelStore, StoredModel
-from orchestration.ml_steps.step import CheckSpec, Finding, Outcome, Task, Workbench
+from orchestration.ml_steps.step import CheckSpec, Finding, Outcome, Step, Task, Workbench
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +95,7 @@ class _Champion:
     estimator: "ChurnModel"
 
 
-class Churn:
+class Churn(Step):
     """The churn step: trains a challenger when there is a reason, and scores every paying account with the champion."""
 
     name = CHURN

@@ -3,10 +3,7 @@
 Belongs here: its inputs, its tables and its texts. Does not belong here: the estimators (`ml.clv`).
 """
 
-from collections.abc import Mapping
-
-from orchestration.ml_steps.model_store import ModelStore, StoredModel
-from orchestration.ml_steps.step import Outcome, Task, Workbench
+from orchestration.ml_steps.step import Outcome, Step, Task, Workbench
 
 # Inputs, each with the order of its rows: the last digit of the estimators' sums depends on it.
 _INPUTS = {
@@ -20,35 +17,15 @@ _OUTPUTS = {
 }
 
 
-class LifetimeValue:
-    """Fits the models every night and predicts; values are NULL where a model has too few customers or cannot be fitted."""
+class LifetimeValue(Step):
+    """Fits models every night and stores none; values are NULL if a model has too few customers or cannot be fitted."""
 
     name = "lifetime_value"
-    stores_models = False
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """One task: fit and predict."""
         return (Task("value", _OUTPUTS, tuple(_INPUTS), _predict),)
-
-    def absence(self, models: ModelStore) -> str | None:
-        """None: without a model its marts show observed values."""
-        del models
-        return None
-
-    def model_version(self, models: ModelStore) -> str | None:
-        """None: models are fitted every night and not stored."""
-        del models
-        return None
-
-    def check(self, model: StoredModel) -> None:
-        """Nothing is stored."""
-        del model
-
-    def pages(self, outcomes: Mapping[str, Outcome], models: ModelStore) -> Mapping[str, str]:
-        """The step has no pages."""
-        del outcomes, models
-        return {}
 
 
 def _predict(bench: Workbench) -> Outcome:

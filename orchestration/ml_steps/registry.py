@@ -24,9 +24,14 @@ def tasks() -> Iterator[tuple[Step, Task]]:
             yield step, task
 
 
+def store_of(home: Path, step: Step) -> ModelStore:
+    """The stored models of a step."""
+    return ModelStore(home, step.name)
+
+
 def model_versions(home: Path) -> str | None:
     """The stored models that produce what a home publishes, one per step that stores any; None when there is none."""
-    found = (step.model_version(ModelStore(home, step.name)) for step in STEPS)
+    found = (step.model_version(store_of(home, step)) for step in STEPS)
     return ", ".join(version for version in found if version) or None
 
 

@@ -1,13 +1,14 @@
-"""The protocol of an ML step, and its access to data.
+"""The base of an ML step, and its access to data.
 
 Belongs here: the interface of steps for the night, Dagster and the command line. Does not belong here: the list of steps
 (`registry`), and their work.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ConfigDict
 
@@ -116,29 +117,36 @@ class Task:
     checks: Mapping[str, CheckSpec] = field(default_factory=dict)
 
 
-class Step(Protocol):
-    """One ML step: its tasks in order, and its interface for other rooms."""
+class Step(ABC):
+    """One ML step: its tasks in order, and its interface for other rooms. The defaults are those of a step without stored models.
+
+    name: of its folder below `models` and of its module. stores_models: whether it keeps trained models, with a champion among
+    them.
+    """
+
+    name: str
+    stores_models: bool = False
 
     @property
-    def name(self) -> str:
-        """Name of its folder below `models` and of its module."""
-
-    @property
+    @abstractmethod
     def tasks(self) -> tuple[Task, ...]:
         """Its stages, in order."""
 
-    @property
-    def stores_models(self) -> bool:
-        """Whether it keeps trained models, with a champion among them."""
-
     def absence(self, models: ModelStore) -> str | None:
         """Why marts that read its tables directly would be empty; None if they would not."""
+        del models
+        return None
 
     def model_version(self, models: ModelStore) -> str | None:
         """The stored model behind the published values; None for a step without stored models."""
+        del models
+        return None
 
     def check(self, model: StoredModel) -> None:
         """Raise NorthstarError when a stored model's bytes or its predictions have changed."""
+        del model
 
     def pages(self, outcomes: Mapping[str, Outcome], models: ModelStore) -> Mapping[str, str]:
         """HTML pages of a release, by file name. outcomes: of this night's tasks, by task."""
+        del outcomes, models
+        return {}

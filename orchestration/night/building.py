@@ -7,7 +7,7 @@ step (`ml_steps`).
 from collections.abc import Iterator, Sequence
 
 from orchestration.base.errors import NorthstarError
-from orchestration.ml_steps.model_store import ModelStore
+from orchestration.ml_steps.registry import store_of
 from orchestration.ml_steps.step import SCHEMA, Outcome, Step, Task, Workbench
 from orchestration.night import intake, notices
 from orchestration.night.run import Night
@@ -66,7 +66,7 @@ def run_task(night: Night, step: Step, task: Task) -> Outcome:
     bench = Workbench(
         night.settings.config,
         night.warehouse,
-        store_of(night, step),
+        store_of(night.settings.home, step),
         intake.planned(night).data_through,
         _tables(night),
     )
@@ -83,11 +83,6 @@ def outcome_of(night: Night, task: Task) -> Outcome:
         return night.state.outcomes[task.name]
     except KeyError:
         raise NorthstarError(f"{', '.join(task.outputs)}: nothing was produced in this run; run the checks with it") from None
-
-
-def store_of(night: Night, step: Step) -> ModelStore:
-    """The stored models of a step."""
-    return ModelStore(night.settings.home, step.name)
 
 
 def _tables(night: Night) -> dict[str, dict[str, str]]:

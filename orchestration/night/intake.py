@@ -14,7 +14,6 @@ from orchestration.landing import erasure
 from orchestration.landing.lake import Partition
 from orchestration.night import notices
 from orchestration.night.run import Night
-from orchestration.night.state import RunState
 from orchestration.warehouse.fold_plan import FoldPlan
 
 _logger = logging.getLogger("northstar.night")
@@ -108,7 +107,7 @@ def erase(night: Night) -> erasure.Erased:
 def plan(night: Night, *, as_of: date | None = None, anew: bool = False) -> FoldPlan:
     """Plan what the run folds in; `anew` discards the build file first. Resets the decisions of later stages."""
     with night.stage("plan") as stage:
-        night.state = RunState(night.state.run_id, as_of=as_of, timings=night.state.timings)
+        night.start_over(as_of)
         made = night.planner.plan(as_of, anew=anew, run_id=night.state.run_id)
         persons = night.ledger.unpublished.persons
         if made.is_rebuild and persons and not anew and night.releases.current() is not None:

@@ -7,9 +7,8 @@ Belongs here: deciding this from declarations and from the facts behind each mar
 from collections.abc import Collection
 from datetime import date, datetime
 
-from orchestration.ml_steps.registry import step_of
+from orchestration.ml_steps.registry import step_of, store_of
 from orchestration.ml_steps.step import SCHEMA
-from orchestration.night.building import store_of
 from orchestration.night.run import Night
 from orchestration.warehouse import inputs
 
@@ -35,7 +34,7 @@ def _unscored(night: Night, tables: Collection[str]) -> str | None:
     for table in tables:
         step = step_of(table)
         if step is not None and not counts.get((SCHEMA, table)):
-            reason = step.absence(store_of(night, step))
+            reason = step.absence(store_of(night.settings.home, step))
             if reason is not None:
                 return reason
     return None

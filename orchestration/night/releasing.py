@@ -10,9 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestration.base.errors import NorthstarError
-from orchestration.ml_steps.registry import STEPS, model_versions
+from orchestration.ml_steps.registry import STEPS, model_versions, store_of
 from orchestration.night import intake, notices, omissions, sources
-from orchestration.night.building import store_of
 from orchestration.night.run import Night
 from orchestration.publishing.candidate import Candidate
 from orchestration.publishing.comparison import changes, restatements
@@ -123,7 +122,7 @@ def validate(night: Night) -> "GateReport":
         documents.mkdir(exist_ok=True)
         (documents / "index.html").write_text(render(report), encoding="utf-8")
         for step in STEPS:
-            for name, page in step.pages(night.state.outcomes, store_of(night, step)).items():
+            for name, page in step.pages(night.state.outcomes, store_of(night.settings.home, step)).items():
                 (documents / name).write_text(page, encoding="utf-8")
         (built.path / _REPORT).write_text(report.to_json(), encoding="utf-8")
         _keep_report(night, report, built)

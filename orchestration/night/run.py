@@ -12,6 +12,7 @@ import logging
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from functools import cached_property
 from importlib.metadata import version
 from types import TracebackType
@@ -28,7 +29,7 @@ from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition
 from orchestration.marts import MartSpec, read_specs
 from orchestration.night import JOB
-from orchestration.night.state import RunStates
+from orchestration.night.state import RunState, RunStates
 from orchestration.publishing.lock import WriterLock
 from orchestration.publishing.store import ReleaseStore
 from orchestration.warehouse import dbt
@@ -66,6 +67,7 @@ class Night:
         self.parsed = parsed
         self._states = RunStates(settings.home)
         self._is_current = False
+        self._partitions: dict[str, list[Partition]] = {}
         self._run_id = run_id or uuid.uuid4().hex
 
     def __enter__(self) -> "Night":
@@ -126,13 +128,23 @@ class Night:
     @property
     def lake_digest(self) -> str:
         """SHA-256 of the lake's partitions within this run's horizon and of their contents."""
-        listed = [(source, str(part.arrived_date), part.digest) for source in CONTRACT for part in self.partitions(source)]
-        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+        return _sha256([(source, self.source_digest(source)) for source in CONTRACT])
+
+    def source_digest(self, source: str) -> str:
+        """SHA-256 of the days and contents of a source's partitions within this run's horizon."""
+        return _sha256([(str(partition.arrived_date), partition.digest) for partition in self.partitions(source)])
 
     def partitions(self, source: str) -> list[Partition]:
-        """Partitions of a source up to the run's horizon."""
-        as_of = self.state.as_of
-        return [partition for day, partition in self.lake.partitions(source).items() if as_of is None or day <= as_of]
+        """Partitions of a source up to the run's horizon; read once, since from its plan on a run leaves the lake as it is."""
+        if source not in self._partitions:
+            as_of, found = self.state.as_of, self.lake.partitions(source)
+            self._partitions[source] = [partition for day, partition in found.items() if as_of is None or day <= as_of]
+        return self._partitions[source]
+
+    def start_over(self, as_of: date | None) -> None:
+        """Forget all decisions of this run, and what it has read of the lake."""
+        self.state = RunState(self.state.run_id, as_of=as_of, timings=self.state.timings)
+        self._partitions.clear()
 
     @cached_property
     def manifest(self) -> Mapping[str, Any]:
@@ -162,3 +174,7 @@ class Night:
         suffixes = ("py", "sql", "yml", "csv")
         files = [path for package in packages for suffix in suffixes for path in (PROJECT / package).rglob(f"*.{suffix}")]
         return f"{version('northstar')}+{digests.of_files(PROJECT, files)[:12]}"
+
+
+def _sha256(listed: object) -> str:
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()

@@ -4,8 +4,6 @@ Belongs here: figures from the lake's manifests for the release and the gate. Do
 (`notices`).
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -39,11 +37,6 @@ _GO_ON = (
 _LONGEST_PAUSE = 30
 
 
-def digest(partitions: Sequence[Partition]) -> str:
-    """SHA-256 of the days and contents of a source's partitions."""
-    return hashlib.sha256(json.dumps([(str(part.arrived_date), part.digest) for part in partitions]).encode()).hexdigest()
-
-
 def records(night: Night) -> dict[str, SourceRecord]:
     """The release's record of each source of the contract."""
     found = {}
@@ -54,7 +47,7 @@ def records(night: Night) -> dict[str, SourceRecord]:
             rows=sum(partition.accepted for partition in partitions),
             first_dt=min((partition.arrived_date for partition in partitions), default=None),
             last_dt=max((partition.arrived_date for partition in partitions), default=None),
-            digest=digest(partitions),
+            digest=night.source_digest(source),
             days={part.arrived_date: part.digest[:_DIGEST_LENGTH] for part in partitions},
             unknown_columns=unknown_columns(source, partitions),
             ended=ended_source(night, source, night.plan.data_through),

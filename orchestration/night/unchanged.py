@@ -9,7 +9,7 @@ from datetime import datetime
 from orchestration.landing import arrivals
 from orchestration.landing.contract import CONTRACT
 from orchestration.ml_steps.registry import model_versions
-from orchestration.night import postgres, sources
+from orchestration.night import postgres
 from orchestration.night.run import Night
 from orchestration.publishing.release import Release
 
@@ -21,7 +21,7 @@ def standing(night: Night) -> Release | None:
     A release that PostgreSQL lacks is not standing.
     """
     current = night.releases.current()
-    if current is None or _differs(night, current) or _is_elsewhere_too(night, current) is False:
+    if current is None or _differs(night, current) or _postgres_lacks(night, current):
         return None
     return current
 
@@ -36,12 +36,12 @@ def _differs(night: Night, current: Release) -> bool:
         or any(record.published_until is not None and record.published_until < today for record in made.marts.values())
         or bool(night.ledger.pending or night.ledger.unpublished.persons)
         or bool(arrivals.pending(night.settings.landing, night.lake))
-        or {source: sources.digest(night.partitions(source)) for source in CONTRACT}
+        or {source: night.source_digest(source) for source in CONTRACT}
         != {source: record.digest for source, record in made.sources.items()}
     )
 
 
-def _is_elsewhere_too(night: Night, current: Release) -> bool | None:
-    """Whether PostgreSQL has the release; None where none is configured."""
+def _postgres_lacks(night: Night, current: Release) -> bool:
+    """Whether a PostgreSQL is configured that has another release."""
     database = postgres.target(night.settings)
-    return None if database is None else database.published() == current.release_id
+    return database is not None and database.published() != current.release_id

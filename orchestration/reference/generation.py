@@ -11,11 +11,11 @@ from expectations import corruptions
 from orchestration.base.errors import UserError
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.settings import Settings
-from orchestration.flowchart import flowchart
 from orchestration.landing.contract import CONTRACT
 from orchestration.marts import read_specs
 from orchestration.reference.commands import commands_page
 from orchestration.reference.configuration import configuration_page
+from orchestration.reference.flowchart import flowchart
 from orchestration.reference.landing import LANDING_MACRO, landing_macro, landing_page
 from orchestration.reference.markdown import NOTE
 from orchestration.reference.marts import marts_page

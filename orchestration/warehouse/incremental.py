@@ -10,7 +10,7 @@ nothing but the events of their day, configuration and code: this module finds e
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,9 +54,7 @@ class Incremental:
             for node_id, node in nodes.items()
             if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental"
         ]
-        inputs = sorted(
-            _closure(models, lambda node_id: nodes[node_id]["depends_on"].get("nodes", ()) if node_id in nodes else ())
-        )
+        inputs = sorted(_ancestry(nodes, models))
         read = {source_id: manifest["sources"][source_id] for source_id in inputs if source_id in manifest["sources"]}
         for node_id in models:
             _check(manifest, node_id)
@@ -112,7 +110,7 @@ def _check(manifest: Mapping[str, Any], model_id: str) -> None:
                     " keeps would not follow; make it a table, or read that table in a model above it"
                 )
         elif nodes[found]["resource_type"] == "model" and nodes[found]["config"]["materialized"] == "table":
-            above = _closure([found], lambda node_id: nodes[node_id]["depends_on"].get("nodes", ()) if node_id in nodes else ())
+            above = _ancestry(nodes, [found])
             landed = sorted(
                 sources[above_id]["name"] for above_id in above if above_id in sources and _is_landed(sources[above_id])
             )
@@ -127,7 +125,12 @@ def _is_landed(source: Mapping[str, Any]) -> bool:
     return bool(source["source_name"] == "lake" or source["name"] == "events_to_fold")
 
 
-def _closure(starts: Iterable[str], above: Any) -> set[str]:
+def _ancestry(nodes: Mapping[str, Any], starts: Iterable[str]) -> set[str]:
+    """Ids of nodes with all their ancestors, sources included."""
+    return _closure(starts, lambda node_id: nodes[node_id]["depends_on"].get("nodes", ()) if node_id in nodes else ())
+
+
+def _closure(starts: Iterable[str], above: Callable[[str], Iterable[str]]) -> set[str]:
     found: set[str] = set()
     waiting = list(starts)
     while waiting:

@@ -2,7 +2,6 @@
 # ruff: noqa: DTZ001 - timestamps of the lake are naive UTC
 
 import random
-from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from time import perf_counter
 
@@ -17,9 +16,10 @@ from tests.dbt.test_funnel_mart import KEY as FUNNEL_KEY
 from tests.dbt.test_funnel_mart import funnel, shipped
 from tests.dbt.test_retention_mart import KEY as RETENTION_KEY
 from tests.oracles.funnel import funnel_entries
-from tests.oracles.persons import Identities, people, unique_events, without_bots
+from tests.oracles.persons import Identities, unique_events, without_bots
 from tests.oracles.reporting import Facts
 from tests.oracles.retention import retention_cohorts
+from tests.world.questions import persons
 
 LATER = date(2024, 6, 30)
 NOON = datetime(2024, 2, 29, 4)
@@ -40,14 +40,7 @@ def check(project: DbtProject, facts: Facts) -> dict[tuple[str | None, str | Non
 def check_persons(project: DbtProject, facts: Facts) -> dict:
     """Compare the persons who are not internal, and return the expected rows."""
     reporting = project.reporting(LATER)
-    expected = {}
-    for person in people(facts, reporting).persons.values():
-        row = asdict(person)
-        if row.pop("is_internal"):
-            continue
-        row["first_seen_date"] = row.pop("first_seen_day")
-        row["signed_up_date"] = person.signed_up_at and reporting.day(person.signed_up_at)
-        expected[row.pop("person_id"),] = row
+    expected = persons(facts, reporting)
     got = project.run("dim_persons", facts, reporting)
     for row in got:
         # Who invited them: the oracle of the metrics asks.

@@ -15,7 +15,7 @@ from orchestration.config.schema import Config
 from orchestration.config.settings import Settings
 from orchestration.defs.ml_steps import assets
 from orchestration.ml_steps import registry
-from orchestration.ml_steps.model_store import ModelStore, StoredModel
+from orchestration.ml_steps.model_store import ModelStore
 from orchestration.ml_steps.registry import STEPS, tasks
 from orchestration.ml_steps.step import CheckSpec, Finding, Outcome, Step, Task, Workbench
 from orchestration.warehouse.build_file import Warehouse
@@ -74,28 +74,15 @@ GUESS = Task(
 
 
 @dataclass(frozen=True)
-class Toy:
+class Toy(Step):
     """A step as a newcomer would write it."""
 
     name: str = "toy"
-    stores_models: bool = False
     task: Task = GUESS
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         return (self.task,)
-
-    def absence(self, _: ModelStore) -> str | None:
-        return None
-
-    def model_version(self, _: ModelStore) -> str | None:
-        return None
-
-    def check(self, _: StoredModel) -> None:
-        raise NotImplementedError
-
-    def pages(self, _: Mapping[str, Outcome], __: ModelStore) -> Mapping[str, str]:
-        return {}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from orchestration.config.loading import load
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.schema import Config
 from orchestration.config.tables import ChannelRule, Funnel, FunnelStep, Pages, Publish, Waiver
-from orchestration.flowchart import flowchart
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.vocabulary import CORE_EVENTS
 from orchestration.marts import Column, MartSpec, mart_nodes
@@ -28,6 +27,7 @@ from orchestration.reference import generation
 from orchestration.reference.__main__ import main
 from orchestration.reference.commands import commands_page
 from orchestration.reference.configuration import ENVIRONMENT
+from orchestration.reference.flowchart import flowchart
 from orchestration.reference.landing import LANDING_MACRO, landing_macro
 from orchestration.reference.marts import grain_sentence, marts_page
 from orchestration.reference.metrics import metrics

@@ -11,7 +11,7 @@ internal_persons as (
   select * from {{ ref("int_identity__internal_persons") }}
 ),
 
--- What staff do on behalf of an account is no use of its own.
+-- Staff activity on behalf of an account is not usage by the account.
 of_accounts as (
   select
     coalesce(visitor_days.account_id, signups.account_id) as account_id,

@@ -1,5 +1,4 @@
--- For whoever looks into the build file. Models read `int_events__unique` or what is made of it by day: a night need not build all
--- of this.
+-- For people who inspect the build file. Models read `int_events__unique` or its daily extracts, so a night need not build this.
 {{ config(materialized="view") }}
 
 with unique_events as (

@@ -92,10 +92,14 @@ def _run(
 ) -> Iterator[_Event]:
     """Build Dagster's selection, and report each model and test as soon as dbt has finished it."""
     failures = []
-    for result in build(night, _selection(context)):
-        yield from events(context.assets_def, [result])
-        if result.is_failure:
-            failures.append(result)
+
+    def watched() -> Iterator[dbt.NodeResult]:
+        for result in build(night, _selection(context)):
+            if result.is_failure:
+                failures.append(result)
+            yield result
+
+    yield from events(context.assets_def, watched())
     if failures:
         raise dbt.BuildFailed(dbt.explain(failures))
 
