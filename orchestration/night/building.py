@@ -11,11 +11,12 @@ from orchestration.ml_steps.registry import store_of
 from orchestration.ml_steps.step import SCHEMA, Outcome, Step, Task, Workbench
 from orchestration.night import intake, notices
 from orchestration.night.run import Night
-from orchestration.warehouse import dbt
+from orchestration.warehouse import data_tests, dbt
+from orchestration.warehouse.node_result import NodeResult
 
 
-def build(night: Night, selection: Sequence[str] = ()) -> Iterator[dbt.NodeResult]:
-    """Run dbt on the plan, in full or for the named models, seeds and tests; yields each result as soon as it is known.
+def build(night: Night, selection: Sequence[str] = ()) -> Iterator[NodeResult]:
+    """Build models and seeds and run their tests, all or the named ones; yields each result as soon as it is known.
 
     Excludes models that read tables of ML steps; `build_scored` builds them. The plan counts as folded only if everything else
     was built and nothing failed. Failures are among the results.
@@ -23,42 +24,49 @@ def build(night: Night, selection: Sequence[str] = ()) -> Iterator[dbt.NodeResul
     if night.state.is_folded:
         # The build file no longer knows the days to replace: incremental models built again would lose them.
         intake.plan(night)
-    results = []
-    for result in _build(night, "build", selection, exclusion=[dbt.AFTER_SCORES]):
-        results.append(result)
+    has_failed = False
+    for result in _build(night, "build", selection, is_scored=False):
+        has_failed = has_failed or result.is_failure
         yield result
-    if not selection and not any(result.is_failure for result in results):
+    if not selection and not has_failed:
         night.warehouse.mark_folded()
         night.state.is_folded = True
         night.save()
         notices.announce_built(night)
 
 
-def build_scored(night: Night, selection: Sequence[str] = ()) -> Iterator[dbt.NodeResult]:
-    """Run dbt on the models that read tables of ML steps, all or the named models and tests, after those are written."""
-    return _build(night, "marts", selection, default=[dbt.AFTER_SCORES])
+def build_scored(night: Night, selection: Sequence[str] = ()) -> Iterator[NodeResult]:
+    """Build the models that read tables of ML steps and run their tests, all or the named ones, after those are written."""
+    return _build(night, "marts", selection, is_scored=True)
 
 
-def _build(
-    night: Night, name: str, selection: Sequence[str], *, default: Sequence[str] = (), exclusion: Sequence[str] = ()
-) -> Iterator[dbt.NodeResult]:
+def _build(night: Night, name: str, selection: Sequence[str], *, is_scored: bool) -> Iterator[NodeResult]:
     plan = intake.planned(night)
+    scored = dbt.after_scores(night.manifest)
+    tests = [
+        test
+        for test in dbt.read_tests(night.settings)
+        if (test.name in selection if selection else scored.isdisjoint(test.parents) != is_scored)
+    ]
+    nodes = sorted(set(selection) - {test.name for test in tests})
+    built: dict[str, str] = {}
+    rows = 0
     with night.stage(name) as stage:
-        results = []
-        for result in dbt.build(
-            night.settings,
-            full_refresh=plan.is_rebuild,
-            parsed=night.parsed,
-            selection=selection or default,
-            exclusion=exclusion,
-            only_named=bool(selection),
-        ):
-            results.append(result)
-            yield result
-        stage.rows = sum(result.rows or 0 for result in results)
-        models = sum(result.resource_type == "model" for result in results)
-        tests = sum(result.resource_type == "test" for result in results)
-        stage.detail = f"{models} models, {tests} tests"
+        if nodes or not selection:
+            for result in dbt.build(
+                night.settings,
+                full_refresh=plan.is_rebuild,
+                parsed=night.parsed,
+                selection=nodes or ([dbt.AFTER_SCORES] if is_scored else []),
+                exclusion=[] if nodes or is_scored else [dbt.AFTER_SCORES],
+            ):
+                built[result.unique_id] = result.status
+                rows += result.rows or 0
+                yield result
+        yield from data_tests.run(night.warehouse, tests, built)
+        stage.rows = rows
+        models = sum(unique_id.startswith("model.") for unique_id in built)
+        stage.detail = f"{models} models, {len(tests)} tests"
 
 
 def run_task(night: Night, step: Step, task: Task) -> Outcome:

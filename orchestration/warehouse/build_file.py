@@ -90,6 +90,9 @@ class Warehouse:
         with self.connect() as connection:
             connection.execute("begin")
             connection.execute("delete from control.affected_days")
+            connection.execute("delete from control.affected_as_of")
+            connection.execute("delete from control.folded_through")
+            connection.execute("insert into control.folded_through select data_through from control.run")
             connection.execute("delete from control.folded")
             connection.execute("insert into control.folded select source, arrived_date, digest from control.target")
             connection.execute("insert or replace into control.digests select name, digest from control.planned_digests")

@@ -3,6 +3,7 @@
 Belongs here: the tables and their rows. Does not belong here: choosing the event days to replace (`fold_plan`).
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -29,6 +30,8 @@ create table if not exists control.arrivals (
 create table if not exists control.happened (source varchar, arrived_date date, happened_date date, row_count bigint);
 create or replace table control.planned_digests (name varchar, digest varchar);
 create table if not exists control.affected_days (event_date date primary key);
+create table if not exists control.affected_as_of (first_date date);
+create table if not exists control.folded_through (data_through date);
 create or replace table control.run (data_through date, is_rebuild boolean);
 create or replace table control.planned_by (run_id varchar);
 create or replace table control.landed_files (source varchar, arrived_date date, landed_file varchar, landed_ns bigint);
@@ -105,7 +108,7 @@ def write_targets(connection: "duckdb.DuckDBPyConnection", partitions: Partition
     insert(
         connection,
         "control.target",
-        [(source, day, partition.digest) for source, days in partitions.items() for day, partition in days.items()],
+        [(source, day, _version(partition)) for source, days in partitions.items() for day, partition in days.items()],
     )
     insert(
         connection,
@@ -167,6 +170,17 @@ def insert(connection: "duckdb.DuckDBPyConnection", table: str, rows: Sequence[t
         connection.register("rows_to_insert", pa.table(columns))
         connection.execute(f"insert into {table} from rows_to_insert")
         connection.unregister("rows_to_insert")
+
+
+def _version(partition: Partition) -> str:
+    """A change of it shows that a partition's rows may be others, or which of them stays of a key.
+
+    Of states written at one time that of the file landed last stays; of events the time of the file decides nothing.
+    """
+    if partition.source == "events":
+        return partition.digest
+    times = sorted((file.name, file.mtime_ns) for file in partition.landed)
+    return hashlib.sha256(f"{partition.digest} {times}".encode()).hexdigest()
 
 
 def _rows_of(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> dict[Path, int]:

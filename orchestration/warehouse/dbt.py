@@ -9,7 +9,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +19,9 @@ from orchestration.base import digests
 from orchestration.base.errors import NorthstarError
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.settings import Settings
+from orchestration.warehouse import data_tests
+from orchestration.warehouse.data_tests import DataTest
+from orchestration.warehouse.node_result import NodeResult
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -33,30 +35,13 @@ _HEADING = re.compile(r"[A-Z]\w+ Error in \w+ ")
 # Materializations that leave a table behind.
 _TABLES = frozenset({"table", "incremental", "seed"})
 
+_WITHOUT_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+
 _SOURCES = ("**/*.sql", "**/*.py", "**/*.yml", "**/*.csv")
 
 
 class BuildFailed(NorthstarError):  # noqa: N818 - says what happened
     """Models or tests of dbt failed; the published release is unchanged."""
-
-
-@dataclass(frozen=True)
-class NodeResult:
-    """Outcome of one model, seed or test. status: success, pass, fail, error, warn or skipped. rows: of a table built."""
-
-    unique_id: str
-    name: str
-    resource_type: str
-    status: str
-    seconds: float
-    failures: int | None
-    message: str
-    rows: int | None = None
-
-    @property
-    def is_failure(self) -> bool:
-        """Whether it must stop the night."""
-        return self.status in ("fail", "error", "runtime error")
 
 
 def manifest_path(settings: Settings) -> Path:
@@ -67,40 +52,70 @@ def manifest_path(settings: Settings) -> Path:
 def is_prepared(settings: Settings) -> bool:
     """Whether the manifest exists and matches the project's current files and variables."""
     stamp = _stamp(settings)
-    made = manifest_path(settings).is_file() and _parsed_path(settings).is_file() and stamp.is_file()
+    made = stamp.is_file() and all(path.is_file() for path in _files(settings))
     return made and stamp.read_text(errors="replace") == _made(settings) and _is_written(settings)
 
 
 def _is_written(settings: Settings) -> bool:
     """Whether the files have contents: after a power failure they may be all zeros."""
-    with manifest_path(settings).open("rb") as manifest, _parsed_path(settings).open("rb") as parsed:
-        return manifest.read(1) == b"{" and parsed.read(1) not in {b"", b"\0"}
+    begun = []
+    for path in _files(settings):
+        with path.open("rb") as file:
+            begun.append(file.read(1))
+    return begun[0] == b"{" and begun[1] == b"[" and begun[2] not in {b"", b"\0"}
 
 
 def prepare(settings: Settings) -> "Manifest | None":
-    """Parse the project unless its manifest is current; returns the parsed project, to spare this process another parse."""
+    """Parse the project and compile its tests, unless that was done for its current files and variables.
+
+    Returns the parsed project, to spare this process another parse.
+    """
     if is_prepared(settings):
         return None
     # A kill must not leave an incomplete manifest that looks current.
     _stamp(settings).unlink(missing_ok=True)
     result = _invoke(settings, ["parse"])
     shutil.copyfile(settings.dbt_target / "partial_parse.msgpack", _parsed_path(settings))
-    _stamp(settings).write_text(_made(settings))
     parsed: Manifest = result
+    data_tests.write(_tests_path(settings), _compiled_tests(settings, parsed))
+    _stamp(settings).write_text(_made(settings))
     return parsed
+
+
+def _compiled_tests(settings: Settings, parsed: "Manifest") -> list[DataTest]:
+    arguments = ["compile", "--select", "resource_type:test", "--no-populate-cache", "--no-write-json"]
+    return [data_tests.from_node(result.node) for result in _invoke(settings, arguments, parsed=parsed).results]
+
+
+def read_tests(settings: Settings) -> list[DataTest]:
+    """The project's data tests, compiled by `prepare`; NorthstarError when there are none for the current project."""
+    require_prepared(settings)
+    try:
+        return data_tests.read(_tests_path(settings))
+    except ValueError as error:
+        raise _damaged(settings, _tests_path(settings), error) from None
+
+
+def require_prepared(settings: Settings) -> None:
+    """Raise NorthstarError when nothing was prepared for the current project."""
+    if not is_prepared(settings):
+        raise NorthstarError(f"{manifest_path(settings)} is missing or older than {DBT_PROJECT.name}; run `northstar prepare`")
+
+
+def _damaged(settings: Settings, path: Path, error: ValueError) -> NorthstarError:
+    # Otherwise it would still look current.
+    _stamp(settings).unlink(missing_ok=True)
+    return NorthstarError(f"{path} is damaged ({error}); `northstar prepare` makes it anew")
 
 
 def read_manifest(settings: Settings) -> Mapping[str, Any]:
     """Read the prepared manifest; NorthstarError when there is none for the current project."""
-    if not is_prepared(settings):
-        raise NorthstarError(f"{manifest_path(settings)} is missing or older than {DBT_PROJECT.name}; run `northstar prepare`")
+    require_prepared(settings)
     path = manifest_path(settings)
     try:
         return _read(path, path.stat().st_mtime_ns)
     except ValueError as error:
-        # Otherwise it would still look current.
-        _stamp(settings).unlink(missing_ok=True)
-        raise NorthstarError(f"{path} is damaged ({error}); `northstar prepare` makes it anew") from None
+        raise _damaged(settings, path, error) from None
 
 
 def read_parsed(settings: Settings) -> "Manifest | None":
@@ -126,24 +141,15 @@ def build(
     parsed: "Manifest | None" = None,
     selection: Sequence[str] = (),
     exclusion: Sequence[str] = (),
-    only_named: bool = False,
 ) -> Iterator[NodeResult]:
-    """Build seeds and models and run the data tests in one invocation; yields each result as soon as it is known.
+    """Build seeds and models in one invocation; yields each result as soon as it is known. Tests are not run (`data_tests`).
 
-    Unit tests are not run: they belong to the project's own test suite.
-    selection, exclusion: dbt's selectors; everything selected (default: all) and not excluded is built. only_named: run only
-    tests named by the selection. parsed: the result of `prepare`; without it, the file written by `prepare` is read.
+    selection, exclusion: dbt's selectors; everything selected (default: all) and not excluded is built. parsed: the result of
+    `prepare`; without it, the file written by `prepare` is read.
     Failures are among the results; BuildFailed is raised only when dbt itself could not run. Skipped nodes come last.
     """
     # Nothing reads dbt's artifacts of a build, and writing them takes 2 s.
-    arguments = [
-        "build",
-        "--no-write-json",
-        "--exclude-resource-type",
-        "unit_test",
-        *(["--full-refresh"] if full_refresh else []),
-        *(["--indirect-selection", "empty"] if only_named else []),
-    ]
+    arguments = ["build", "--no-write-json", *_WITHOUT_TESTS, *(["--full-refresh"] if full_refresh else [])]
     if selection:
         arguments += ["--select", *selection]
     if exclusion:
@@ -169,6 +175,19 @@ def build(
         for skipped in outcome.result().results:
             if skipped.node.unique_id not in seen:
                 yield _from_result(skipped)
+
+
+def after_scores(manifest: Mapping[str, Any]) -> set[str]:
+    """Ids of the nodes that `AFTER_SCORES` selects: tables of ML steps and everything that reads them."""
+    children: Mapping[str, Sequence[str]] = manifest["child_map"]
+    waiting = [source_id for source_id in manifest["sources"] if source_id.split(".")[2] == "ml"]
+    found: set[str] = set()
+    while waiting:
+        node_id = waiting.pop()
+        if node_id not in found:
+            found.add(node_id)
+            waiting += children.get(node_id, ())
+    return found
 
 
 def explain(failures: Sequence[NodeResult]) -> str:
@@ -262,9 +281,18 @@ def _parsed_path(settings: Settings) -> Path:
     return settings.dbt_target / "parsed.msgpack"
 
 
+def _tests_path(settings: Settings) -> Path:
+    return settings.dbt_target / "tests.json"
+
+
+def _files(settings: Settings) -> tuple[Path, Path, Path]:
+    """What `prepare` writes."""
+    return manifest_path(settings), _tests_path(settings), _parsed_path(settings)
+
+
 def _made(settings: Settings) -> str:
     """Contents of the stamp for complete files: a digest of their inputs, and their sizes."""
-    sizes = [path.stat().st_size for path in (manifest_path(settings), _parsed_path(settings))]
+    sizes = [path.stat().st_size for path in _files(settings)]
     return f"{_fingerprint(settings)} {sizes}"
 
 

@@ -1,4 +1,4 @@
-"""The plan of a night: the partitions to fold into the build file, and the event days to replace.
+"""The plan of a night: the partitions to fold into the build file, and the event days and as-of dates to replace.
 
 Belongs here: comparing the lake with the folded partitions, and exposing it to dbt as the schemas `lake` and `control`. Does
 not belong here: the tables of `control` (`control`), and the dependencies of incremental models (`incremental`).
@@ -38,36 +38,41 @@ full join control.folded as folded on target.source = folded.source and target.a
 where target.digest is distinct from folded.digest
 """
 
-# The days of arrived events and of those they replace; the days of all other copies of the same events; and, transitively, the
-# days of all copies of events on an affected day: such days must be replaced together.
-_AFFECTED = """
-insert or ignore into control.affected_days
-with recursive
+# Every copy of an event of which one arrived, or was replaced or withdrawn: its rows may change from any of their days on.
+_TOUCHED = """
+create or replace temp table touched as
+with
+changed_events as (select arrived_date from changed where source = 'events'),
 held as (
   select event_id, event_date, landed_date from intermediate.int_events__unique
   union all
   select event_id, event_date, arrived_date from intermediate.int_events__duplicates
 ),
-changed_events as (select arrived_date from changed where source = 'events'),
-touched_ids as (
-  select distinct event_id from arrived
+ids as (
+  select event_id from arrived
   union
   select event_id from held where landed_date in (from changed_events)
-),
-touched_days as (
-  select event_date from arrived
-  union
-  select event_date from held where landed_date in (from changed_events)
-  union
-  select event_date from held where event_id in (from touched_ids)
-),
+)
+select event_id, event_date, landed_date from held where event_id in (from ids)
+"""
+
+# The days of arrived events, of those they replace and of all other copies of the same events; and, transitively, the days of all
+# copies of events on an affected day: such days must be replaced together.
+_AFFECTED = """
+insert or ignore into control.affected_days
+with recursive
 scattered as (
-  select distinct copies.event_id, copies.event_date
-  from held as copies
-  where copies.event_id in (select event_id from intermediate.int_events__duplicates)
+  select event_id, event_date from intermediate.int_events__duplicates
+  union
+  select event_id, event_date from intermediate.int_events__unique
+  where event_id in (select event_id from intermediate.int_events__duplicates)
 ),
 closed (event_date) as (
-  select event_date from touched_days
+  (
+    select event_date from arrived
+    union
+    select event_date from touched
+  )
   union
   select elsewhere.event_date
   from closed
@@ -76,6 +81,24 @@ closed (event_date) as (
 )
 select event_date from closed
 """
+
+# The first as-of date whose rows may change: from the first arrival day on of what changed or was touched, and after the last
+# complete day that was folded in, whose dates are not there yet.
+_AFFECTED_AS_OF = """
+insert into control.affected_as_of
+select min(first_date) from (
+  select min(arrived_date) as first_date from changed where source in (select unnest(?))
+  union all
+  select min(landed_date) from touched
+  union all
+  select data_through + 1 from control.folded_through
+  union all
+  select first_date from control.affected_as_of
+)
+having min(first_date) is not null
+"""
+
+_EVERY_DATE = date(1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -127,7 +150,7 @@ class FoldPlanner:
             connection.execute(_CHANGED)
             rebuild_reason = self._rebuild_reason(connection, digests)
             if rebuild_reason is not None:
-                for table in ("folded", "affected_days", "arrivals", "happened"):
+                for table in ("folded", "folded_through", "affected_days", "affected_as_of", "arrivals", "happened"):
                     connection.execute(f"delete from control.{table}")
                 connection.execute(_CHANGED)
             control.write_arrivals(connection, self._lake, partitions)
@@ -135,9 +158,9 @@ class FoldPlanner:
                 rows = self._scan(source, partitions[source].values())
                 connection.execute(f"create or replace view lake.{source} as {rows}")
             if rebuild_reason is None:
-                self._affect_touched_days(connection, partitions[FOLDED_SOURCE])
+                self._affect_what_is_touched(connection, partitions[FOLDED_SOURCE], digests)
             else:
-                _affect_every_day(connection)
+                _affect_everything(connection)
             rows = self._scan(FOLDED_SOURCE, _to_fold(connection, partitions[FOLDED_SOURCE].values()))
             connection.execute(f"create or replace view control.events_to_fold as {rows}")
             connection.execute("insert into control.run values (?, ?)", [data_through, rebuild_reason is not None])
@@ -176,42 +199,59 @@ class FoldPlanner:
         return min(newest[source] for source in required) if required else max(newest.values())
 
     def _rebuild_reason(self, connection: "duckdb.DuckDBPyConnection", digests: Mapping[str, str]) -> str | None:
-        known = dict(connection.execute("select name, digest from control.digests").fetchall())
+        known = _folded_digests(connection)
         if not known:
             return "first night"
-        changed = [name for name, digest in digests.items() if known.get(name) != digest]
-        unfolded = self._incremental.sources - {FOLDED_SOURCE}
+        changed = [name for name in ("configuration", "code") if known.get(name) != digests[name]]
+        unfolded = self._incremental.by_day.sources - {FOLDED_SOURCE}
         found = connection.execute("select distinct source from changed order by source").fetchall()
         changed += [source for (source,) in found if source in unfolded]
         return f"{' and '.join(changed)} changed" if changed else None
 
-    def _affect_touched_days(self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[date, Partition]) -> None:
+    def _affect_what_is_touched(
+        self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[date, Partition], digests: Mapping[str, str]
+    ) -> None:
         days = [
             day for (day,) in connection.execute(f"select arrived_date from changed where source = '{FOLDED_SOURCE}'").fetchall()
         ]
-        if not days:
-            return
-        # A changed day that is not among the partitions was withdrawn: nothing of it arrived.
-        rows = self._scan(FOLDED_SOURCE, [partitions[day] for day in days if day in partitions])
-        connection.execute(
-            "create or replace temp view arrived as select event_id,"
-            f" cast(occurred_at at time zone 'UTC' at time zone {literal(self._settings.config.reporting_timezone)} as date)"
-            f" as event_date from ({rows})"
-        )
-        connection.execute(_AFFECTED)
+        if days:
+            # A changed day that is not among the partitions was withdrawn: nothing of it arrived.
+            rows = self._scan(FOLDED_SOURCE, [partitions[day] for day in days if day in partitions])
+            connection.execute(
+                "create or replace temp view arrived as select event_id,"
+                f" cast(occurred_at at time zone 'UTC' at time zone {literal(self._settings.config.reporting_timezone)} as date)"
+                f" as event_date from ({rows})"
+            )
+            connection.execute(_TOUCHED)
+            connection.execute(_AFFECTED)
+        else:
+            connection.execute("create or replace temp table touched (event_id varchar, event_date date, landed_date date)")
+        if _folded_digests(connection).get("as_of") == digests["as_of"]:
+            connection.execute(_AFFECTED_AS_OF, [sorted(self._incremental.by_as_of.sources)])
+        else:
+            _affect_every_as_of_date(connection)
 
     def _scan(self, source: str, partitions: Iterable[Partition]) -> str:
         """A select over the files of a source's partitions; without files, an empty one with the same types."""
         return scan(CONTRACT[source], [path for partition in partitions for path in self._lake.data_files(partition)])
 
 
-def _affect_every_day(connection: "duckdb.DuckDBPyConnection") -> None:
+def _folded_digests(connection: "duckdb.DuckDBPyConnection") -> dict[str, str]:
+    return dict(connection.execute("select name, digest from control.digests").fetchall())
+
+
+def _affect_everything(connection: "duckdb.DuckDBPyConnection") -> None:
     shifts = ", ".join(f"event_date + ({shift})" for shift in _ZONE_SHIFTS)
     connection.execute(
         "insert or ignore into control.affected_days"
         f" select unnest([{shifts}]) from (select distinct happened_date as event_date from control.happened"
         f" where source = '{FOLDED_SOURCE}')"
     )
+    _affect_every_as_of_date(connection)
+
+
+def _affect_every_as_of_date(connection: "duckdb.DuckDBPyConnection") -> None:
+    connection.execute("insert into control.affected_as_of values (?)", [_EVERY_DATE])
 
 
 def _to_fold(connection: "duckdb.DuckDBPyConnection", partitions: Iterable[Partition]) -> list[Partition]:

@@ -24,10 +24,17 @@ import duckdb
 from orchestration.config.schema import Config
 from orchestration.config.settings import Settings
 from orchestration.warehouse import control
+from orchestration.warehouse.incremental import BY_AS_OF, BY_DAY
 from tests.dbt.inputs import Given, Inputs
 from tests.oracles.reporting import Facts, Reporting
 
 CATALOG = "warehouse"
+
+# Incremental strategy → the rows that a night replaces.
+REPLACED = {
+    BY_DAY: "event_date in (select event_date from control.affected_days)",
+    BY_AS_OF: "as_of_date not in (select as_of_date from intermediate.int_accounts__as_of_dates where not is_replaced)",
+}
 
 # The contents of a relation in whatever order, or for a view those of what it reads.
 _Version = int | tuple[Any, ...]
@@ -39,6 +46,7 @@ class _Node:
 
     address: str
     materialized: str
+    strategy: str | None
     language: str
     code: str
     columns: tuple[tuple[str, str, bool], ...]
@@ -96,8 +104,8 @@ class DbtProject:
         for unique_id in self._lineage(models):
             node = self._nodes[unique_id]
             inputs = (node.code, *(self._version(parent) for parent in node.parents))
-            if node.materialized == "incremental" and also.replaced_days is not None:
-                self._connection.execute(f"delete from {node.address} where event_date in (from control.affected_days)")
+            if node.strategy == BY_DAY and also.replaced_days is not None:
+                self._connection.execute(f"delete from {node.address} where {REPLACED[BY_DAY]}")
                 self._connection.execute(f"insert into {node.address} by name {node.code}")
                 self._built_from.pop(unique_id, None)
             elif self._built_from.get(unique_id) != inputs:
@@ -108,16 +116,16 @@ class DbtProject:
     def build_in(self, connection: duckdb.DuckDBPyConnection, marts: Sequence[str], *, is_rebuild: bool) -> None:
         """Build marts with their ancestors in a planned build file of the same configuration, as dbt would: seeds, then models.
 
-        is_rebuild: build the incremental models anew; else only the days that the plan affects are replaced in them.
+        is_rebuild: build the incremental models anew; else only what the plan affects is replaced in them.
         """
         inputs = Inputs(connection, self.manifest)
         inputs.create_schemas()
         inputs.write_seeds()
         inputs.write_predictions({})
         for node in (self._nodes[unique_id] for unique_id in self._lineage(marts)):
-            if node.materialized == "incremental" and not is_rebuild:
+            if node.strategy is not None and not is_rebuild:
                 connection.execute(f"create or replace temp table new_rows as {node.code}")
-                connection.execute(f"delete from {node.address} where event_date in (from control.affected_days)")
+                connection.execute(f"delete from {node.address} where {REPLACED[node.strategy]}")
                 connection.execute(f"insert into {node.address} by name from new_rows")
             else:
                 self._create(node, connection)
@@ -174,6 +182,7 @@ class DbtProject:
             unique_id: _Node(
                 address=f'"{node["schema"]}"."{node["alias"]}"',
                 materialized=node["config"]["materialized"],
+                strategy=node["config"].get("incremental_strategy"),
                 language=node["language"],
                 code=node["compiled_code"],
                 columns=tuple(

@@ -93,6 +93,8 @@ class Inputs:
             days = {day + timedelta(days=shift) for day in happened for shift in (-2, -1, 0, 1, 2)}
         execute("delete from control.affected_days")
         execute("insert into control.affected_days select unnest(?::date[])", [sorted(days)])
+        execute("delete from control.affected_as_of")
+        execute("insert into control.affected_as_of values (date '0001-01-01')")
         execute("create or replace view control.events_to_fold as select * from lake.events")
 
     def write_seeds(self) -> None:

@@ -58,11 +58,11 @@ ARRIVED = {
     "int_accounts__subscriptions": "subscriptions.arrived_date <= dates.as_of_date",
     "int_churn__rates": "fx.arrived_date <= dates.as_of_date",
     "int_accounts__tickets": "tickets.arrived_date <= days.as_of_date",
-    "int_churn__feature_days": "features.arrived_date <= days.as_of_date",
+    "int_accounts__feature_days": "features.arrived_date <= days.as_of_date",
     "int_churn__features": "payments.arrived_date <= days.as_of_date",
     "int_accounts__members": None,
     "bots of int_accounts__account_days": "bot_days.known_date <= days.as_of_date",
-    "bots of int_churn__feature_days": "bot_days.known_date <= days.as_of_date",
+    "bots of int_accounts__feature_days": "bot_days.known_date <= days.as_of_date",
 }
 
 

@@ -23,7 +23,9 @@ owned as (
   select
     payments.*,
     identities.person_id,
-    coalesce(payments.account_id, signups.account_id) as paying_account_id
+    coalesce(payments.account_id, signups.account_id) as paying_account_id,
+    -- Whether staff paid is asked only where no account did; as part of the key, since beside it the join would run as a nested loop.
+    case when coalesce(payments.account_id, signups.account_id) is null then identities.person_id end as paying_person_id
   from payments
   left join signups on payments.user_id = signups.user_id
   left join identities on payments.user_id = identities.user_id
@@ -48,5 +50,5 @@ select
   owned.landed_date
 from owned
 left join internal_accounts on owned.paying_account_id = internal_accounts.account_id
-left join internal_persons on owned.paying_account_id is null and owned.person_id = internal_persons.person_id
+left join internal_persons on owned.paying_person_id = internal_persons.person_id
 where internal_accounts.account_id is null and internal_persons.person_id is null

@@ -16,6 +16,7 @@ from orchestration.defs.resources import WAREHOUSE_POOL
 from orchestration.night import building
 from orchestration.night.run import Night
 from orchestration.warehouse import dbt
+from orchestration.warehouse.node_result import NodeResult
 
 _UNIQUE_ID = "dagster_dbt/unique_id"
 _Event = dg.MaterializeResult[None] | dg.AssetCheckResult
@@ -88,12 +89,12 @@ def build(settings: Settings) -> list[dg.AssetsDefinition]:
 
 
 def _run(
-    context: dg.AssetExecutionContext, night: Night, build: Callable[[Night, Sequence[str]], Iterator[dbt.NodeResult]]
+    context: dg.AssetExecutionContext, night: Night, build: Callable[[Night, Sequence[str]], Iterator[NodeResult]]
 ) -> Iterator[_Event]:
     """Build Dagster's selection, and report each model and test as soon as dbt has finished it."""
     failures = []
 
-    def watched() -> Iterator[dbt.NodeResult]:
+    def watched() -> Iterator[NodeResult]:
         for result in build(night, _selection(context)):
             if result.is_failure:
                 failures.append(result)
@@ -115,7 +116,7 @@ def _selection(context: dg.AssetExecutionContext) -> list[str]:
     return sorted([*names, *(unique_id.split(".")[2] for unique_id in ids)])
 
 
-def events(assets: dg.AssetsDefinition, results: Iterable[dbt.NodeResult]) -> Iterator[_Event]:
+def events(assets: dg.AssetsDefinition, results: Iterable[NodeResult]) -> Iterator[_Event]:
     """Dagster's events for dbt's results: models and seeds built, tests evaluated. Skipped nodes have none."""
     keys = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.specs}
     checks = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.check_specs}

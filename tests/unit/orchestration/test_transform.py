@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -15,8 +16,8 @@ from orchestration.base.errors import NorthstarError
 from orchestration.config.schema import Config
 from orchestration.config.settings import Settings
 from orchestration.defs.transform.assets import events
-from orchestration.warehouse import dbt
-from orchestration.warehouse.dbt import NodeResult
+from orchestration.warehouse import data_tests, dbt
+from orchestration.warehouse.node_result import NodeResult
 from tests.unit.orchestration.harness import BOT_EVENTS, FUNNELS, Home, event
 
 
@@ -47,6 +48,7 @@ def stamped(home: Path, **config) -> Settings:
     settings = Settings(home=home, landing=home, config_file=None, config=Config(**config))
     settings.dbt_target.mkdir(parents=True, exist_ok=True)
     dbt.manifest_path(settings).write_text('{"nodes": {}}')
+    dbt._tests_path(settings).write_text("[]")
     dbt._parsed_path(settings).write_bytes(b"parsed")
     (settings.dbt_target / "manifest.sha256").write_text(dbt._made(settings))
     return settings
@@ -100,7 +102,7 @@ def test_a_variable_makes_it_stale(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("name", ["manifest.json", "manifest.sha256", "parsed.msgpack"])
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.sha256", "parsed.msgpack", "tests.json"])
 def test_without_manifest_or_stamp_nothing_is_prepared(tmp_path: Path, name: str) -> None:
     settings = stamped(tmp_path / "home")
     (settings.dbt_target / name).unlink()
@@ -108,7 +110,7 @@ def test_without_manifest_or_stamp_nothing_is_prepared(tmp_path: Path, name: str
 
 
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("name", ["manifest.json", "parsed.msgpack"])
+@pytest.mark.parametrize("name", ["manifest.json", "parsed.msgpack", "tests.json"])
 def test_zeros_of_the_right_length_are_not_prepared(tmp_path: Path, name: str) -> None:
     settings = stamped(tmp_path / "home")
     file = settings.dbt_target / name
@@ -123,6 +125,19 @@ def test_a_manifest_that_cannot_be_read_is_no_longer_prepared(tmp_path: Path) ->
     path.write_bytes(b"{".ljust(path.stat().st_size, b"x"))
     with pytest.raises(NorthstarError, match=r"manifest.json is damaged \(.*\); `northstar prepare` makes it anew"):
         dbt.read_manifest(settings)
+    assert not dbt.is_prepared(settings)
+
+
+@pytest.mark.usefixtures("project")
+def test_compiled_tests_that_cannot_be_read_are_no_longer_prepared(tmp_path: Path) -> None:
+    settings = stamped(tmp_path / "home")
+    assert dbt.read_tests(settings) == []
+    dbt._tests_path(settings).write_bytes(b"[x")
+    with pytest.raises(NorthstarError, match=r"run `northstar prepare`"):
+        dbt.read_tests(settings)
+    dbt._tests_path(settings).write_bytes(b"[}")
+    with pytest.raises(NorthstarError, match=r"tests.json is damaged \((?s:.*)\); `northstar prepare` makes it anew"):
+        dbt.read_tests(settings)
     assert not dbt.is_prepared(settings)
 
 
@@ -190,19 +205,63 @@ def test_results_arrive_while_dbt_runs_with_their_rows(template: Home, tmp_path:
 
 
 def test_only_what_is_named_is_built(template: Home, tmp_path: Path, parsed: Any) -> None:
-    """A test alone builds no model, and a model alone runs no test."""
     shutil.copytree(template.root, tmp_path / "copy")
     home = Home(tmp_path / "copy", bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
+    results = dbt.build(home.settings, full_refresh=False, parsed=parsed, selection=["int_funnel__steps"])
+    assert [result.name for result in results] == ["int_funnel__steps"]
 
-    def names(*selection: str) -> list[str]:
-        results = dbt.build(home.settings, full_refresh=False, parsed=parsed, selection=selection, only_named=True)
-        return [result.name for result in results]
 
-    test = next(
-        name for name in names("int_funnel__steps", "test_type:generic") if name.startswith("unique_key_int_funnel__steps")
-    )
-    assert names(test) == [test]
-    assert names("int_funnel__steps") == ["int_funnel__steps"]
+# Data tests, as dbt compiled them.
+
+
+def result_of(home: Home, name: str, built: dict[str, str] | None = None) -> NodeResult:
+    tests = [test for test in dbt.read_tests(home.settings) if test.name.startswith(name)]
+    [result] = data_tests.run(home.warehouse, tests, built or {})
+    return result
+
+
+@pytest.fixture
+def sound(template: Home, tmp_path: Path) -> Home:
+    shutil.copytree(template.root, tmp_path / "copy")
+    return Home(tmp_path / "copy", bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
+
+
+def test_a_data_test_passes_on_sound_rows_and_fails_on_others(sound: Home) -> None:
+    name = "unique_key_int_funnel__steps"
+    passed = result_of(sound, name)
+    assert (passed.resource_type, passed.status, passed.failures) == ("test", "pass", None)
+    with sound.warehouse.connect() as connection:
+        connection.execute("insert into intermediate.int_funnel__steps from intermediate.int_funnel__steps limit 2")
+    failed = result_of(sound, name)
+    assert failed.is_failure
+    assert (failed.status, failed.failures, failed.message) == ("fail", 2, "2 rows are wrong")
+
+
+def test_a_data_test_of_what_was_not_built_is_skipped(sound: Home) -> None:
+    steps = "model.northstar.int_funnel__steps"
+    assert result_of(sound, "unique_key_int_funnel__steps", {steps: "success"}).status == "pass"
+    for status in ("error", "skipped"):
+        assert result_of(sound, "unique_key_int_funnel__steps", {steps: status}).status == "skipped"
+
+
+def test_a_data_test_that_cannot_run_stops_the_night(sound: Home) -> None:
+    with sound.warehouse.connect() as connection:
+        connection.execute("drop table intermediate.int_funnel__steps")
+    broken = result_of(sound, "unique_key_int_funnel__steps")
+    assert broken.is_failure
+    assert "Table with name int_funnel__steps does not exist" in broken.message
+
+
+def test_every_data_test_is_compiled(template: Home) -> None:
+    nodes = dbt.read_manifest(template.settings)["nodes"]
+    known = {node_id for node_id, node in nodes.items() if node["resource_type"] == "test"}
+    assert {test.unique_id for test in dbt.read_tests(template.settings)} == known
+
+
+def test_a_data_test_that_counts_by_other_rules_is_refused() -> None:
+    config = SimpleNamespace(fail_calc="count(*)", warn_if="!= 0", error_if="> 10", limit=None, severity="ERROR")
+    with pytest.raises(NorthstarError, match="planted: a test counts its wrong rows"):
+        data_tests.from_node(SimpleNamespace(name="planted", config=config))
 
 
 def test_a_failure_is_told_at_once_and_what_was_skipped_for_it_last(

@@ -212,7 +212,9 @@ def test_a_column_that_is_described_rebuilds_nothing_and_one_of_another_type_doe
     [
         # Used by a model; chosen by dispatch; the incremental strategy, which no model calls by name.
         ("of_affected_days", True),
-        ("duckdb__get_incremental_replace_days_sql", True),
+        ("get_incremental_replace_days_sql", True),
+        ("get_incremental_replace_as_of_sql", False),
+        ("duckdb__replaced_rows", True),
         ("content_hash", True),
         ("landing_key", False),
         ("health_light", False),

@@ -1,5 +1,11 @@
+{{ config(materialized="incremental", incremental_strategy="replace_as_of", on_schema_change="fail") }}
+
 -- Only changes that had happened and had arrived by the day.
-with changes as (
+with dates as (
+  {{ replaced_as_of_dates() }}
+),
+
+changes as (
   select
     dates.as_of_date,
     subscriptions.*,
@@ -10,7 +16,7 @@ with changes as (
     min(case when subscriptions.status in ('active', 'past_due') and subscriptions.mrr > 0 then subscriptions.changed_date end) over (
       partition by dates.as_of_date, subscriptions.account_id
     ) as first_paying_date
-  from {{ ref("int_accounts__as_of_dates") }} as dates
+  from dates
   inner join {{ ref("stg_subscription_states") }} as subscriptions
     on subscriptions.changed_date <= dates.as_of_date and {{ is_known_on("subscriptions", "dates.as_of_date") }}
 )

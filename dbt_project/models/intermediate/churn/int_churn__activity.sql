@@ -1,11 +1,23 @@
-with active_days as (
+{{ config(materialized="incremental", incremental_strategy="replace_as_of", on_schema_change="fail") }}
+
+with dates as (
+  {{ replaced_as_of_dates() }}
+),
+
+account_days as (
+  select account_days.*
+  from {{ ref("int_accounts__account_days") }} as account_days
+  inner join dates on account_days.as_of_date = dates.as_of_date
+),
+
+active_days as (
   select
     as_of_date,
     account_id,
     days_before,
     row_number() over (partition by as_of_date, account_id order by days_before) as day_number,
     min(days_before) over (partition by as_of_date, account_id) as first_days_before
-  from {{ ref("int_accounts__account_days") }}
+  from account_days
   group by as_of_date, account_id, days_before
 ),
 
@@ -32,7 +44,7 @@ sums as (
     cast(sum(case when days_before < 28 then value_count else 0 end) as bigint) as values_28d,
     count(distinct case when days_before >= 62 and visitor_id like 'u:%' then visitor_id end) as active_users_first_28d,
     min(days_before) as days_since_last_event
-  from {{ ref("int_accounts__account_days") }}
+  from account_days
   group by as_of_date, account_id
 )
 

@@ -1,6 +1,6 @@
 with features_used as (
-  select as_of_date, account_id, count(distinct feature) as features_used_28d
-  from {{ ref("int_churn__feature_days") }}
+  select as_of_date, account_id, count(*) as features_used_28d
+  from {{ ref("int_churn__features_used") }}
   where days_before < 28
   group by as_of_date, account_id
 ),

@@ -30,9 +30,23 @@ unique_events as (
   where duplicates.event_id is null
 ),
 
+-- Of three columns, read once more: counted from the whole rows, these would all be held in memory at once.
+counted_events as (
+  select
+    events.event_date,
+    coalesce('u:' || events.user_id, 'a:' || events.anonymous_id) as visitor_id
+  from {{ ref("stg_events") }} as events
+  left join duplicates
+    on
+      events.arrived_date = duplicates.arrived_date
+      and events.landed_file = duplicates.landed_file
+      and events.landed_row = duplicates.landed_row
+  where duplicates.event_id is null
+),
+
 bot_days as (
   select event_date, visitor_id
-  from unique_events
+  from counted_events
   group by event_date, visitor_id
   having count(*) > {{ var("bot_events_per_day") }}
 )

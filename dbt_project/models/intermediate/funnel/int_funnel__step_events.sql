@@ -1,6 +1,21 @@
 {{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
 
+-- Few columns of all events, and all columns of those alone whose step has conditions.
 with events as (
+  select
+    kept.event_id,
+    kept.event,
+    kept.landed_event,
+    kept.event_date,
+    kept.occurred_at,
+    kept.anonymous_id,
+    kept.user_id
+  from {{ ref("int_events__unique") }} as kept
+  inner join {{ source("control", "affected_days") }} as affected on kept.event_date = affected.event_date
+  where not kept.is_bot
+),
+
+whole_events as (
   {{ of_affected_days(ref("int_events__unique")) }}
   where not kept.is_bot
 ),
@@ -18,24 +33,38 @@ step_names as (
 ),
 
 candidates as (
-  select step_names.funnel, step_names.step_number, events.*
+  select
+    step_names.funnel,
+    step_names.step_number,
+    events.event_date,
+    events.occurred_at,
+    events.event_id,
+    events.anonymous_id,
+    events.user_id
   from events
   inner join step_names on events.event = step_names.event and events.landed_event = step_names.landed_event
 ),
 
+conditioned as (
+  select step_names.event, step_names.landed_event, conditions.*
+  from step_names
+  inner join {{ source("control", "funnel_conditions") }} as conditions
+    on step_names.funnel = conditions.funnel and step_names.step_number = conditions.step_number
+),
+
 literals as (
   select
-    candidates.funnel,
-    candidates.step_number,
-    candidates.event_id,
-    conditions.condition_number,
-    conditions.operator,
-    conditions.literal_text,
-    conditions.literal_number,
-    {{ event_attribute("candidates", "conditions.attribute") }} as attribute_text
-  from candidates
-  inner join {{ source("control", "funnel_conditions") }} as conditions
-    on candidates.funnel = conditions.funnel and candidates.step_number = conditions.step_number
+    conditioned.funnel,
+    conditioned.step_number,
+    whole_events.event_id,
+    conditioned.condition_number,
+    conditioned.operator,
+    conditioned.literal_text,
+    conditioned.literal_number,
+    {{ event_attribute("whole_events", "conditioned.attribute") }} as attribute_text
+  from whole_events
+  inner join conditioned
+    on whole_events.event = conditioned.event and whole_events.landed_event = conditioned.landed_event
 ),
 
 compared as (

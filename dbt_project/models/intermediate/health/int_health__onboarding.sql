@@ -27,7 +27,7 @@ activity as (
 features as (
   select accounts.as_of_date, accounts.account_id, count(distinct features.feature) as week_1_features
   from accounts
-  inner join {{ ref("int_churn__feature_days") }} as features
+  inner join {{ ref("int_accounts__feature_days") }} as features
     on
       accounts.as_of_date = features.as_of_date
       and accounts.account_id = features.account_id

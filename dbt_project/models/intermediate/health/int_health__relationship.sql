@@ -19,10 +19,11 @@ with facts as (
   {%- endfor %}
 ),
 
-owned as (
+known as (
   select
     days.as_of_date,
-    coalesce(facts.account_id, members.account_id) as account_id,
+    facts.account_id,
+    facts.user_id,
     facts.kind,
     facts.score,
     coalesce({{ local_date("facts.answered_at") }} <= days.as_of_date, false) as is_answered,
@@ -30,12 +31,10 @@ owned as (
   from {{ ref("int_accounts__days") }} as days
   inner join facts on days.calendar_date = facts.happened_date and {{ is_known_on("facts", "days.as_of_date") }}
   inner join {{ ref("int_health__delivered") }} as delivered on days.as_of_date = delivered.as_of_date
-  left join {{ ref("int_accounts__members") }} as members
-    on
-      facts.account_id is null
-      and facts.user_id = members.user_id
-      and members.known_from <= days.as_of_date
-      and days.as_of_date < coalesce(members.known_until, {{ days_after("days.as_of_date", 1) }})
+),
+
+owned as (
+  {{ of_their_accounts("known", ["kind", "score", "is_answered", "has_answers"]) | indent(2) }}
 ),
 
 means as (
@@ -47,7 +46,6 @@ means as (
     avg(case when kind = 'feedback' and has_answers then case when is_answered then 1 else 0 end end) as answered_share,
     max(case when kind = 'feedback' and not has_answers then 1 else 0 end) = 1 as is_answer_unknown
   from owned
-  where account_id is not null
   group by as_of_date, account_id
 )
 

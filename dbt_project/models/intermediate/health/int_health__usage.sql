@@ -16,13 +16,13 @@ timed as (
 
 available as (
   select as_of_date, count(distinct feature) as feature_count
-  from {{ ref("int_churn__feature_days") }}
+  from {{ ref("int_churn__features_used") }}
   group by as_of_date
 ),
 
 used as (
-  select as_of_date, account_id, count(distinct feature) as feature_count
-  from {{ ref("int_churn__feature_days") }}
+  select as_of_date, account_id, count(*) as feature_count
+  from {{ ref("int_churn__features_used") }}
   where days_before < 28
   group by as_of_date, account_id
 ),

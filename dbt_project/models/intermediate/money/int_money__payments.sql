@@ -1,7 +1,9 @@
 with payments as (
   select
     *,
-    coalesce(kind, case when order_id is not null then 'order' end) as stated_kind
+    coalesce(kind, case when order_id is not null then 'order' end) as stated_kind,
+    -- A join that tests its left side alone, beside equal keys, runs as a nested loop: the test is part of the key.
+    case when status = 'refunded' then refund_of end as refunded_id
   from {{ ref("stg_payments") }}
   where paid_date <= {{ data_through() }}
 ),
@@ -40,8 +42,15 @@ named as (
     ) as paid_kind,
     coalesce(payments.order_id, originals.order_id, refunded.order_id) as named_order_id
   from payments
-  left join originals on payments.status = 'refunded' and payments.refund_of = originals.payment_id
-  left join orders as refunded on payments.status = 'refunded' and payments.refund_of = refunded.order_id
+  left join originals on payments.refunded_id = originals.payment_id
+  left join orders as refunded on payments.refunded_id = refunded.order_id
+),
+
+of_orders as (
+  select
+    *,
+    case when paid_kind = 'order' then named_order_id end as paid_order_id
+  from named
 )
 
 select
@@ -61,9 +70,9 @@ select
   {{ in_reporting_currency("payments.amount", "payments.currency") }} as amount,
   payments.status,
   payments.refund_of,
-  case when payments.paid_kind = 'order' then payments.named_order_id end as order_id,
+  payments.paid_order_id as order_id,
   payments.arrived_date,
   payments.landed_date
-from named as payments
-left join orders on payments.paid_kind = 'order' and payments.named_order_id = orders.order_id
+from of_orders as payments
+left join orders on payments.paid_order_id = orders.order_id
 {{ fx_joins("payments.currency", "payments.paid_date") }}

@@ -19,7 +19,8 @@ with active_days as (
 
 {%- for grain in grains %}
 {{ grain }}s as (
-  select distinct
+  -- A person's active days are distinct already.
+  select {{ "distinct" if grain != "day" }}
     cohort_event,
     '{{ grain }}' as cohort_grain,
     {{ period_start(grain, "cohort_date") }} as cohort_start,

@@ -1,19 +1,22 @@
 {%- set grains = ["day", "week", "month"] %}
 {%- set dimensions = ["channel", "device", "country"] %}
 
+-- Persons are counted by cohort and all dimensions at once, and the counts added up by each: there are fewer combinations than persons.
 with cohorts as (
   {%- for grain in grains %}
   select
-    cohort_event, '{{ grain }}' as cohort_grain, {{ period_start(grain, "cohort_date") }} as cohort_start, person_id, channel, device, country
+    cohort_event, '{{ grain }}' as cohort_grain, {{ period_start(grain, "cohort_date") }} as cohort_start, channel, device, country,
+    count(*) as person_count
   from {{ ref("int_retention__cohorts") }}
+  group by cohort_event, {{ period_start(grain, "cohort_date") }}, channel, device, country
   {{ "union all" if not loop.last }}
   {%- endfor %}
 ),
 
 sizes as (
-  select cohort_event, cohort_grain, cohort_start, dimension, segment, count(*) as cohort_count
+  select cohort_event, cohort_grain, cohort_start, dimension, segment, cast(sum(person_count) as bigint) as cohort_count
   from (
-    {{ by_segment("cohorts", ["cohort_event", "cohort_grain", "cohort_start"], dimensions) | indent(4) }}
+    {{ by_segment("cohorts", ["cohort_event", "cohort_grain", "cohort_start", "person_count"], dimensions) | indent(4) }}
   ) as segmented
   group by cohort_event, cohort_grain, cohort_start, dimension, segment
 ),
@@ -35,48 +38,81 @@ returns as (
   select * from {{ ref("int_retention__returns") }}
 ),
 
--- Under `exact` and `bracket` a person counts once in each published range that it was active in.
+-- Under `exact` and `bracket` a person counts once in each published range that it was active in; a range of one period holds one
+-- return of a person anyway.
+ranges as (
+  select * from {{ ref("retention_periods") }}
+  where rule in ('exact', 'bracket')
+),
+
 exact_returns as (
-  select distinct
-    returns.cohort_event, returns.cohort_grain, returns.cohort_start, periods.rule, periods.period_index,
-    returns.person_id, returns.channel, returns.device, returns.country
+  select
+    returns.cohort_event, returns.cohort_grain, returns.cohort_start, ranges.rule, ranges.period_index,
+    returns.channel, returns.device, returns.country, count(*) as person_count
   from returns
-  inner join {{ ref("retention_periods") }} as periods
+  inner join ranges
+    on returns.cohort_grain = ranges.cohort_grain and returns.period_index = ranges.period_index
+  where ranges.last_index = ranges.period_index
+  group by
+    returns.cohort_event, returns.cohort_grain, returns.cohort_start, ranges.rule, ranges.period_index,
+    returns.channel, returns.device, returns.country
+),
+
+bracket_returns as (
+  select
+    returns.cohort_event, returns.cohort_grain, returns.cohort_start, ranges.rule, ranges.period_index,
+    returns.channel, returns.device, returns.country, count(distinct returns.person_id) as person_count
+  from returns
+  inner join ranges
     on
-      returns.cohort_grain = periods.cohort_grain
-      and periods.rule in ('exact', 'bracket')
-      and returns.period_index between periods.period_index and periods.last_index
+      returns.cohort_grain = ranges.cohort_grain
+      and ranges.last_index > ranges.period_index
+      and returns.period_index between ranges.period_index and ranges.last_index
+  group by
+    returns.cohort_event, returns.cohort_grain, returns.cohort_start, ranges.rule, ranges.period_index,
+    returns.channel, returns.device, returns.country
 ),
 
 -- Under `on_or_after` a person counts in every period up to the last one in which it was active.
 last_returns as (
-  select cohort_event, cohort_grain, cohort_start, person_id, channel, device, country, max(period_index) as last_period_index
-  from returns
-  group by cohort_event, cohort_grain, cohort_start, person_id, channel, device, country
+  select
+    cohort_event, cohort_grain, cohort_start, channel, device, country, last_period_index, count(*) as person_count
+  from (
+    select cohort_event, cohort_grain, cohort_start, person_id, channel, device, country, max(period_index) as last_period_index
+    from returns
+    group by cohort_event, cohort_grain, cohort_start, person_id, channel, device, country
+  ) as persons
+  group by cohort_event, cohort_grain, cohort_start, channel, device, country, last_period_index
 ),
 
 later_returns as (
   select
     last_returns.cohort_event, last_returns.cohort_grain, last_returns.cohort_start, periods.rule, periods.period_index,
-    last_returns.person_id, last_returns.channel, last_returns.device, last_returns.country
+    last_returns.channel, last_returns.device, last_returns.country, sum(last_returns.person_count) as person_count
   from last_returns
   inner join {{ ref("retention_periods") }} as periods
     on
       last_returns.cohort_grain = periods.cohort_grain
       and periods.rule = 'on_or_after'
       and periods.period_index <= last_returns.last_period_index
+  group by
+    last_returns.cohort_event, last_returns.cohort_grain, last_returns.cohort_start, periods.rule, periods.period_index,
+    last_returns.channel, last_returns.device, last_returns.country
 ),
 
 returned as (
   select * from exact_returns
   union all
+  select * from bracket_returns
+  union all
   select * from later_returns
 ),
 
 retained as (
-  select cohort_event, cohort_grain, cohort_start, rule, period_index, dimension, segment, count(*) as retained_count
+  select
+    cohort_event, cohort_grain, cohort_start, rule, period_index, dimension, segment, cast(sum(person_count) as bigint) as retained_count
   from (
-    {{ by_segment("returned", ["cohort_event", "cohort_grain", "cohort_start", "rule", "period_index"], dimensions) | indent(4) }}
+    {{ by_segment("returned", ["cohort_event", "cohort_grain", "cohort_start", "rule", "period_index", "person_count"], dimensions) | indent(4) }}
   ) as segmented
   group by cohort_event, cohort_grain, cohort_start, rule, period_index, dimension, segment
 )

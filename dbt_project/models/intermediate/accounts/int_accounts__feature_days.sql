@@ -1,10 +1,18 @@
+{{ config(materialized="view") }}
+
 with accounts as (
   select distinct as_of_date, account_id
   from {{ ref("int_accounts__subscriptions") }}
   where is_paying or is_trial
 )
 
-select distinct days.as_of_date, features.account_id, features.feature, features.event_date, days.days_before
+select
+  days.as_of_date,
+  days.days_before,
+  features.event_date,
+  features.account_id,
+  features.feature,
+  features.arrived_date
 from {{ ref("int_accounts__days") }} as days
 inner join {{ ref("int_activity__feature_day") }} as features
   on days.calendar_date = features.event_date and features.arrived_date <= days.as_of_date

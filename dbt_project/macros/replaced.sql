@@ -5,3 +5,10 @@
   inner join {{ source("control", "affected_days") }} as affected
     on kept.event_date = affected.event_date
 {%- endmacro %}
+
+{#- The as-of dates whose rows the night replaces, as a relation with one column, as_of_date. -#}
+{% macro replaced_as_of_dates() -%}
+  select as_of_date
+  from {{ ref("int_accounts__as_of_dates") }}
+  where is_replaced
+{%- endmacro %}
