@@ -132,9 +132,6 @@ def test_a_manifest_that_cannot_be_read_is_no_longer_prepared(tmp_path: Path) ->
 def test_compiled_tests_that_cannot_be_read_are_no_longer_prepared(tmp_path: Path) -> None:
     settings = stamped(tmp_path / "home")
     assert dbt.read_tests(settings) == []
-    dbt._tests_path(settings).write_bytes(b"[x")
-    with pytest.raises(NorthstarError, match=r"run `northstar prepare`"):
-        dbt.read_tests(settings)
     dbt._tests_path(settings).write_bytes(b"[}")
     with pytest.raises(NorthstarError, match=r"tests.json is damaged \((?s:.*)\); `northstar prepare` makes it anew"):
         dbt.read_tests(settings)
@@ -198,7 +195,7 @@ def test_results_arrive_while_dbt_runs_with_their_rows(template: Home, tmp_path:
     assert running()
     found = [first, *results]
     assert not running()
-    assert {result.status for result in found} == {"success", "pass"}
+    assert {result.status for result in found} == {"success"}
     rows = {result.name: result.rows for result in found}
     assert home.query("select count(*) from intermediate.int_funnel__steps") == [(rows["int_funnel__steps"],)]
     assert rows["stg_events"] is None

@@ -1,0 +1,22 @@
+{#-
+  Rows that a data test looks at: those of its `where`, which may be one of these words. On a model of which a night replaces a part, the
+  other rows passed in the night that wrote them. Where a night replaced nothing, all are looked at: so does a test that is run alone.
+
+  `__replaced_days__`: on event days that the night replaces. `__replaced_events__`: of all days, those that share an event id with
+  them. `__replaced_as_of_dates__`: on as-of dates that the night replaces.
+
+  dbt calls this macro by its name; its tables are named as they lie, since a test that names another relation would be a check of that, too.
+-#}
+{% macro get_where_subquery(relation) -%}
+  {%- set days = "event_date in (from control.affected_days) or (select count(*) from control.affected_days) = 0" -%}
+  {%- set conditions = {
+    "__replaced_days__": days,
+    "__replaced_events__": "event_id in (select event_id from " ~ relation ~ " where " ~ days ~ ")",
+    "__replaced_as_of_dates__": "as_of_date in (select as_of_date from intermediate.int_accounts__as_of_dates where is_replaced)",
+  } -%}
+  {%- set where = config.get("where") -%}
+  {%- if where -%}
+    {{- return("(select * from " ~ relation ~ " where " ~ conditions.get(where, where) ~ ") as looked_at") -}}
+  {%- endif -%}
+  {{- return(relation) -}}
+{%- endmacro %}
