@@ -6,9 +6,14 @@
     on kept.event_date = affected.event_date
 {%- endmacro %}
 
-{#- The as-of dates whose rows the night replaces, as a relation with one column, as_of_date. -#}
+{#-
+  The as-of dates whose rows the night replaces, as a relation with one column, as_of_date: those from the first on that something changed
+  for, and the current one, which may be new.
+-#}
 {% macro replaced_as_of_dates() -%}
   select as_of_date
   from {{ ref("int_accounts__as_of_dates") }}
-  where is_replaced
+  where
+    is_current
+    or as_of_date >= (select min(affected.first_date) from {{ source("control", "affected_as_of") }} as affected)
 {%- endmacro %}

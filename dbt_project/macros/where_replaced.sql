@@ -12,7 +12,7 @@
   {%- set conditions = {
     "__replaced_days__": days,
     "__replaced_events__": "event_id in (select event_id from " ~ relation ~ " where " ~ days ~ ")",
-    "__replaced_as_of_dates__": "as_of_date in (select as_of_date from intermediate.int_accounts__as_of_dates where is_replaced)",
+    "__replaced_as_of_dates__": "as_of_date >= (select min(first_date) from control.affected_as_of) or (select count(*) from control.affected_as_of) = 0",
   } -%}
   {%- set where = config.get("where") -%}
   {%- if where -%}

@@ -33,7 +33,8 @@ CATALOG = "warehouse"
 # Incremental strategy → the rows that a night replaces.
 REPLACED = {
     BY_DAY: "event_date in (select event_date from control.affected_days)",
-    BY_AS_OF: "as_of_date not in (select as_of_date from intermediate.int_accounts__as_of_dates where not is_replaced)",
+    BY_AS_OF: "as_of_date >= (select min(first_date) from control.affected_as_of)"
+    " or as_of_date not in (select as_of_date from intermediate.int_accounts__as_of_dates where not is_current)",
 }
 
 # The contents of a relation in whatever order, or for a view those of what it reads.

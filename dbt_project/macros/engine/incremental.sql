@@ -3,13 +3,14 @@
   that vanished upstream; merging is not known to every engine. A model selects the rows to replace alone.
 
   `replace_days`: rows with an `event_date`, on the night's affected days.
-  `replace_as_of`: rows with an `as_of_date`, on the dates that are `is_replaced`, and on those that are no as-of dates any more.
+  `replace_as_of`: rows with an `as_of_date`, on the dates that the night replaces, and on those that are no as-of dates any more.
 -#}
 {% macro get_incremental_replace_days_sql(arguments) %}
   {{- replaced_rows(arguments, "event_date in (select affected.event_date from " ~ source("control", "affected_days") ~ " as affected)") -}}
 {% endmacro %}
 {% macro get_incremental_replace_as_of_sql(arguments) %}
-  {{- replaced_rows(arguments, "as_of_date not in (select kept.as_of_date from " ~ ref("int_accounts__as_of_dates") ~ " as kept where not kept.is_replaced)") -}}
+  {%- set kept = "select kept.as_of_date from " ~ ref("int_accounts__as_of_dates") ~ " as kept" -%}
+  {{- replaced_rows(arguments, "as_of_date in (" ~ replaced_as_of_dates() ~ ") or as_of_date not in (" ~ kept ~ ")") -}}
 {% endmacro %}
 
 {% macro replaced_rows(arguments, condition) %}{{ return(adapter.dispatch("replaced_rows")(arguments, condition)) }}{% endmacro %}

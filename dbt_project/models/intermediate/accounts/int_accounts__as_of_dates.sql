@@ -8,21 +8,13 @@ with days as (
 arrivals as (
   select min(arrived_date) as first_date
   from {{ ref("stg_subscriptions") }}
-),
-
--- Where nothing changed that as-of dates depend on, there is none to replace but the current one.
-affected as (
-  select coalesce(min(first_date), {{ days_after(data_through(), 1) }}) as first_date
-  from {{ source("control", "affected_as_of") }}
 )
 
 select
   days.calendar_date as as_of_date,
-  days.calendar_date = {{ data_through() }} as is_current,
-  days.calendar_date >= affected.first_date or days.calendar_date = {{ data_through() }} as is_replaced
+  days.calendar_date = {{ data_through() }} as is_current
 from days
 cross join arrivals
-cross join affected
 where
   days.calendar_date = {{ data_through() }}
   or (
