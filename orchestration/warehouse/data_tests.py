@@ -80,6 +80,4 @@ def _run(warehouse: Warehouse, tests: Collection[DataTest]) -> Iterator[NodeResu
             else:
                 status = "pass" if not failures else "warn" if test.is_warning else "fail"
                 message = f"{failures:,} rows are wrong" if failures else ""
-            yield NodeResult(
-                test.unique_id, test.name, "test", status, time.monotonic() - started, failures or None, message
-            )
+            yield NodeResult(test.unique_id, test.name, "test", status, time.monotonic() - started, failures or None, message)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.base import digests
 from orchestration.base.errors import NorthstarError
+from orchestration.base.sql import identifier
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.settings import Settings
 from orchestration.warehouse import data_tests
@@ -233,6 +234,7 @@ def _invoke(
 def _from_event(data: Any) -> NodeResult:
     """The result of a node that has just finished; called in dbt's thread while its connection is open."""
     told, node = data.run_result, data.node_info
+    is_table = node.materialized in _TABLES and told.status == "success"
     return NodeResult(
         node.unique_id,
         node.node_name,
@@ -241,22 +243,20 @@ def _from_event(data: Any) -> NodeResult:
         told.execution_time,
         told.num_failures or None,
         told.message,
-        _count_rows(node.node_relation.schema, node.node_relation.alias) if node.materialized in _TABLES else None,
+        _count_rows(node.node_relation.schema, node.node_relation.alias) if is_table else None,
     )
 
 
-def _count_rows(schema: str, table: str) -> int | None:
+def _count_rows(schema: str, table: str) -> int:
     """Rows of a table, on dbt's own connection: no other can open the build file now."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
     cursor = DuckDBConnectionManager.env().conn.cursor()
     try:
-        rows = cursor.execute(
-            "select estimated_size from duckdb_tables() where schema_name = ? and table_name = ?", [schema, table]
-        ).fetchone()
+        [(rows,)] = cursor.execute(f"select count(*) from {identifier(schema)}.{identifier(table)}").fetchall()
     finally:
         cursor.close()
-    return None if rows is None else int(rows[0])
+    return int(rows)
 
 
 def _from_result(result: Any) -> NodeResult:

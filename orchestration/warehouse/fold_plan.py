@@ -158,7 +158,7 @@ class FoldPlanner:
                 rows = self._scan(source, partitions[source].values())
                 connection.execute(f"create or replace view lake.{source} as {rows}")
             if rebuild_reason is None:
-                self._affect_what_is_touched(connection, partitions[FOLDED_SOURCE], digests)
+                self._affect_what_is_touched(connection, partitions[FOLDED_SOURCE])
             else:
                 _affect_everything(connection)
             rows = self._scan(FOLDED_SOURCE, _to_fold(connection, partitions[FOLDED_SOURCE].values()))
@@ -199,18 +199,16 @@ class FoldPlanner:
         return min(newest[source] for source in required) if required else max(newest.values())
 
     def _rebuild_reason(self, connection: "duckdb.DuckDBPyConnection", digests: Mapping[str, str]) -> str | None:
-        known = _folded_digests(connection)
+        known = dict(connection.execute("select name, digest from control.digests").fetchall())
         if not known:
             return "first night"
-        changed = [name for name in ("configuration", "code") if known.get(name) != digests[name]]
+        changed = [name for name, digest in digests.items() if known.get(name) != digest]
         unfolded = self._incremental.by_day.sources - {FOLDED_SOURCE}
         found = connection.execute("select distinct source from changed order by source").fetchall()
         changed += [source for (source,) in found if source in unfolded]
         return f"{' and '.join(changed)} changed" if changed else None
 
-    def _affect_what_is_touched(
-        self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[date, Partition], digests: Mapping[str, str]
-    ) -> None:
+    def _affect_what_is_touched(self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[date, Partition]) -> None:
         days = [
             day for (day,) in connection.execute(f"select arrived_date from changed where source = '{FOLDED_SOURCE}'").fetchall()
         ]
@@ -226,18 +224,11 @@ class FoldPlanner:
             connection.execute(_AFFECTED)
         else:
             connection.execute("create or replace temp table touched (event_id varchar, event_date date, landed_date date)")
-        if _folded_digests(connection).get("as_of") == digests["as_of"]:
-            connection.execute(_AFFECTED_AS_OF, [sorted(self._incremental.by_as_of.sources)])
-        else:
-            _affect_every_as_of_date(connection)
+        connection.execute(_AFFECTED_AS_OF, [sorted(self._incremental.by_as_of.sources)])
 
     def _scan(self, source: str, partitions: Iterable[Partition]) -> str:
         """A select over the files of a source's partitions; without files, an empty one with the same types."""
         return scan(CONTRACT[source], [path for partition in partitions for path in self._lake.data_files(partition)])
-
-
-def _folded_digests(connection: "duckdb.DuckDBPyConnection") -> dict[str, str]:
-    return dict(connection.execute("select name, digest from control.digests").fetchall())
 
 
 def _affect_everything(connection: "duckdb.DuckDBPyConnection") -> None:
@@ -247,10 +238,6 @@ def _affect_everything(connection: "duckdb.DuckDBPyConnection") -> None:
         f" select unnest([{shifts}]) from (select distinct happened_date as event_date from control.happened"
         f" where source = '{FOLDED_SOURCE}')"
     )
-    _affect_every_as_of_date(connection)
-
-
-def _affect_every_as_of_date(connection: "duckdb.DuckDBPyConnection") -> None:
     connection.execute("insert into control.affected_as_of values (?)", [_EVERY_DATE])
 
 

@@ -88,11 +88,11 @@ class Incremental:
         return cls(_inputs(manifest, models[BY_DAY], BY_DAY), _inputs(manifest, models[BY_AS_OF], BY_AS_OF))
 
     def digests(self, settings: Settings) -> dict[str, str]:
-        """SHA-256 of configuration and code. A change of `configuration` or `code` rebuilds everything, of `as_of` its models."""
+        """SHA-256 of all models' configuration and of their code; a change of either rebuilds everything."""
+        kinds = (self.by_day, self.by_as_of)
         return {
-            "configuration": self.by_day.configuration(settings),
-            "code": self.by_day.code,
-            "as_of": _digest([self.by_as_of.configuration(settings), self.by_as_of.code]),
+            "configuration": _digest([kind.configuration(settings) for kind in kinds]),
+            "code": _digest([kind.code for kind in kinds]),
         }
 
 
@@ -160,18 +160,20 @@ def _check_as_of(manifest: Mapping[str, Any], model_id: str) -> None:
         return cast("Iterable[str]", nodes[node_id]["depends_on"].get("nodes", ()))
 
     name = nodes[model_id]["name"]
-    for found in sorted(_closure([model_id], goes_on)):
-        if found in sources:
-            _refuse_tables_of_the_night(name, sources[found])
-            if _is_landed(sources[found]):
-                raise NorthstarError(
-                    f"{name} is kept by as-of date and reads {sources[found]['name']} as it is known today: a correction would"
-                    " alter its rows of earlier dates; read a model of states, which has `arrived_date` and `known_until`"
-                )
+    read = [sources[found] for found in sorted(_closure([model_id], goes_on)) if found in sources]
+    for source in read:
+        if _is_landed(source):
+            raise NorthstarError(
+                f"{name} is kept by as-of date and reads {source['name']} as it is known today: a correction would alter its rows"
+                " of earlier dates; read a model of states, which has `arrived_date` and `known_until` or `state_number`"
+            )
+    for source in read:
+        _refuse_tables_of_the_night(name, source)
 
 
 def _is_of_states(node: Mapping[str, Any]) -> bool:
-    return {"arrived_date", "known_until"} <= node.get("columns", {}).keys()
+    columns = node.get("columns", {}).keys()
+    return "arrived_date" in columns and not columns.isdisjoint({"known_until", "state_number"})
 
 
 def _refuse_tables_of_the_night(name: str, source: Mapping[str, Any]) -> None:
@@ -202,9 +204,7 @@ def _closure(starts: Iterable[str], above: Callable[[str], Iterable[str]]) -> se
     return found
 
 
-def _macros(
-    manifest: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]], strategy: str
-) -> dict[str, Mapping[str, Any]]:
+def _macros(manifest: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]], strategy: str) -> dict[str, Mapping[str, Any]]:
     """Macros of the project that nodes use. Excludes those of other projects: a new version of dbt is not new code."""
     every = manifest["macros"]
     own = {name: macro for name, macro in every.items() if macro["package_name"] == manifest["metadata"]["project_name"]}

@@ -54,15 +54,15 @@ def assert_later_facts_change_nothing(project: DbtProject, facts: Facts) -> None
 
 # Model → the condition by which it keeps to what had arrived; the named facts of LATE show when it is gone.
 ARRIVED = {
-    "int_accounts__account_days": "activity.arrived_date <= days.as_of_date",
+    "int_churn__activity": "activity.arrived_date <= days.as_of_date",
     "int_accounts__subscriptions": "subscriptions.arrived_date <= dates.as_of_date",
     "int_churn__rates": "fx.arrived_date <= dates.as_of_date",
     "int_accounts__tickets": "tickets.arrived_date <= days.as_of_date",
-    "int_accounts__feature_days": "features.arrived_date <= days.as_of_date",
+    "int_churn__features_used": "activity.arrived_date <= days.as_of_date",
     "int_churn__features": "payments.arrived_date <= days.as_of_date",
     "int_accounts__members": None,
-    "bots of int_accounts__account_days": "bot_days.known_date <= days.as_of_date",
-    "bots of int_accounts__feature_days": "bot_days.known_date <= days.as_of_date",
+    "bots of int_churn__activity": "bot_days.known_date <= days.as_of_date",
+    "bots of int_churn__features_used": "bot_days.known_date <= days.as_of_date",
 }
 
 
@@ -72,7 +72,7 @@ def test_a_feature_of_what_had_only_happened_is_found_out(
 ) -> None:
     """The same facts with and without one condition: the arrival is looked at in every place, and the test above would see."""
     facts = late_facts(shanghai)
-    if leak == "int_accounts__account_days":
+    if leak == "int_churn__activity":
         assert_later_facts_change_nothing(shanghai, facts)
     model = f"model.northstar.{leak.removeprefix('bots of ')}"
     node, condition = shanghai._nodes[model], ARRIVED[leak]

@@ -19,6 +19,15 @@ from tests.unit.orchestration.harness import CompiledChain, Home, event
 
 DAYS = [date(2024, 3, 10) + timedelta(days=shift) for shift in range(5)]
 ORDER = {"order_id": "o1", "user_id": "u1", "ordered_at": "2024-03-10T01:00:00Z", "amount": "1", "currency": "USD"}
+SUBSCRIPTION = {
+    "subscription_id": "s1",
+    "account_id": "c1",
+    "plan": "professional",
+    "status": "active",
+    "changed_at": "2024-03-10T01:00:00Z",
+    "mrr": "10",
+    "currency": "USD",
+}
 MakeHome = Callable[..., Home]
 
 
@@ -213,7 +222,7 @@ def test_a_column_that_is_described_rebuilds_nothing_and_one_of_another_type_doe
         # Used by a model; chosen by dispatch; the incremental strategy, which no model calls by name.
         ("of_affected_days", True),
         ("get_incremental_replace_days_sql", True),
-        ("get_incremental_replace_as_of_sql", False),
+        ("get_incremental_replace_as_of_sql", True),
         ("duckdb__replaced_rows", True),
         ("content_hash", True),
         ("landing_key", False),
@@ -302,6 +311,91 @@ def test_configuration_that_a_planted_model_reads_is_part_of_what_is_folded(
     folded.warehouse.mark_folded()
     folded.configure(**{**folded.settings.config.model_dump(), "plans": {"basic": "professional"}})
     assert folded.plan().rebuild_reason == "configuration changed"
+
+
+def first_affected_as_of(home: Home) -> date | None:
+    [(found,)] = home.query("select min(first_date) from control.affected_as_of")
+    return found
+
+
+def test_as_of_dates_are_affected_from_the_first_day_that_changed(folded: Home) -> None:
+    """Of the sources that their models read; and those after the last complete day are not there yet."""
+    folded.plan()
+    assert first_affected_as_of(folded) == DAYS[1] + timedelta(days=1)
+    folded.put(DAYS[0], [ORDER], source="orders")
+    folded.ingest()
+    folded.plan()
+    assert first_affected_as_of(folded) == DAYS[1] + timedelta(days=1)
+    folded.put(DAYS[1], [SUBSCRIPTION], source="subscriptions")
+    folded.ingest()
+    folded.plan()
+    assert first_affected_as_of(folded) == DAYS[1]
+    folded.warehouse.mark_folded()
+    assert first_affected_as_of(folded) is None
+
+
+def test_a_later_copy_of_an_event_affects_as_of_dates_from_its_first_arrival_on(folded: Home) -> None:
+    """The copy that stays may be another one, and is known from the day on which any of them arrived."""
+    [(event_id,)] = folded.query("select min(event_id) from intermediate.int_events__unique")
+    [(first,)] = folded.query(f"select min(landed_date) from intermediate.int_events__unique where event_id = '{event_id}'")
+    folded.put(DAYS[2], [event(event_id, at(DAYS[2]))])
+    folded.ingest()
+    folded.plan()
+    assert first_affected_as_of(folded) == first < DAYS[2]
+
+
+def test_a_file_of_states_with_another_time_affects_as_of_dates(folded: Home) -> None:
+    """Of states written at one time that of the file landed last stays."""
+    folded.put(DAYS[0], [SUBSCRIPTION], source="subscriptions")
+    folded.ingest()
+    folded.plan()
+    folded.warehouse.mark_folded()
+    folded.put(DAYS[0], [SUBSCRIPTION], source="subscriptions")
+    folded.ingest()
+    folded.plan()
+    assert first_affected_as_of(folded) == DAYS[0]
+
+
+def plant_as_of(manifest: dict[str, Any], *reads: str) -> None:
+    """A model kept by as-of date that reads these nodes and sources."""
+    plant(manifest, *reads)
+    manifest["nodes"]["model.northstar.int_planted"]["config"]["incremental_strategy"] = "replace_as_of"
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        "model.northstar.stg_subscription_states",
+        "model.northstar.int_accounts__members",
+        "model.northstar.int_activity__bot_days",
+        "model.northstar.int_accounts__as_of_dates",
+    ],
+)
+def test_a_planted_model_by_as_of_date_may_read_what_had_arrived(manifest: dict[str, Any], reads: str) -> None:
+    plant_as_of(manifest, reads)
+    Incremental.read(manifest)
+
+
+@pytest.mark.parametrize(
+    ("reads", "message"),
+    [
+        ("model.northstar.stg_subscriptions", "int_planted is kept by as-of date and reads subscriptions as it is known today"),
+        ("model.northstar.int_churn__rates", "int_planted is kept by as-of date and reads fx_rates as it is known today"),
+        ("model.northstar.int_money__fx_daily", "int_planted is (kept by as-of date|incremental) and reads"),
+        ("source.northstar.control.run", "int_planted is incremental and reads control.run, which every night writes anew"),
+    ],
+)
+def test_a_planted_model_by_as_of_date_that_reads_more_is_refused(manifest: dict[str, Any], reads: str, message: str) -> None:
+    plant_as_of(manifest, reads)
+    with pytest.raises(NorthstarError, match=message):
+        Incremental.read(manifest)
+
+
+def test_a_planted_incremental_model_by_another_strategy_is_refused(manifest: dict[str, Any]) -> None:
+    plant(manifest, "model.northstar.int_events__unique")
+    manifest["nodes"]["model.northstar.int_planted"]["config"]["incremental_strategy"] = "merge"
+    with pytest.raises(NorthstarError, match="int_planted is incremental by merge; the strategies of this project are"):
+        Incremental.read(manifest)
 
 
 def test_required_sources_bound_what_is_complete(make_home: MakeHome) -> None:

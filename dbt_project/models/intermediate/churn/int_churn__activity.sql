@@ -1,13 +1,7 @@
 {{ config(materialized="incremental", incremental_strategy="replace_as_of", on_schema_change="fail") }}
 
-with dates as (
-  {{ replaced_as_of_dates() }}
-),
-
-account_days as (
-  select account_days.*
-  from {{ ref("int_accounts__account_days") }} as account_days
-  inner join dates on account_days.as_of_date = dates.as_of_date
+with account_days as (
+  {{ account_days() | indent(2) }}
 ),
 
 active_days as (

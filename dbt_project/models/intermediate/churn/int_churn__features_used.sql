@@ -1,14 +1,13 @@
 {{ config(materialized="incremental", incremental_strategy="replace_as_of", on_schema_change="fail") }}
 
-with dates as (
-  {{ replaced_as_of_dates() }}
+with feature_days as (
+  {{ feature_days() | indent(2) }}
 )
 
 select
-  feature_days.as_of_date,
-  feature_days.account_id,
-  feature_days.feature,
-  min(feature_days.days_before) as days_before
-from {{ ref("int_accounts__feature_days") }} as feature_days
-inner join dates on feature_days.as_of_date = dates.as_of_date
-group by feature_days.as_of_date, feature_days.account_id, feature_days.feature
+  as_of_date,
+  account_id,
+  feature,
+  min(days_before) as days_before
+from feature_days
+group by as_of_date, account_id, feature

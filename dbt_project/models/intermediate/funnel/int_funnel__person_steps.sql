@@ -14,7 +14,8 @@ step_events as (
     visitors.person_id,
     step_events.event_date,
     step_events.occurred_at,
-    step_events.event_id
+    step_events.event_id,
+    step_events.first_step_number
   from {{ ref("int_funnel__step_events") }} as step_events
   {{ join_visitors("step_events") }}
   inner join person_days
@@ -28,7 +29,8 @@ milestones as (
     milestones.person_id,
     {{ local_date("milestones.occurred_at") }} as event_date,
     milestones.occurred_at,
-    milestones.event as event_id
+    milestones.event as event_id,
+    min(steps.step_number) over (partition by steps.funnel, milestones.person_id, milestones.event) as first_step_number
   from {{ ref("int_funnel__milestones") }} as milestones
   inner join {{ ref("int_funnel__steps") }} as steps on milestones.event = steps.event
   inner join persons on milestones.person_id = persons.person_id
@@ -38,16 +40,9 @@ all_steps as (
   select * from step_events
   union all
   select * from milestones
-),
-
--- An event may stand for several steps: it is tried at its deepest step first, so that it never serves two steps of one chain.
-first_steps as (
-  select
-    *,
-    min(step_number) over (partition by funnel, person_id, event_id) as first_step_number
-  from all_steps
 )
 
+-- An event may stand for several steps: it is tried at its deepest step first, so that it never serves two steps of one chain.
 select
   funnel,
   person_id,
@@ -58,4 +53,4 @@ select
     partition by funnel, person_id
     order by occurred_at asc, first_step_number asc, event_id asc, step_number desc
   ) as position
-from first_steps
+from all_steps

@@ -104,7 +104,8 @@ select
   candidates.occurred_at,
   candidates.event_id,
   candidates.anonymous_id,
-  candidates.user_id
+  candidates.user_id,
+  min(candidates.step_number) over (partition by candidates.funnel, candidates.event_id) as first_step_number
 from candidates
 left join failed
   on
