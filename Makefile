@@ -56,9 +56,9 @@ lint: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m orchestration.reference
 
-# A year of ten million events, built and folded; some ten minutes.
+# Nights of a year with one and with ten million events, and their kernels: writes docs/performance.md; half an hour.
 bench: $(STAMP)
-	$(BIN)/python tests/benchmarks/folding.py
+	$(BIN)/python tests/benchmarks/bench.py
 
 # Two small companies for thirty nights each, none of which the gate may refuse; half an hour.
 nights: $(STAMP)

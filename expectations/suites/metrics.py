@@ -90,7 +90,8 @@ def daily(context: Context, spec: Declared) -> list[Check]:
                     SELECT whole, factor, rate FROM {table(mart)} AS whole
                     JOIN {table(mart)} AS factor USING (period_start, dimension, segment)
                     JOIN {table(mart)} AS rate USING (period_start, dimension, segment)
-                    WHERE whole.metric = '{metric}' AND factor.metric = '{factor}' AND rate.metric = '{rate}' AND factor.value > 0""",
+                    WHERE whole.metric = '{metric}' AND factor.metric = '{factor}' AND rate.metric = '{rate}'
+                        AND factor.value > 0""",
             )
             for metric, (factor, rate) in _PRODUCTS.items()
         ),
