@@ -89,7 +89,7 @@ def _built(night: Night) -> Candidate:
 
 def validate(night: Night) -> "GateReport":
     """Run the gate on the candidate's bytes and write its report and page beside them; the report tells whether it passed."""
-    from expectations.gate import Arrived, Before, Context, Late, Waiver, validate
+    from expectations.gate import Context, Late, PreviousColumn, SourceCounts, Waiver, validate
     from expectations.page import render
 
     built = _built(night)
@@ -101,12 +101,12 @@ def validate(night: Night) -> "GateReport":
             as_of=max(datetime.now(night.settings.timezone).date(), night.plan.data_through),
             is_first_release=current is None,
             previous_row_counts={} if current is None else {name: mart.rows for name, mart in current.manifest.marts.items()},
-            arrived={source: Arrived(*counts) for source, counts in sources.arrived(night).items()},
+            arrived={source: SourceCounts(*counts) for source, counts in sources.arrived(night).items()},
             advertised=sources.advertised(night),
             previous_columns={}
             if current is None
             else {
-                mart: {name: Before(*cell) for name, cell in columns.items()}
+                mart: {name: PreviousColumn(*cell) for name, cell in columns.items()}
                 for mart, columns in night.releases.columns(current).items()
             },
             unchanged=unchanged,
