@@ -9,6 +9,7 @@ import shutil
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from orchestration.base.counts import counted
 from orchestration.base.errors import NorthstarError
 from orchestration.ml_steps.registry import STEPS, model_versions, store_of
 from orchestration.night import intake, notices, omissions, sources
@@ -57,7 +58,7 @@ def candidate(night: Night) -> Candidate:
         built = night.releases.build(night.warehouse.path, specs, facts, key=lambda: night.key)
         night.state.candidate, night.state.left_out = built, omitted
         stage.rows = sum(record.rows for record in built.marts.values())
-        stage.detail = f"{len(specs)} marts"
+        stage.detail = counted(len(specs), "mart")
     with night.stage("compare") as stage:
         night.state.changes = None if last is None else _changes_since(night, last, built)
         stage.detail = (
@@ -127,7 +128,7 @@ def validate(night: Night) -> "GateReport":
         (built.path / _REPORT).write_text(report.to_json(), encoding="utf-8")
         _keep_report(night, report, built)
         stage.rows = sum(record.rows for record in built.marts.values())
-        stage.detail = f"{sum(mart.evaluated for mart in report.marts)} checks"
+        stage.detail = counted(sum(mart.evaluated for mart in report.marts), "check")
     return report
 
 

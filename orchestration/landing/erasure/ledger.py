@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestration.base.counts import counted
 from orchestration.base.durable import replace_text, sync_path
 from orchestration.base.errors import NorthstarError
 from orchestration.base.pseudonyms import Key, digest_sql, pseudonym_sql
@@ -68,8 +69,8 @@ class Erased:
     misnamed: int = 0
 
     def __str__(self) -> str:
-        text = f"{self.persons:,} {'person' if self.persons == 1 else 'persons'}, {self.partitions:,} partitions rewritten"
-        return f"{text}, {self.unknown:,} {_requests(self.unknown)} of nobody known" if self.unknown else text
+        text = f"{counted(self.persons, 'person')}, {counted(self.partitions, 'partition')} rewritten"
+        return f"{text}, {counted(self.unknown, 'request')} of nobody known" if self.unknown else text
 
     @property
     def warning(self) -> str | None:
@@ -78,8 +79,7 @@ class Erased:
             return None
         verb = "names" if self.unknown == 1 else "name"
         text = (
-            f"{self.unknown:,} {_requests(self.unknown)} for erasure {verb} a user_id that no row has; "
-            "each stays in force for later rows"
+            f"{counted(self.unknown, 'request')} for erasure {verb} a user_id that no row has; each stays in force for later rows"
         )
         if self.misnamed:
             text += (
@@ -294,7 +294,3 @@ class Ledger:
         refused = naming("SELECT rowid AS place, raw::JSON AS refused FROM judged WHERE raw IS NOT NULL")
         changed += count(connection, f"UPDATE judged SET raw = {literal(_ERASED_ROW)} WHERE rowid IN ({refused})")
         return changed
-
-
-def _requests(count: int) -> str:
-    return "request" if count == 1 else "requests"
