@@ -31,7 +31,7 @@ LATE_SHARE = 1 / IMPOSSIBLE
 _GROWTH_SLACK = 1_000
 
 
-class Arrived(NamedTuple):
+class SourceCounts(NamedTuple):
     """Rows of one source according to the lake's manifests: `landed` = `accepted` + `quarantined`."""
 
     landed: int
@@ -39,7 +39,7 @@ class Arrived(NamedTuple):
     quarantined: int
 
 
-class Before(NamedTuple):
+class PreviousColumn(NamedTuple):
     """A column in the last release: rows in which it is not NULL, and its sum when it is money."""
 
     filled: int
@@ -70,9 +70,9 @@ class Context:
     as_of: date
     is_first_release: bool
     previous_row_counts: Mapping[str, int] = field(default_factory=dict)
-    arrived: Mapping[str, Arrived] = field(default_factory=dict)
+    arrived: Mapping[str, SourceCounts] = field(default_factory=dict)
     advertised: Mapping[str, int | Decimal] = field(default_factory=dict)
-    previous_columns: Mapping[str, Mapping[str, Before]] = field(default_factory=dict)
+    previous_columns: Mapping[str, Mapping[str, PreviousColumn]] = field(default_factory=dict)
     unchanged: frozenset[str] = frozenset()
     idle: frozenset[str] = frozenset()
     awaited: Mapping[str, str] = field(default_factory=dict)

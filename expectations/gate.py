@@ -16,21 +16,33 @@ from pathlib import Path
 
 import duckdb
 
-from expectations.checks import DATABASE, Arrived, Before, Check, Context, Expectation, Late, Query, Verdict, Waiver, literal
+from expectations.checks import (
+    DATABASE,
+    Check,
+    Context,
+    Expectation,
+    Late,
+    PreviousColumn,
+    Query,
+    SourceCounts,
+    Verdict,
+    Waiver,
+    literal,
+)
 from expectations.common import Declared
 from expectations.registry import suite_for
 from expectations.report import CheckResult, GateReport, MartReport, summary_lines
 from expectations.suites import publication
 
 __all__ = [
-    "Arrived",
-    "Before",
     "CandidateError",
     "CheckResult",
     "Context",
     "GateReport",
     "Late",
     "MartReport",
+    "PreviousColumn",
+    "SourceCounts",
     "Waiver",
     "summary_lines",
     "validate",

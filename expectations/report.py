@@ -148,5 +148,5 @@ def summary_lines(report: GateReport) -> list[str]:
                 lines.append(f"         {check.label}: {check.qualified_name}. {check.explanation} {numbers}{waiver}")
         lines += [f"         error: {check.qualified_name}. {check.explanation}" for check in errors[:_ERRORS_SHOWN]]
         if len(errors) > _ERRORS_SHOWN:
-            lines.append(f"         error: {len(errors) - _ERRORS_SHOWN} more checks cannot be evaluated")
+            lines.append(f"         error: checks that cannot be evaluated and are not shown: {len(errors) - _ERRORS_SHOWN}")
     return lines + [f"  note: {note}" for note in report.notes]

@@ -1,6 +1,6 @@
-"""What dbt declares of a mart, typed: the only reader of the marts' YAML.
+"""Typed declarations of marts, read from dbt's manifest; the only reader of the marts' YAML.
 
-Belongs here: `MartSpec` and how it is read from a dbt manifest. Does not belong here: building marts (`transform`), judging them
+Belongs here: `MartSpec` and its reader. Does not belong here: building marts (`transform`), judging them
 (`expectations`), or copying them into a release (`publishing`).
 """
 
@@ -19,7 +19,7 @@ _CENT = 0.01
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a mart. type: as DuckDB spells it. values: the only ones it may have, none when it may have any."""
+    """A column of a mart. type: DuckDB's name of it. values: the permitted values; empty if any value is."""
 
     name: str
     type: str
@@ -31,13 +31,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Periods:
-    """How the figures of a mart hang on periods: its YAML's `meta.restated`.
+    """Periods of a mart's figures, from `meta.restated` of its YAML.
 
-    start: column of the period's first day. length: day, week, month or quarter; or length_column, which holds it. complete: a
-    column that is true once nothing more is awaited; without one, a period is closed when its day is over. condition: which rows
-    are of everybody. series: columns that tell one figure of a period from another. measures: figures that are summed over the
-    rows of a series and period, or stand there once. facts: sources whose late facts move them. onward: whether facts after the
-    period do too, as in the later life of a cohort.
+    start: column with the first day of the period.
+    length: day, week, month or quarter; or length_column: the column that holds it.
+    complete: column that is true once no more facts are expected; without one, a period closes with its day.
+    condition: SQL that selects the rows without a breakdown.
+    series: columns that distinguish the figures of one period.
+    measures: columns compared between releases, summed over the rows of a series and period.
+    facts: sources whose late facts change the measures.
+    onward: whether facts after the period also change them, as in the later life of a cohort.
     """
 
     start: str
@@ -53,13 +56,13 @@ class Periods:
 
 @dataclass(frozen=True)
 class MartSpec:
-    """One mart: its columns in order, and what publishing, the gate and the docs need to know of it.
+    """One mart: its columns in order, and its declarations for publishing, the gate and the docs.
 
-    grain: columns that tell its rows apart. periods: None where no period is ever closed. requires: sources of which one must
-    have landed. filled_by: the input without which it is soundly empty. sums: measures that each dimension's segments add up
-    to, each with the rounding allowed per segment. owner: the team that answers for it. version: of its columns, raised when
-    one changes its meaning. published_until: the last day of a mart that is going. sources: unique ids of the dbt sources and
-    models that it reads directly.
+    grain: columns that identify a row. periods: None if no period ever closes.
+    requires: sources of which at least one must have landed. filled_by: input without which the mart may be empty.
+    sums: measures that are the sum over each dimension's segments, each with the rounding tolerated per segment.
+    owner: the responsible team. version: of the columns, raised when one changes its meaning.
+    published_until: last day of a deprecated mart. sources: unique ids of the dbt sources and models that it reads directly.
     """
 
     name: str
@@ -77,7 +80,7 @@ class MartSpec:
 
     @property
     def types(self) -> dict[str, str]:
-        """DuckDB type of each column, in order."""
+        """DuckDB type by column, in order."""
         return {column.name: column.type for column in self.columns}
 
     @property
@@ -87,37 +90,37 @@ class MartSpec:
 
     @property
     def values(self) -> dict[str, tuple[str, ...]]:
-        """The only values of each column that is limited to some."""
+        """Permitted values of each column that is limited to some."""
         return {column.name: column.values for column in self.columns if column.values}
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The grain but for dimension and segment: what a breakdown is within."""
+        """Columns of the grain without dimension and segment."""
         return tuple(name for name in self.grain if name not in _BREAKDOWN_COLUMNS)
 
     @property
     def pseudonyms(self) -> dict[str, str]:
-        """Columns that are published as pseudonyms, each with its domain."""
+        """Domain of each column that is published as pseudonyms."""
         return {column.name: column.pseudonym for column in self.columns if column.pseudonym is not None}
 
     @property
     def comment(self) -> str:
-        """What its readers are told of it, in one line."""
+        """The published description, on one line."""
         return self.description + ("" if self.published_until is None else f" Published until {self.published_until}.")
 
     @property
     def column_comments(self) -> dict[str, str]:
-        """What its readers are told of each column, in one line."""
+        """The published description of each column, on one line."""
         return {column.name: column.description for column in self.columns}
 
     def reads_of(self, source: str) -> list[str]:
-        """Tables of a dbt source that it is made of directly."""
+        """Return the tables of a dbt source that the mart reads directly."""
         prefix = f"source.northstar.{source}."
         return sorted(name.removeprefix(prefix) for name in self.sources if name.startswith(prefix))
 
 
 def mart_nodes(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Find the nodes of a dbt manifest that are marts, by name."""
+    """Return the marts' nodes of a dbt manifest, by name."""
     return {
         node["name"]: node
         for node in manifest["nodes"].values()
@@ -126,7 +129,7 @@ def mart_nodes(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_specs(manifest: Mapping[str, Any]) -> dict[str, MartSpec]:
-    """Read the marts of a dbt manifest, by name. NorthstarError for a declaration that means nothing."""
+    """Read the marts of a dbt manifest, by name. Raises NorthstarError for an invalid declaration."""
     tests: dict[str, list[Mapping[str, Any]]] = {}
     for node in manifest["nodes"].values():
         if node["resource_type"] == "test" and node.get("attached_node"):

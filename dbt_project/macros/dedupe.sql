@@ -89,7 +89,8 @@
   later file replaces an earlier one whole.
 -#}
 {% macro ad_spend_rows() -%}
-{%- set key = landing_keys()["ad_spend"]["key"] | join(", ") %}
+{%- set rule = landing_keys()["ad_spend"] %}
+{%- set key = rule["key"] | join(", ") %}
 with ranked as (
   select
     *,
@@ -104,7 +105,14 @@ with ranked as (
     ) as state_number,
     row_number() over (
       partition by
-        {{ key }}, coalesce(updated_at, cast(arrived_date as timestamp)), arrived_date, landed_file, cost, currency, impressions, clicks,
+        {{ key }},
+        coalesce(updated_at, cast(arrived_date as timestamp)),
+        arrived_date,
+        landed_file,
+        {%- for column in rule["summed"] %}
+        {{ column }},
+        {%- endfor %}
+        currency,
         cast(extra as varchar)
       order by landed_row
     ) as repeat_number
@@ -118,10 +126,10 @@ select
   utm_campaign,
   utm_content,
   ad_id,
-  cost,
+  {%- for column in rule["summed"] %}
+  {{ column }},
+  {%- endfor %}
   currency,
-  impressions,
-  clicks,
   extra,
   first_arrived_date,
   arrived_date,

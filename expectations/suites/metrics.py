@@ -120,12 +120,12 @@ def tree(context: Context, spec: Declared) -> list[Check]:
         in_set("period", ("day", "week", "month", "quarter")),
         in_set("direction", ("at_least", "at_most")),
         in_set("latest_status", ("green", "amber", "red")),
-        holds(mart, "parent.known", "parent IS NULL OR found IS NOT NULL", "Every metric above another is one.", rows=parents),
+        holds(mart, "parent.known", "parent IS NULL OR found IS NOT NULL", "Every parent is a metric.", rows=parents),
         holds(
             mart,
             "target.directed",
             "(target IS NULL) = (direction IS NULL)",
-            "Whoever aims at something says from which side.",
+            "A metric has a target if and only if it has a direction.",
         ),
         holds(
             mart,

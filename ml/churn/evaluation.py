@@ -1,8 +1,8 @@
-"""Quality of predicted probabilities against the outcomes, and the value of acting on them.
+"""Quality of predicted probabilities, and the value of acting on them.
 
 Belongs here: figures that need only labels, probabilities and money. Does not belong here: choice of rows and rivals
-(`training`). A figure that is not defined (an AUC of one class, a slope of a constant prediction) is None, never NaN: the
-figures go into JSON.
+(`training`). An undefined figure (AUC of one class, slope of a constant prediction) is None, never NaN, because the
+figures are stored as JSON.
 """
 
 from dataclasses import astuple, dataclass
@@ -23,7 +23,7 @@ _CONSTANT = 1e-9
 
 @dataclass(frozen=True)
 class Bin:
-    """One tenth of the rows by predicted probability; rows that tie share a bin, so there may be fewer than ten."""
+    """A tenth of the rows by predicted probability; ties share a bin, so there may be fewer than ten bins."""
 
     rows: int
     probability_min: float
@@ -45,7 +45,7 @@ class Lift:
 class Intervention:
     """The cost of contacting one account, and the share of churning accounts that it retains.
 
-    The defaults are a customer manager's hour, and one account in five retained: replace them with the company's own figures.
+    Defaults: an hour of a customer manager, and one account in five. Replace them with the company's own figures.
     """
 
     cost_usd: float = 50.0
@@ -62,7 +62,7 @@ class Intervention:
 class Money:
     """The value of contacting the top accounts, in USD; revenue is monthly, and one month is counted.
 
-    mrr_lost: of all accounts that churned. mrr_saved: success rate × the part of it that was contacted. net = mrr_saved − cost.
+    mrr_lost: of all churned accounts. mrr_saved: success rate × lost MRR of contacted accounts. net = mrr_saved − cost.
     """
 
     accounts: int
@@ -84,9 +84,9 @@ class Money:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The deviation of predictions from outcomes, and whether chance explains it; see `judge_calibration`.
+    """Calibration error and its significance; see `judge_calibration`.
 
-    intercept, slope: as in `Metrics`. p_value: of the test that both are perfect, from 0 to 1.
+    intercept, slope: as in `Metrics`. p_value: of the hypothesis that both are perfect.
     """
 
     intercept: float | None
@@ -96,9 +96,9 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Ranking:
-    """How well predictions rank churning above staying accounts, and whether chance explains it; see `judge_ranking`.
+    """AUC of churned against retained accounts and its significance; see `judge_ranking`.
 
-    auc, standard_error: None where they are not defined. p_value: of the test that the AUC is a half or less, from 0 to 1.
+    auc, standard_error: None if undefined. p_value: of the hypothesis that the AUC is at most 0.5.
     """
 
     auc: float | None
@@ -111,9 +111,9 @@ class Metrics:
     """Figures of one set of predictions.
 
     calibration_slope: b of logit P(churn) = a + b · logit p; 1 is perfect, below 1 is overconfident.
-    calibration_intercept: a of logit P(churn) = a + logit p; 0 is perfect, above 0 means predicted too low.
-    top_decile_lift: churn rate of the tenth of the rows predicted highest, over the churn rate of all. lift: the same for each
-    tenth; rows that tie count by their mean. Empty when nobody churned.
+    calibration_intercept: a of logit P(churn) = a + logit p; 0 is perfect, above 0 means predictions are too low.
+    top_decile_lift: churn rate of the tenth with the highest predictions, relative to that of all rows. lift: the same for each
+    tenth, where ties count with their mean; empty if nobody churned.
 
     Reference: B. Van Calster et al. (2016), A calibration hierarchy for risk models was defined, J. Clin. Epidemiol. 74, §2.
     """
@@ -133,7 +133,7 @@ class Metrics:
 
 
 def evaluate(churned: "NDArray[np.int64]", probability: "Floats") -> Metrics:
-    """Judge predicted probabilities, both of shape (rows,); ValueError when there are none or they are out of [0, 1]."""
+    """Compute the figures of predictions, both of shape (rows,). Raises ValueError if empty or outside [0, 1]."""
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     if not len(probability) or churned.shape != probability.shape:
@@ -162,12 +162,12 @@ def evaluate(churned: "NDArray[np.int64]", probability: "Floats") -> Metrics:
 def judge_calibration(churned: "NDArray[np.int64]", probability: "Floats", accounts: "NDArray[np.object_]") -> Calibration:
     """Test that logit P(churn) = a + b · logit p holds with a = 0 and b = 1; all of shape (rows,).
 
-    A score test with two degrees of freedom: sums of y − p and of (y − p) · logit p over their variance, which the
-    probabilities themselves give. It fits nothing, so that it has an answer where a fit has none; where all probabilities are
-    alike, the first sum is all there is. Rows of one account share a fate on several dates: it is counted once, as if its label
-    were the same on all of them. That overstates the variance where an account's dates lie apart, and makes the test a careful
-    one. On simulated hazards, three or four dates 8 days apart, at the level of 1 %: true probabilities fail 0 to 3 in 1,000
-    times; doubled ones fail in 58 of 100 with 19 churned accounts, in 72 with 29, in all but one of 400 with 58.
+    A score test with two degrees of freedom: sums of y − p and of (y − p) · logit p, with their variance computed from p. It
+    needs no fit, so it is defined where a fit does not converge; with equal probabilities only the first sum is used. The
+    variance treats all rows of an account as one outcome, since its dates are correlated. This overstates the variance if the
+    dates lie far apart and makes the test conservative. On simulated hazards (three or four dates 8 days apart, level 1 %) true
+    probabilities are rejected in 0 to 3 of 1,000 runs, doubled ones in 58 of 100 with 19 churned accounts, 72 of 100 with 29,
+    399 of 400 with 58.
 
     References: D. Cox (1958), Two further applications of a model for binary regression, Biometrika 45; M. Miller, S. Hui and
     W. Tierney (1991), Validation techniques for logistic regression models, Stat. Med. 10, for the joint test.
@@ -188,12 +188,11 @@ def judge_calibration(churned: "NDArray[np.int64]", probability: "Floats", accou
 
 
 def judge_ranking(churned: "NDArray[np.int64]", probability: "Floats", accounts: "NDArray[np.object_]") -> Ranking:
-    """Test that the AUC is above a half; all of shape (rows,).
+    """Test that the AUC is above 0.5; all of shape (rows,).
 
-    The AUC is a mean of pairs, in which each row counts as the share of the rows of the other kind that it lies on the right
-    side of. The variance is that of the accounts' sums of these shares, since rows of one account share a fate on several
-    dates. A gain in log-loss says the same only with far more churns: a handful of accounts, or a rate that moved, decide its
-    sign.
+    The AUC is the mean, over rows, of the share of rows of the other class that are ranked correctly against it. Its variance is
+    that of these shares summed by account, since the dates of an account are correlated. A test of the gain in log-loss would
+    need far more churns: a few accounts, or a changed base rate, decide its sign.
 
     Reference: N. Obuchowski (1997), Nonparametric analysis of clustered ROC curve data, Biometrics 53, §2.
     """
@@ -227,9 +226,9 @@ def log_losses(churned: "NDArray[np.int64]", probability: "Floats") -> "Floats":
 
 
 def gain_interval(gains: "Floats", accounts: "NDArray[np.object_]", *, seed: int, resamples: int = 400) -> tuple[float, float]:
-    """Bound the mean gain per row by a 90 % interval, from the bootstrap over accounts; both of shape (rows,).
+    """Return the 90 % bootstrap interval of the mean gain per row; both of shape (rows,).
 
-    Rows of one account on several dates share a fate, so accounts are drawn: drawing rows would give too narrow an interval.
+    Resamples accounts: their dates are correlated, so resampling rows would give too narrow an interval.
     """
     _, account = np.unique(accounts, return_inverse=True)
     sums, rows = np.bincount(account, weights=gains), np.bincount(account)
@@ -243,10 +242,10 @@ def gain_interval(gains: "Floats", accounts: "NDArray[np.object_]", *, seed: int
 
 
 def money_saved(churned: "NDArray[np.int64]", probability: "Floats", mrr_usd: "Floats", intervention: Intervention) -> Money:
-    """Compute the saving from contacting the top accounts; all of shape (accounts,), one row per account.
+    """Compute the value of contacting the top accounts; all of shape (accounts,), one element per account.
 
-    The tenth of the accounts (at least one) with the highest expected loss, probability × MRR, is contacted, whether or not
-    that is worth the cost; the net shows it.
+    Contacts the tenth of the accounts (at least one) with the highest expected loss, probability × MRR, even if the net is
+    negative.
     """
     contacted = np.argsort(-probability * mrr_usd, kind="stable")[: max(1, len(churned) // 10)]
     lost = mrr_usd * churned
@@ -263,7 +262,7 @@ def money_saved(churned: "NDArray[np.int64]", probability: "Floats", mrr_usd: "F
 
 
 def _lift(churned: "NDArray[np.int64]", probability: "Floats") -> tuple[Lift, ...]:
-    """Cut at each tenth. Rows that tie at the cut count by their mean, so that the lift does not depend on the rows' order."""
+    """Compute the lift at each tenth. Ties at a cut count with their mean, so the order of rows has no effect."""
     levels, level = np.unique(-probability, return_inverse=True)
     rows, churns = (np.bincount(level, weights=weight, minlength=len(levels)) for weight in (None, churned))
     sizes = np.maximum(1, len(churned) * np.arange(1, 11) // 10)
@@ -290,7 +289,7 @@ def _bins(churned: "NDArray[np.int64]", probability: "Floats") -> tuple[Bin, ...
 
 
 def _share_below(of: "Floats", among: "Floats") -> "Floats":
-    """Return for each value of `of` the share of `among` below it, counting ties by half; shape of `of`."""
+    """Return for each value of `of` the share of `among` below it; ties count half. Shape of `of`."""
     among = np.sort(among)
     shares: Floats = (np.searchsorted(among, of, "left") + np.searchsorted(among, of, "right")) / (2 * len(among))
     return shares
@@ -303,7 +302,7 @@ def _log_odds(probability: "Floats") -> "Floats":
 
 
 def _recalibration(churned: "NDArray[np.int64]", logit: "Floats") -> tuple[float | None, float | None]:
-    """Fit the intercept beside a slope of 1, and the slope beside a free intercept; None where there is none."""
+    """Fit the intercept with slope 1, and the slope with a free intercept; None for a fit that does not exist."""
     if not 0 < churned.sum() < len(churned):
         return None, None
     intercept = _logistic(np.ones((len(logit), 1)), churned, offset=logit)
@@ -312,7 +311,7 @@ def _recalibration(churned: "NDArray[np.int64]", logit: "Floats") -> tuple[float
 
 
 def _logistic(design: "Floats", churned: "NDArray[np.int64]", offset: "Floats | float" = 0.0) -> float | None:
-    """Find the first coefficient of an unpenalised logistic regression by Newton's method; None when there is no finite one."""
+    """Fit an unpenalised logistic regression by Newton's method; return its first coefficient, None if it is not finite."""
     weights = np.zeros(design.shape[1])
     for _ in range(50):
         fitted = 1 / (1 + np.exp(-np.clip(design @ weights + offset, -500, 500)))

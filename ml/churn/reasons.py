@@ -1,20 +1,20 @@
-"""Reasons for an account's score: its log-odds divided among the six indicators and the account's traits.
+"""Reasons for an account's score: its log-odds split among the six indicators and the account's traits.
 
 Belongs here: exact contributions for each kind of model. Does not belong here: scoring (`model`), advice and texts (marts).
 
-A contribution is a Shapley value of the game in which each group of features is a player: those that take part hold the
-account's own values, the others the values of a row of the background, and the payoff is the mean calibrated log-odds over the
-background. The groups are the six indicators and, as a seventh, the traits that explain none of them (tenure, revenue, seats):
-with the traits as a player the base is one number for all accounts, and base + seven contributions = logit of the probability.
-What a group says is against the rows of the fit, not against other accounts of the same size.
+A contribution is a Shapley value. The players are groups of features: the six indicators and, as a seventh, the remaining traits
+(tenure, revenue, seats). Groups in a coalition have the account's values, all others those of a background row; the payoff is the
+mean calibrated log-odds over the background. Because traits are a player, the base is the same for all accounts, and
+base + seven contributions = logit of the probability. Contributions compare with the rows of the fit, not with accounts of the
+same size.
 
-- Logistic: the log-odds are a sum, so the Shapley value of a group against all rows of the fit is the sum of its coefficients ×
-  the standardised deviation from their mean, indicator columns of NULLs with their feature. There is nothing to enumerate.
-- Boosting: against `ChurnModel.background_`. The trees are read leaf by leaf instead of asking the model for 2^7 coalitions ×
-  accounts × background rows. A coalition of an account and a background row reaches a leaf when every split above it is met by
-  whoever holds that split's group. So a leaf asks for the groups A, which only the account meets, and excludes the groups B,
-  which only the background row meets; such a game's Shapley values are (|A|−1)! |B|! / (|A|+|B|)! of the leaf's value for each
-  group of A, and −|A|! (|B|−1)! / (|A|+|B|)! for each of B. Values of leaves add up; so do their Shapley values.
+- Logistic: log-odds are additive, so the Shapley value of a group against all rows of the fit is the sum of coefficient ×
+  standardised deviation from the mean over its features and their NULL indicators.
+- Boosting: against `ChurnModel.background_`. Trees are evaluated leaf by leaf instead of scoring 2^7 coalitions × accounts ×
+  background rows. For an account and a background row, a leaf is reached if every group that only the account satisfies (A) is in
+  the coalition and every group that only the background row satisfies (B) is not. The Shapley values of this game are
+  (|A|−1)! |B|! / (|A|+|B|)! of the leaf's value for each group of A, and −|A|! (|B|−1)! / (|A|+|B|)! for each group of B. Values
+  of leaves add up, and so do their Shapley values.
 
 References: E. Štrumbelj, I. Kononenko (2014), Explaining prediction models and individual predictions with feature
 contributions, Knowl. Inf. Syst. 41, eqs. (6)–(8); S. Lundberg, S.-I. Lee (2017), A unified approach to interpreting model
@@ -47,16 +47,16 @@ _ALL = (1 << len(GROUPS)) - 1
 
 @dataclass(frozen=True)
 class Reasons:
-    """Log-odds: `base` of the background, `contributions` of shape (rows, len(GROUPS)) in the order of GROUPS."""
+    """Log-odds: `base` of the background; `contributions`, shape (rows, len(GROUPS)), in the order of GROUPS."""
 
     base: float
     contributions: "Floats"
 
 
 def reasons(model: "ChurnModel", frame: "pd.DataFrame") -> Reasons:
-    """Divide the calibrated log-odds of each row among GROUPS, in the frame's order.
+    """Split the calibrated log-odds of each row among GROUPS, in the frame's order.
 
-    Raises NotFittedError, FeatureError as `ChurnModel.predict_proba`.
+    Raises NotFittedError and FeatureError like `ChurnModel.predict_proba`.
     """
     values = model.values(frame)
     calibrated = model.calibrated_.calibrated_classifiers_[0]
@@ -91,7 +91,7 @@ def _trees(pipeline: Any, values: "Floats", background: "Floats") -> tuple[float
 
 
 def _leaves(root: Node, values: "Floats") -> Iterator[tuple[float, "NDArray[np.int64]"]]:
-    """Yield each leaf's value and, for each row, the groups (as bits) whose splits on the way to the leaf the row meets."""
+    """Yield each leaf's value and, per row, the groups (as bits) whose splits on the path to the leaf the row satisfies."""
     waiting = [(root, np.full(len(values), _ALL))]
     while waiting:
         node, met = waiting.pop()
@@ -106,7 +106,7 @@ def _leaves(root: Node, values: "Floats") -> Iterator[tuple[float, "NDArray[np.i
 
 @cache
 def _shares() -> "Floats":
-    """Shapley values of a leaf worth 1, shape (background's bits, account's bits, groups)."""
+    """Return the Shapley values of a leaf with value 1, shape (background's bits, account's bits, groups)."""
     mine, other = np.arange(_ALL + 1)[None, :, None], np.arange(_ALL + 1)[:, None, None]
     bit = 1 << np.arange(len(GROUPS))
     asked, excluded = ((mine & ~other) & bit) > 0, ((other & ~mine) & bit) > 0

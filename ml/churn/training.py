@@ -1,6 +1,6 @@
-"""Training of the churn model: candidates, the choice among them, the winner's figures beside its rivals', and the verdict.
+"""Training of the churn model: candidates, the choice among them, the winner's figures and the verdict.
 
-Belongs here: fitting, choosing, judging and refusing models. Does not belong here: the estimator (`model`), dividing dates
+Belongs here: fitting, selecting, judging and refusing models. Does not belong here: the estimator (`model`), dividing dates
 (`slices`), computing figures (`evaluation`), repeating it at earlier origins (`rolling`), storing anything (`artifact`).
 """
 
@@ -48,7 +48,7 @@ RANKING_LEVEL = 0.01
 
 
 class SuspiciousFeatures(ValueError):  # noqa: N818 - says what was found
-    """Features that leak the label: a model trained on them would look better than it is. `found`: their AUCs by name."""
+    """Features that leak the label, which would make the model look better than it is. `found`: their AUCs by name."""
 
     def __init__(self, found: Mapping[str, float]) -> None:
         self.found = dict(found)
@@ -60,8 +60,8 @@ class SuspiciousFeatures(ValueError):  # noqa: N818 - says what was found
 class Choice:
     """The chosen kind of model, and the reason.
 
-    slices: fit, calibration and choice, and figures: each candidate's on the choice slice. Both are empty when history is too
-    short to choose; the logistic regression, which needs the fewest churns, is then the only candidate.
+    slices: fit, calibration and choice. figures: each candidate's on the choice slice. Both are empty if history is too short to
+    choose; the logistic regression, which needs the fewest churns, is then the only candidate.
     """
 
     kind: str
@@ -72,7 +72,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict; see `decide`. `rivals` are their log-losses on the same rows, the others are the model's own."""
+    """The verdict; see `decide`. `rivals`: their log-losses on the same rows; all other figures are the model's."""
 
     accepted: bool
     reason: str
@@ -86,11 +86,11 @@ class Decision:
 class TrainingResult:
     """A fitted model with its training data and its figures on the newest closed dates.
 
-    slices: fit, calibration and test of this model. open_rows: rows left out because their label is not closed yet.
-    baselines: base_rate (the fit slice's rate of churn for everyone), recent_rate (the calibration slice's) and usage_rule (the
-    fit slice's rates where is_usage_down is 1 and 0), each judged as the model is.
+    slices: fit, calibration and test of this model. open_rows: rows excluded because their label is not closed yet.
+    baselines: base_rate (churn rate of the fit slice), recent_rate (that of the calibration slice) and usage_rule (rates of the
+    fit slice by is_usage_down), each judged like the model.
     log_loss_gain: base_rate's mean log-loss minus the model's, with its 90 % interval (bootstrap over accounts).
-    reference: the training data's distribution, for `drift`: features of the fit and calibration slice, scores of the latter.
+    reference: distributions for `drift`: features of the fit and calibration slices, scores of the calibration slice.
     """
 
     model: ChurnModel
@@ -121,25 +121,24 @@ def train(
     intervention: Intervention | None = None,
     origins: int = ORIGINS,
 ) -> TrainingResult:
-    """Choose, fit, calibrate and judge a model on slices of time.
+    """Select, fit, calibrate and judge a model on slices of time.
 
-    Four slices of time, a label window apart: candidates are fitted on the first, calibrated on the second, and the lowest
-    log-loss on the third wins; ties go to the logistic regression. The winner then learns anew, fitted on all that lies a label
-    window ahead of the third slice and calibrated on the third, so that choosing costs it no recent rows. The fourth judges it,
-    and nothing before has seen it. Where history is too short for four slices, three are taken and the logistic regression is
-    the only candidate.
+    The four slices lie a label window apart. Candidates are fitted on the first and calibrated on the second; the lowest log-loss
+    on the third wins, and the logistic regression wins ties. The winner is fitted again on all rows that end a label window
+    before the third slice, and calibrated on the third, so selection costs no recent rows. The fourth slice only judges it. A
+    history too short for four slices gets three, with the logistic regression as the only candidate.
 
     frame: one row per (as_of_date, account_id) with the features of `ml.churn.features` and `churned`: 1 or 0 once the label
-    window (as_of_date, as_of_date + label_window_days] has passed, NULL before. A date is closed as a whole.
-    minimum_churns: distinct churned accounts, and staying ones, that each slice needs; at least 2. At 50 the standard error of
-    an AUC is near 0.04: fewer cannot tell a model from chance.
-    seed: of the bootstrap interval; the fit itself draws nothing.
-    champion: the model now in use, judged on the same test rows; the new one must beat it too.
-    intervention: only prices the figures; see `evaluation.money_saved`.
-    origins: how many earlier origins are refitted at most; see `rolling`.
+    window (as_of_date, as_of_date + label_window_days] has passed, NULL before. All rows of a date close together.
+    minimum_churns: minimum number of distinct churned accounts, and of retained ones, per slice; at least 2. At 50 the standard
+    error of an AUC is about 0.04; with fewer a model cannot be distinguished from chance.
+    seed: of the bootstrap interval; the fit is deterministic.
+    champion: the current model, judged on the same test rows; the new one must beat it too.
+    intervention: prices for `evaluation.money_saved`; no influence on the verdict.
+    origins: maximum number of earlier origins to refit; see `rolling`.
 
-    A model that does not beat its rivals, or whose calibration is off, is returned with a refusal in `decision`. Raises
-    FeatureError for a frame off the schema, NotEnoughHistory, SuspiciousFeatures, ValueError for a parameter out of range.
+    A model that does not beat its rivals or is badly calibrated is returned with a refusal in `decision`. Raises FeatureError
+    for a frame that violates the schema, NotEnoughHistory, SuspiciousFeatures, and ValueError for a parameter out of range.
     """
     if label_window_days < 1 or minimum_churns < 2 or origins < 0:
         raise ValueError(
@@ -219,14 +218,14 @@ def train(
 
 
 def decide(log_loss: float, rivals: Mapping[str, float], found: Calibration, ranking: Ranking) -> Decision:
-    """Accept when the log-loss is below every rival's, churns are ranked beyond chance and the calibration is not off.
+    """Accept a model with a lower log-loss than every rival, a ranking better than chance and acceptable calibration.
 
-    The reason names the figures. All log-losses are in nats per row, on the same rows. Churns are ranked beyond chance when the
-    test that the AUC is no more than a half (see `judge_ranking`) fails at RANKING_LEVEL. Calibration is off when Cox's test
-    (see `judge_calibration`) fails at CALIBRATION_LEVEL and the intercept is farther than CALIBRATION_TOLERANCE from 0, or the
-    slope from 1. The model is held against perfect calibration, which no rival surpasses: who is calibrated worse than a rival
-    beyond doubt is off. A smaller error than each rival's is not asked for: of two calibrated models, some dozens of churns
-    give it to either by chance.
+    The reason states the figures. Log-losses are in nats per row, on the same rows.
+
+    Ranking: the hypothesis that the AUC is at most 0.5 (see `judge_ranking`) must be rejected at RANKING_LEVEL.
+    Calibration fails if Cox's test (see `judge_calibration`) rejects it at CALIBRATION_LEVEL and the intercept is farther than
+    CALIBRATION_TOLERANCE from 0, or the slope from 1. The comparison is with perfect calibration, not with a rival's error:
+    between two calibrated models a few dozen churns decide by chance whose error is smaller.
     """
     lost = [name for name, theirs in rivals.items() if not log_loss < theirs]
     far = [
@@ -251,10 +250,10 @@ def decide(log_loss: float, rivals: Mapping[str, float], found: Calibration, ran
 def suspicious_features(
     features: "pd.DataFrame", churned: "NDArray[np.int64]", *, bound: float = SUSPICIOUS_AUC
 ) -> dict[str, float]:
-    """Name the features that by themselves rank the labels above the bound, each with that AUC; either direction counts.
+    """Return the features whose own AUC exceeds the bound in either direction, with that AUC.
 
-    NULLs rank below all values, or above them, whichever tells more: a column that is only filled in for the churned is found.
-    churned: shape (rows,), 0 or 1. Raises FeatureError for a frame off the schema.
+    NULLs rank below or above all values, whichever gives the higher AUC, so a column filled only for churned accounts is found.
+    churned: shape (rows,), 0 or 1. Raises FeatureError for a frame that violates the schema.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -277,7 +276,7 @@ def _refuse_suspicious(part: "pd.DataFrame") -> None:
 
 
 def _choose(labelled: "pd.DataFrame", slices: tuple[Slice, Slice, Slice], *, l2: float) -> Choice:
-    """Fit and calibrate each kind on the first two slices; the lowest log-loss on the third wins, the earlier kind at a tie."""
+    """Fit and calibrate each kind on the first two slices; the lowest log-loss on the third wins, at a tie the earlier kind."""
     fit, calibration, judged = (rows(labelled, part) for part in slices)
     truth = judged["churned"].to_numpy()
     figures = {kind: evaluate(truth, _fitted(kind, l2, fit, calibration).predict_proba(judged)[:, 1]) for kind in KINDS}
@@ -306,9 +305,9 @@ def _check_labels(frame: "pd.DataFrame", labels: "NDArray[np.float64]") -> None:
 
 
 def _usage_rule(fit: "pd.DataFrame", test: "pd.DataFrame") -> "NDArray[np.float64]":
-    """Predict the fit slice's churn rate on the row's side of the usual alarm of growth teams, usage that is down.
+    """Predict the churn rate of the fit slice by is_usage_down, the usual alarm of growth teams.
 
-    One churned and one staying row are added to each side (Laplace), so that an empty side is not certain of anything.
+    One churned and one retained row are added to each side (Laplace), so no rate is 0 or 1.
     """
     tripped, tripped_test = (numbers(part, "is_usage_down", nullable=False) == 1 for part in (fit, test))
     churned = fit["churned"].to_numpy()

@@ -1,4 +1,4 @@
-"""How often customers without a contract order again: the BG/NBD model.
+"""The BG/NBD model: repeat orders of customers without a contract.
 
 Belongs here: the model's likelihood and its expectations. Does not belong here: the value of an order (`gamma_gamma`) and money
 (`lifetime_value`).
@@ -23,18 +23,18 @@ SINGULAR = 1e-7
 
 
 class BetaGeoNBD(LikelihoodEstimator):
-    """While alive a customer orders as a Poisson process; after each order it may leave for ever.
+    """Orders of an active customer are a Poisson process; after each order the customer may leave for good.
 
-    The rate λ is gamma(r, α) distributed across customers, with mean r / α orders per unit of time; the probability to leave
-    after an order is beta(a, b). A customer is known by x, the number of repeat days (days with an order after the day of the
-    first), t_x, the time from the first order to the last, and T, the time from the first order to the end of observation. The
-    unit of time is the caller's, days or weeks: it is scaled away inside, and `alpha` comes back in it.
+    Across customers the order rate λ is gamma(r, α) distributed, with mean r / α per unit of time, and the probability to leave
+    after an order is beta(a, b) distributed. The data of a customer are x, the number of repeat days (days with an order after
+    the first such day), t_x, the time from the first order to the last, and T, the time from the first order to the end of
+    observation. Works in any unit of time; `alpha` is in the caller's unit.
 
-    One customer's likelihood, eq. (6) of the paper:
+    Likelihood of a customer, eq. (6) of the paper:
         B(a, b + x) / B(a, b) · Γ(r + x) α^r / Γ(r) · [ (α + T)^−(r+x) + 1{x > 0} · a / (b + x − 1) · (α + t_x)^−(r+x) ]
 
-    On CDNOW's second 39 weeks the model expects 1,653 repeat days of the 2,357 customers, and there were 1,882: it misses those
-    who come back after a pause, so it errs on the low side when trade grows.
+    For the second 39 weeks of the CDNOW data (2,357 customers) the model predicts 1,653 repeat days; there were 1,882. It misses
+    customers who return after a pause, so it underestimates when trade grows.
 
     minimum_repeaters: minimum number of customers with a repeat for a fit.
     label: name of the fitted segment, for messages.
@@ -54,10 +54,10 @@ class BetaGeoNBD(LikelihoodEstimator):
         self.label = label
 
     def fit(self, frequency: "ArrayLike", recency: "ArrayLike", age: "ArrayLike") -> Self:
-        """Fit on customers, one an element, in any order: x, t_x and T, each of shape (n,), the latter two in one unit of time.
+        """Fit on x, t_x and T, one element per customer in any order, shape (n,); t_x and T in the same unit of time.
 
-        Raises ClvError for numbers that are none of a customer; DegenerateDataError with fewer than `minimum_repeaters`;
-        ConvergenceError where the likelihood has no maximum inside the bounds, such as customers of whom nobody ever leaves.
+        Raises ClvError for an invalid history; DegenerateDataError with fewer than `minimum_repeaters`; ConvergenceError if the
+        likelihood has no maximum within the bounds, for example when nobody ever leaves.
         """
         minimum = require_number(self.minimum_repeaters, "minimum_repeaters", self.subject, lowest=1, whole=True)
         x, t_x, t = self._customers(frequency, recency, age)
@@ -80,14 +80,14 @@ class BetaGeoNBD(LikelihoodEstimator):
         return self
 
     def p_alive(self, frequency: "ArrayLike", recency: "ArrayLike", age: "ArrayLike") -> "NDArray[np.float64]":
-        """Probability that a customer is still alive at T, shape (n,); 1 without a repeat, for one leaves after repeats only.
+        """Return the probability that a customer is active at T, shape (n,); 1 without a repeat.
 
         1 / (1 + 1{x > 0} · a / (b + x − 1) · ((α + T) / (α + t_x))^(r+x))
         """
         return self._p_alive(*self._customers(frequency, recency, age))
 
     def expected_purchases(self, time: "ArrayLike") -> "NDArray[np.float64]":
-        """E[X(t)]: repeat days that a new customer is expected to have in (0, t], of the shape of `time` (at least 0)."""
+        """Return E[X(t)]: expected repeat days of a new customer in (0, t]. time: at least 0. Shape of `time`."""
         times = vector(time, "time", self.subject, lowest=0)
         nothing = np.zeros_like(times)
         return self._while_alive(times, nothing, nothing)
@@ -95,15 +95,14 @@ class BetaGeoNBD(LikelihoodEstimator):
     def conditional_expected_purchases(
         self, time: float, frequency: "ArrayLike", recency: "ArrayLike", age: "ArrayLike"
     ) -> "NDArray[np.float64]":
-        """E[Y(t) | x, t_x, T]: repeat days expected in (T, T + t], shape (n,). t is a number of at least 0.
+        """Return E[Y(t) | x, t_x, T]: expected repeat days in (T, T + t], shape (n,). t: a number, at least 0.
 
         Eq. (10) is p_alive · (a + b + x − 1) / (a − 1) · [1 − (1 − z)^(r+x) · 2F1(r + x, b + x; a + b + x − 1; z)] with
-        z = t / (α + T + t). The authors' note on it in a spreadsheet sums the series, whose terms grow with x before they fall.
-        By Euler's transformation the product in brackets is also (1 − z)^(a−1) · 2F1(a − 1, a + b − 1 − r; a + b + x − 1; z),
-        whose upper parameters do not grow with x; the form as printed is kept for an a above r + x + 1. So nothing overflows
-        unless both a and x are in the hundreds.
+        z = t / (α + T + t). The authors' spreadsheet sums the series, whose terms grow with x before they fall. By Euler's
+        transformation the product in brackets equals (1 − z)^(a−1) · 2F1(a − 1, a + b − 1 − r; a + b + x − 1; z), whose upper
+        parameters do not grow with x; the printed form is used if a > r + x + 1. Overflow requires both a and x in the hundreds.
 
-        Raises ClvError for histories that are none; ConvergenceError where the expectation overflows all the same.
+        Raises ClvError for an invalid history; ConvergenceError if the expectation overflows.
         """
         require_number(time, "time", self.subject, lowest=0)
         x, t_x, t = self._customers(frequency, recency, age)
@@ -112,10 +111,9 @@ class BetaGeoNBD(LikelihoodEstimator):
     def expected_purchases_while_alive(
         self, time: "ArrayLike", frequency: "ArrayLike", age: "ArrayLike"
     ) -> "NDArray[np.float64]":
-        """E[Y(t) | x, T] of customers who are alive at T, whenever they ordered last: shape (n,).
+        """Return E[Y(t) | x, T] of customers who are active at T, regardless of t_x: shape (n,).
 
-        time: a number, or one for each customer, at least 0. Times p_alive it is the conditional expectation, and raises as
-        that does.
+        time: a number or one per customer, at least 0. p_alive times this is the conditional expectation. Raises the same errors.
         """
         x = vector(frequency, "frequency", self.subject, whole=True, lowest=0)
         t = vector(age, "age", self.subject, lowest=0)
@@ -132,7 +130,7 @@ class BetaGeoNBD(LikelihoodEstimator):
     def _while_alive(
         self, time: "NDArray[np.float64]", x: "NDArray[np.float64]", t: "NDArray[np.float64]"
     ) -> "NDArray[np.float64]":
-        """E[Y(t)] of customers who are known to be alive at T, each for a time of its own."""
+        """Return E[Y(t)] of customers who are active at T, with one time per customer."""
         r, alpha, a, b = self._fitted()
         while min(abs(a - 1), abs(a + b - 1)) < SINGULAR:
             a += 2 * SINGULAR
@@ -175,8 +173,8 @@ def _log_likelihood(
 ) -> "Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]":
     """Log-likelihood and gradient by the logarithms of (r, α, a, b).
 
-    Customers with the same x, t_x and T are one term with a weight, and terms lie in their order: whatever the order of the
-    customers, the same numbers are added in the same order. Gamma functions depend on x alone and are taken once for each.
+    Customers with the same x, t_x and T are one weighted term, and terms are sorted, so the result does not depend on the order
+    of customers. Gamma functions depend on x alone and are computed once for each x.
     """
     terms, weight = np.unique(np.column_stack([x, t_x, t]), axis=0, return_counts=True)
     count, at = np.unique(terms[:, 0], return_inverse=True)

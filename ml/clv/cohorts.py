@@ -1,6 +1,6 @@
-"""From the customers of one night to tables: the value of each shop customer, and the mean value of each cohort.
+"""The tables of one night: the value of each shop customer and the mean value of each cohort.
 
-Belongs here: cohorts and their segments, the intervals of their means, and the reasons given without a model. Does not belong
+Belongs here: cohorts and their segments, the intervals of their means, and the reasons for a missing model. Does not belong
 here: the values themselves (`lifetime_value`), and SQL.
 """
 
@@ -31,7 +31,7 @@ _logger = logging.getLogger(__name__)
 
 TOO_FEW, NO_FIT, NO_SUBSCRIPTIONS = "none: too few customers", "none: no stable fit", "none: no subscriptions"
 METHODS = (SHOP_METHOD, SUBSCRIPTION_METHOD, f"{SUBSCRIPTION_METHOD}+{SHOP_METHOD}", TOO_FEW, NO_FIT, NO_SUBSCRIPTIONS)
-"""All that the column `method` may say: which models speak for the customers, or why none does."""
+"""Values of the column `method`: the models used, or the reason why there is none."""
 
 DIMENSIONS = ("channel", "country")
 
@@ -42,10 +42,10 @@ _Result = TypeVar("_Result")
 class Valued:
     """The values of one night.
 
-    customers: one row per shop customer, as `CustomerLifetimeValue.predict` gives it; NaN and a reason where there is no model.
+    customers: one row per shop customer, as returned by `CustomerLifetimeValue.predict`; NaN and a reason without a model.
     cohorts: one row per cohort_month, dimension and segment: customer_count, the mean predicted_ltv_12m, _24m and _36m, each
-    with _p10 and _p90 (the middle 80 % of what the mean is believed to be), and method.
-    shop, subscriptions: a description of the models' data, or the reason why there is no model.
+    with _p10 and _p90 (80 % interval of the mean), and method.
+    shop, subscriptions: description of the model's data, or the reason why there is no model.
     """
 
     customers: "pd.DataFrame"
@@ -58,14 +58,14 @@ class Valued:
 def value(
     shop: "pd.DataFrame", tenures: "pd.DataFrame", accounts: "pd.DataFrame", *, monthly_discount_rate: float = 0.01
 ) -> Valued:
-    """Fit the models that can be fitted, and predict.
+    """Fit the models that the data permit, and predict.
 
-    shop: as `CustomerLifetimeValue.fit` takes it; tenures and accounts: as `SubscriptionLifetimeValue.fit` and `predict` take
-    them; customers of both kinds with cohort_month, channel and country (not NULL) besides.
+    shop: input of `CustomerLifetimeValue.fit`. tenures, accounts: input of `SubscriptionLifetimeValue.fit` and `predict`. shop
+    and accounts also need cohort_month, channel and country (not NULL).
 
-    A company too young or too small for a model gets no prediction for the customers it would speak for, nor for any cohort
-    with one of them, and `method` says why: `none: too few customers`, `none: no stable fit`, or `none: no subscriptions` for
-    accounts that paid while no subscription says for how long. ClvError only for frames that are none of customers.
+    Without a model its customers, and all cohorts that include one of them, have no prediction, and `method` states the reason:
+    `none: too few customers`, `none: no stable fit`, or `none: no subscriptions` (accounts paid, but no subscription states their
+    tenure). Raises ClvError only for invalid frames.
     """
     shop = shop.sort_values("person_id", ignore_index=True)
     cohorts, of_shop, of_accounts = _cohorts(shop, accounts)
@@ -122,7 +122,7 @@ _PREDICTED = ("p_alive", "expected_orders_90d", "expected_orders_365d", "expecte
 
 
 def _cohorts(shop: "pd.DataFrame", accounts: "pd.DataFrame") -> tuple["pd.DataFrame", csr_matrix, csr_matrix]:
-    """Cohorts with their customer_count, and which customers of each kind belong to which: two matrices of 0 and 1."""
+    """Return the cohorts with customer_count, and for each kind of customer a 0/1 matrix of membership."""
     keys = ["cohort_month", *DIMENSIONS]
     customers = pd.concat([shop[keys], accounts[keys]], ignore_index=True)
     long = pd.concat(
@@ -140,7 +140,7 @@ def _cohorts(shop: "pd.DataFrame", accounts: "pd.DataFrame") -> tuple["pd.DataFr
 
 
 def _attempt(work: Callable[[], _Result], *, is_needed: bool) -> tuple[_Result | None, str, str]:
-    """What work gives, else the reason in the words of `METHODS` and in full; without need, neither."""
+    """Return the result of `work`, else the reason as in `METHODS` and in full; nothing if there is no need."""
     if not is_needed:
         return None, "", "no customers"
     try:
@@ -158,7 +158,7 @@ def _means(
     variance: "NDArray[np.float64]",
     method: "NDArray[np.str_]",
 ) -> "pd.DataFrame":
-    """Means of cohorts from sums over their customers, each of shape (m, 3)."""
+    """Return means of cohorts from sums over their customers, each of shape (m, 3)."""
     count = cohorts["customer_count"].to_numpy()[:, None]
     mean, reach = (observed + expected) / count, Z90 * np.sqrt(variance) / count
     # For any parameters, a customer with a positive margin never falls below the observed value.

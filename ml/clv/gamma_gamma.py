@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 class GammaGamma(LikelihoodEstimator):
-    """Order values of a customer are gamma(p, ν) distributed around its own mean; across customers ν is gamma(q, v).
+    """Order values of a customer are gamma(p, ν) distributed; ν is gamma(q, v) distributed across customers.
 
-    One customer's likelihood, of its mean order value m over x orders:
+    Likelihood of a customer with mean order value m over x orders:
         Γ(p x + q) / (Γ(p x) Γ(q)) · v^q m^(p x − 1) x^(p x) / (v + x m)^(p x + q)
 
-    The population mean is p v / (q − 1) and exists for q > 1 only. Values are taken to be independent of how often a customer
-    orders. The unit of money is the caller's: it is scaled away inside, and `v` comes back in it.
+    The population mean is p v / (q − 1) and exists only for q > 1. Assumes that values are independent of order frequency. Works
+    in any unit of money; `v` is in the caller's unit.
 
     minimum_customers: minimum number of customers with a repeat and a mean value above 0 for a fit.
     label: name of the fitted segment, for messages.
 
     After `fit`: `parameters_` p, q and v (money), `covariance_`, `log_likelihood_` (which depends on the unit of money),
-    `customer_count_` (those it was fitted on).
+    `customer_count_` (customers used for the fit).
 
     Reference: P. Fader and B. Hardie (2013), The Gamma-Gamma model of monetary value, note 25 of brucehardie.com.
     """
@@ -42,14 +42,13 @@ class GammaGamma(LikelihoodEstimator):
         self.label = label
 
     def fit(self, frequency: "ArrayLike", mean_value: "ArrayLike") -> Self:
-        """Fit on customers, one an element, in any order: number of repeat orders and mean value of those, each of shape (n,).
+        """Fit on the number of repeat orders and their mean value, one element per customer in any order, shape (n,).
 
-        Only customers with a repeat and a mean value above 0 say something of a value and are fitted on; the others may be
-        there, with any value or NaN.
+        Uses only customers with a repeat and a mean value above 0; others may have any value or NaN.
 
-        Raises ClvError for frequencies that are none; DegenerateDataError with fewer than `minimum_customers` to fit on, or
-        where q comes out at 1 or below, so that no mean value exists; ConvergenceError where the likelihood has no maximum
-        inside the bounds, such as order values that do not differ.
+        Raises ClvError for invalid frequencies; DegenerateDataError with fewer than `minimum_customers` usable customers, or if
+        q ≤ 1, so that no mean value exists; ConvergenceError if the likelihood has no maximum within the bounds, for example when
+        all order values are equal.
         """
         minimum = require_number(self.minimum_customers, "minimum_customers", self.subject, lowest=1, whole=True)
         x, value = self._orders(frequency, mean_value)
@@ -75,7 +74,7 @@ class GammaGamma(LikelihoodEstimator):
         return self
 
     def population_mean(self) -> float:
-        """Mean order value of a customer without history, p v / (q − 1), in money; DegenerateDataError without one."""
+        """Return the mean order value of a new customer, p v / (q − 1), in money. Raises DegenerateDataError if q ≤ 1."""
         p, q, v = self._fitted()
         if q <= 1:
             raise DegenerateDataError(f"{self.subject}: no mean value exists with q = {q:.3g}, it must be above 1")
@@ -84,8 +83,8 @@ class GammaGamma(LikelihoodEstimator):
     def conditional_expected_value(self, frequency: "ArrayLike", mean_value: "ArrayLike") -> "NDArray[np.float64]":
         """E[M | x, m]: expected value of a customer's next orders, in money, shape (n,).
 
-        p (v + x m) / (p x + q − 1): between the customer's own mean and the population's, nearer to its own with each order.
-        Without a repeat (x = 0, whatever m is) it is the population mean; a mean below 0, of refunds, counts as 0.
+        p (v + x m) / (p x + q − 1): between the population's mean and the customer's own, closer to the latter with each order.
+        Without a repeat (x = 0, m ignored) it is the population mean; a mean below 0, due to refunds, counts as 0.
         """
         p, q, v = self._fitted()
         self.population_mean()

@@ -1,7 +1,7 @@
-"""Checks of the models' inputs, and their errors.
+"""Input checks of the models, and their errors.
 
 Belongs here: the error classes and the checks of vectors, columns and rates. Does not belong here: conditions of a single
-model, such as a recency within an age.
+model, such as recency ≤ age.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ClvError(ValueError):
-    """Invalid input, or a result that a model cannot compute; the message names the model, its label and the column."""
+    """Invalid input, or a result that cannot be computed; the message names the model, its label and the column."""
 
 
 class DegenerateDataError(ClvError):
@@ -23,17 +23,17 @@ class DegenerateDataError(ClvError):
 
 
 class ConvergenceError(ClvError):
-    """The likelihood has no maximum inside the bounds, none was reached, or the expectation there is not finite."""
+    """No maximum of the likelihood was found within the bounds, or the expectation at the maximum is not finite."""
 
 
 class ConstantChurnError(ConvergenceError):
-    """Churn that does not fall with tenure: the likelihood grows towards customers who are all alike."""
+    """Churn does not fall with tenure, so the likelihood increases towards identical customers."""
 
 
 def vector(
     values: "ArrayLike", name: str, subject: str, *, whole: bool = False, lowest: float = -np.inf, highest: float = np.inf
 ) -> "NDArray[np.float64]":
-    """Read values as floats of shape (n,), each finite, within the limits and, if so asked, whole; ClvError otherwise."""
+    """Convert values to floats of shape (n,). Raises ClvError unless all are finite, within the limits and, on request, whole."""
     try:
         found = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -51,7 +51,7 @@ def vector(
 
 
 def same_length(subject: str, **vectors: "NDArray[np.float64]") -> None:
-    """Raise ClvError unless all vectors have one length."""
+    """Raise ClvError unless all vectors have the same length."""
     if len({len(values) for values in vectors.values()}) > 1:
         lengths = ", ".join(f"{name} {len(values)}" for name, values in vectors.items())
         raise ClvError(f"{subject}: the columns differ in length ({lengths})")
@@ -66,7 +66,7 @@ def require_columns(frame: "pd.DataFrame", names: Sequence[str], subject: str) -
 
 
 def require_number(value: float, name: str, subject: str, *, lowest: float, whole: bool = False) -> float:
-    """Return a setting that is a finite number, whole if so asked, of at least `lowest`; ClvError otherwise."""
+    """Return a setting. Raises ClvError unless it is finite, at least `lowest` and, on request, whole."""
     kinds = int if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kinds) or not lowest <= value < float("inf"):
         raise ClvError(

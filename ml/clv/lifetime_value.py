@@ -1,15 +1,15 @@
-"""Lifetime values: the margin observed so far plus the margin that models expect, discounted by month.
+"""Lifetime values: the margin observed so far plus the expected margin, discounted by month.
 
-Belongs here: the frames passed by callers, the values of shop customers and of subscribers, and the uncertainty of their sums.
-Does not belong here: the models' likelihoods, cohorts and their treatment without a model (`cohorts`), and SQL.
+Belongs here: input frames, the values of shop customers and of subscribers, and the uncertainty of their sums.
+Does not belong here: the models' likelihoods, cohorts and missing models (`cohorts`), and SQL.
 
-A lifetime value covers the 12, 24 or 36 months after a customer's first payment. It is the margin observed in that time so far,
-undiscounted, plus the margin expected in the rest of it, which is 0 once the time is over. Only the expected part is
-discounted: with a monthly rate d, money received within the k-th month from now is worth 1 / (1 + d)^k today.
+A lifetime value covers the 12, 24 or 36 months after a customer's first payment: the observed margin, undiscounted, plus the
+margin expected in the remaining time, if any. With a monthly rate d, expected money in the k-th month from now is worth
+1 / (1 + d)^k.
 
-Intervals. The variance of a sum of predictions is that of the underlying estimates (delta method, no random draws). It does not
-include: the scatter of single customers around the mean, or chance in a finite number of them; margins and discount rates,
-which are taken as known; dependence between margin and tenure or order value and rate; changes of the model or the market.
+Intervals: the variance of a sum of predictions reflects the uncertainty of the parameters only (delta method, no random draws).
+It excludes the variation of individual customers, errors of margins and discount rates, dependence between margin and tenure or
+between order value and rate, and changes of the model or the market.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,11 +52,11 @@ SEGMENT = ("plan", "channel")
 
 
 class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
-    """Value of shop customers: BG/NBD for how often, Gamma-Gamma for how much, independent of each other.
+    """Value of shop customers: BG/NBD for order frequency, Gamma-Gamma for order value, assumed to be independent.
 
         V_h = observed margin_h + margin share · E[M | x, m] · Σ_k (E[Y(t_k)] − E[Y(t_(k−1))]) / (1 + d)^k
 
-    with t_k the end of the k-th month of 365.25 / 12 days from now, cut off where the h months after the first payment end.
+    with t_k the end of the k-th month (365.25 / 12 days) from now, truncated at h months after the first payment.
 
     monthly_discount_rate: d, at least 0.
     label: name of the customer group, for messages.
@@ -77,10 +77,10 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
         frame: person_id (unique, not NULL); frequency (days with an order after the first such day); recency_days (days from
         the first order to the last); age_days (days from the first order to the end of observation); mean_repeat_value (money
         per repeat day; NaN without a repeat); order_margin (margin as a share of order value, at most 1); and for 12, 24 and 36
-        months margin_12m (money, observed in that time after the first order) and remaining_days_12m (days that are left of it
-        after the end of observation, at most so many months). The order of rows changes no byte of any result.
+        months margin_12m (money observed in that time after the first order) and remaining_days_12m (days of that time after the
+        end of observation). The order of rows has no effect on the result.
 
-        Raises ClvError for an invalid frame of customers, DegenerateDataError and ConvergenceError as the models do.
+        Raises ClvError for an invalid frame; DegenerateDataError and ConvergenceError like the models.
         """
         customers = self._checked(frame)
         recency, age = customers["recency_days"].to_numpy(), customers["age_days"].to_numpy()
@@ -91,7 +91,7 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, frame: "pd.DataFrame") -> "pd.DataFrame":
-        """Predict for each customer of a frame as `fit` takes it, one row each, in the order of person_id.
+        """Predict one row per customer of a frame as for `fit`, in the order of person_id.
 
         Returns person_id, p_alive in [0, 1], expected_orders_90d and expected_orders_365d (days with an order, from now on),
         expected_order_value (money), predicted_ltv_12m, predicted_ltv_24m and predicted_ltv_36m (money), and method
@@ -112,7 +112,7 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
     def sums(self, frame: "pd.DataFrame", groups: csr_matrix) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
         """Sum the expected part of the values over groups of customers, and return the variance of each sum.
 
-        frame: as `fit` takes it, sorted by person_id. groups: (m, n), 1 where a customer is in a group. Both results: (m, 3).
+        frame: as for `fit`, sorted by person_id. groups: (m, n), 1 if the customer belongs to the group. Both results: (m, 3).
         """
         check_is_fitted(self, "purchases_")
         customers = self._checked(frame)
@@ -138,7 +138,7 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
     def _expected(
         self, customers: "pd.DataFrame", future: "_Future", purchases: BetaGeoNBD, value: "NDArray[np.float64]"
     ) -> "NDArray[np.float64]":
-        """Expected discounted margin to each horizon, of customers whose orders have this value: shape (n, 3)."""
+        """Return the expected discounted margin to each horizon of customers with this order value: shape (n, 3)."""
         alive = purchases.p_alive(*(customers[name].to_numpy() for name in ("frequency", "recency_days", "age_days")))
         weight = alive * value * customers["order_margin"].to_numpy()
         expected: NDArray[np.float64] = future.discounted_orders(purchases, self.monthly_discount_rate) * weight[:, None]
@@ -168,9 +168,9 @@ class CustomerLifetimeValue(BaseEstimator):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class _Future:
-    """Expected orders of customers: while alive they depend only on frequency and age, so each pair is computed once.
+    """Expected orders of active customers. They depend only on frequency and age, so each pair is computed once.
 
-    frequency, age: distinct pairs (k,); remaining: days to each horizon (k, 3), which follow the age; at: the pair of each
+    frequency, age: distinct pairs (k,); remaining: days to each horizon (k, 3), a function of age; at: the pair of each
     customer (n,).
     """
 
@@ -186,11 +186,11 @@ class _Future:
         return cls(distinct[:, 0].copy(), distinct[:, 1].copy(), distinct[:, 2:], at)
 
     def orders_within(self, model: BetaGeoNBD, days: float) -> "NDArray[np.float64]":
-        """Orders that each customer, when alive, is expected to make in so many days: (n,)."""
+        """Return the expected orders of each customer, if active, within the given days: (n,)."""
         return model.expected_purchases_while_alive(days, self.frequency, self.age)[self.at]
 
     def discounted_orders(self, model: BetaGeoNBD, monthly_discount_rate: float) -> "NDArray[np.float64]":
-        """The same to each horizon, by months that are each discounted from their end; the last may be a part: (n, 3)."""
+        """Return the same to each horizon, discounted by month from its end; the last may be partial: (n, 3)."""
         ends = np.ceil(self.remaining / DAYS_PER_MONTH)
         running = before = np.zeros(len(self.age))
         total = np.zeros_like(self.remaining)
@@ -209,20 +209,19 @@ class _Future:
 
 
 class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
-    """Value of subscribers: survival by the shifted beta-geometric model of their plan and channel, times the current margin.
+    """Value of subscribers: survival by the shifted beta-geometric model of plan and channel, times the current margin.
 
         V_h = observed margin_h + monthly margin · Σ_k S(t + k) / S(t) / (1 + d)^k
 
-    for a subscriber who has lived t months, over the months k from now of which the payment is still to come and lies within
-    the h months after the first one. Who has stopped is worth what was observed.
+    for a subscriber with a tenure of t months; k runs over the months from now with a payment due within h months after the first
+    one. The value of a former subscriber is the observed margin.
 
     monthly_discount_rate: d, at least 0.
-    minimum_lost: fewest lost customers for a model of a segment's own.
+    minimum_lost: minimum number of lost customers for a separate model of a segment.
 
-    After `fit`: `models_` (segment → model) and `methods_` (segment → method): `sbg` where the shifted beta-geometric model was
-    fitted on the segment; `geometric` where its churn does not fall with tenure, so that the likelihood is greatest for
-    customers who are all alike; with `_pooled` behind where the segment alone could not be fitted (too few lost customers, too
-    few periods, no maximum) and the counts of all segments were taken together.
+    After `fit`: `models_` (segment → model) and `methods_` (segment → method): `sbg` for the shifted beta-geometric model;
+    `geometric` if churn does not fall with tenure, so that identical customers maximise the likelihood; with the suffix `_pooled`
+    if the segment alone could not be fitted (too few lost customers, too few periods, no maximum) and all segments were pooled.
     """
 
     def __init__(self, *, monthly_discount_rate: float = 0.01, minimum_lost: int = 20) -> None:
@@ -233,10 +232,10 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
         """Fit a model of each segment.
 
         tenures: one row per plan, channel and period of tenure, in any order: plan and channel (text, not NULL), and period
-        (months), lost, alive and entered as `ShiftedBetaGeometric.fit` takes them.
+        (months), lost, alive and entered as for `ShiftedBetaGeometric.fit`.
 
-        Raises ClvError for an invalid frame of periods; DegenerateDataError and ConvergenceError where a segment needs the
-        pool and that cannot be fitted either.
+        Raises ClvError for an invalid frame; DegenerateDataError and ConvergenceError if a segment needs the pooled model and
+        that cannot be fitted either.
         """
         require_number(self.monthly_discount_rate, "monthly_discount_rate", _SUBSCRIPTIONS, lowest=0)
         rows = _with_segments(tenures, TENURE_COLUMNS)
@@ -256,15 +255,15 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict(self, accounts: "pd.DataFrame") -> "NDArray[np.float64]":
-        """Expected discounted margin of each account to each horizon, in the order of the rows: shape (n, 3).
+        """Return the expected discounted margin of each account to each horizon, in the order of rows: shape (n, 3).
 
-        accounts: plan, channel; tenure_months (t); age_months (months since the first payment, the first one being 0);
-        next_payment_month (the month, counted alike, of the next payment); monthly_margin (money, at least 0); margin_12m,
-        margin_24m and margin_36m. An account that has stopped has no plan, and NaN in tenure and next payment. A segment that
-        `fit` did not see is the pool's.
+        accounts: plan, channel; tenure_months (t); age_months (months since the first payment, from 0);
+        next_payment_month (month of the next payment, counted alike); monthly_margin (money, at least 0); margin_12m, margin_24m
+        and margin_36m. A former account has no plan, and NaN in tenure and next payment. Segments unknown to `fit` use the pooled
+        model.
 
-        Raises ClvError for an invalid frame of accounts; DegenerateDataError and ConvergenceError where the pool is needed
-        and cannot be fitted.
+        Raises ClvError for an invalid frame; DegenerateDataError and ConvergenceError if the pooled model is needed and cannot be
+        fitted.
         """
         found = self._parts(accounts)
         expected = np.zeros((len(accounts), len(HORIZONS)))
@@ -275,7 +274,7 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
     def sums(self, accounts: "pd.DataFrame", groups: csr_matrix) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
         """Sum the expected part of the values over groups of accounts, and return the variance of each sum.
 
-        accounts: as `predict` takes them. groups: (m, n), 1 where an account is in a group. Both results: (m, 3).
+        accounts: as for `predict`. groups: (m, n), 1 if the account belongs to the group. Both results: (m, 3).
         """
         shape = (groups.shape[0], len(HORIZONS))
         total, variance = np.zeros(shape), np.zeros(shape)
@@ -295,7 +294,7 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
     def _parts(
         self, accounts: "pd.DataFrame"
     ) -> "list[tuple[NDArray[np.intp], ShiftedBetaGeometric | ShiftedGeometric, _Payments]]":
-        """Rows of paying accounts, by the model that applies to them."""
+        """Return the rows of paying accounts by model."""
         check_is_fitted(self, "models_")
         frame = _with_segments(accounts, ACCOUNT_COLUMNS, is_paying=accounts["plan"].notna())
         paying = np.flatnonzero(accounts["plan"].notna().to_numpy())
@@ -315,7 +314,7 @@ class SubscriptionLifetimeValue(BaseEstimator):  # type: ignore[misc]
         return parts
 
     def _payments(self, accounts: "pd.DataFrame") -> "_Payments":
-        """A function from a model to its expected margins of these accounts: (n, 3)."""
+        """Return a function from a model to the expected margins of these accounts: (n, 3)."""
         tenure, age, following = (
             accounts[name].to_numpy().astype(np.int64) for name in ("tenure_months", "age_months", "next_payment_month")
         )
@@ -357,7 +356,7 @@ _Payments = Callable[[ShiftedBetaGeometric | ShiftedGeometric], "NDArray[np.floa
 def _with_segments(
     frame: "pd.DataFrame", columns: Sequence[str], *, is_paying: "pd.Series[bool] | None" = None
 ) -> "pd.DataFrame":
-    """Return the frame's segment and numbers; ClvError where a segment is NULL."""
+    """Return the frame's segments and numbers. Raises ClvError if a segment is NULL."""
     require_columns(frame, (*SEGMENT, *columns), _SUBSCRIPTIONS)
     for name in SEGMENT:
         empty = frame[name].isna() if is_paying is None else frame[name].isna() & is_paying

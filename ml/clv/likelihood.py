@@ -1,9 +1,9 @@
-"""Maximum likelihood of a few positive parameters, and the resulting uncertainty of figures computed from them.
+"""Maximum likelihood of a few positive parameters, and the uncertainty of figures computed from them.
 
-Belongs here: the optimiser with its verdict, the base of the estimators, the delta method. Does not belong here: any model's
-likelihood.
+Belongs here: the optimiser and its convergence checks, the base of the estimators, the delta method. Does not belong here: any
+model's likelihood.
 
-All work is done in the logarithms of the parameters, which are positive: no constraint is needed and steps are relative.
+Works on the logarithms of the parameters: no constraint is needed, and steps are relative.
 """
 
 from collections.abc import Callable, Iterable
@@ -56,12 +56,12 @@ def maximise(
 ) -> Maximum:
     """Maximise a log-likelihood of log-parameters: L-BFGS-B from each start, then Newton's steps from the best end.
 
-    log_likelihood: gives the value and its gradient (k,) at log-parameters (k,), summed over all customers.
-    starts: parameters (not logarithms), each of shape (k,); tried in order, so that the same input gives the same bytes.
-    size: number of observations, customers or renewals, by which L-BFGS-B's tolerances are scaled.
+    log_likelihood: returns the value and its gradient (k,) at log-parameters (k,), summed over all customers.
+    starts: parameters (not logarithms), each of shape (k,); tried in order, so the result is deterministic.
+    size: number of observations (customers or renewals); scales the tolerances of L-BFGS-B.
 
-    Raises ConvergenceError, naming the subject, when no start leads anywhere, when the best end lies on a bound, or when it is
-    no maximum: a Hessian that is not positive definite, or a Newton decrement above 1e-6.
+    Raises ConvergenceError, naming the subject, if no start gives a finite result, the best end lies on a bound, or it is no
+    maximum: its Hessian is not positive definite, or the Newton decrement is above 1e-6.
     """
 
     def loss(point: "NDArray[np.float64]") -> "tuple[float, NDArray[np.float64]]":
@@ -87,10 +87,10 @@ def maximise(
 
 
 def _descend(loss: "LogLikelihood", start: "NDArray[np.float64]") -> "tuple[float, NDArray[np.float64]]":
-    """Value and position of L-BFGS-B's result.
+    """Return value and position of L-BFGS-B's result.
 
-    Its status is ignored, because it reports an abnormal end when rounding stops the line search at the maximum. The result
-    itself is judged later.
+    Ignores its status, which reports an abnormal end when rounding stops the line search at the maximum. `maximise` checks the
+    result itself.
     """
     found = minimize(
         loss,
@@ -118,7 +118,7 @@ def _verdict(log_likelihood: "LogLikelihood", point: "NDArray[np.float64]", name
 
 
 def _hessian(log_likelihood: "LogLikelihood", point: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """Hessian of minus the log-likelihood, of central differences of its gradient, shape (k, k)."""
+    """Return the Hessian of minus the log-likelihood by central differences of its gradient, shape (k, k)."""
     moves = STEP * np.eye(len(point))
     rows = [(log_likelihood(point - move)[1] - log_likelihood(point + move)[1]) / (2 * STEP) for move in moves]
     return (np.array(rows) + np.array(rows).T) / 2
@@ -129,7 +129,7 @@ def _positive_definite(hessian: "NDArray[np.float64]") -> bool:
 
 
 class LikelihoodEstimator(BaseEstimator):  # type: ignore[misc]
-    """Base of the models: positive parameters, by name, with the covariance of their logarithms.
+    """Base of the models: named positive parameters with the covariance of their logarithms.
 
     After `fit`: `parameters_` (name → value), `covariance_` (k, k) of the logarithms in the order of `parameter_names`, and
     `log_likelihood_`. The square root of a diagonal element is a parameter's relative standard error.
@@ -147,7 +147,7 @@ class LikelihoodEstimator(BaseEstimator):  # type: ignore[misc]
         return f"{type(self).__name__} ({self.label})"
 
     def at(self, **parameters: float) -> Self:
-        """Return a copy with these parameters instead of fitted ones, such as published ones or those near an estimate."""
+        """Return a copy with the given parameters, for example published ones, instead of fitted ones."""
         if set(parameters) != set(self.parameter_names) or not all(0 < value < np.inf for value in parameters.values()):
             raise ClvError(f"{self.subject}: needs a positive finite value for each of {', '.join(self.parameter_names)}")
         copy: Self = clone(self)
@@ -155,7 +155,7 @@ class LikelihoodEstimator(BaseEstimator):  # type: ignore[misc]
         return copy
 
     def _keep(self, maximum: Maximum, scales: Iterable[float]) -> None:
-        """Store a maximum found in internal units; scales convert each parameter back to the caller's."""
+        """Store a maximum found in internal units; scales convert the parameters to the caller's units."""
         values = np.exp(maximum.log_parameters) * np.array(list(scales))
         self.parameters_ = dict(zip(self.parameter_names, values.tolist(), strict=True))
         self.covariance_ = maximum.covariance
@@ -170,10 +170,10 @@ Model = TypeVar("Model", bound=LikelihoodEstimator)
 
 
 def delta_variance(model: Model, figures: "Callable[[Model], NDArray[np.float64]]") -> "NDArray[np.float64]":
-    """Variance of figures (n,) of a fitted model, by the delta method: J C Jᵀ, with J the derivatives by log-parameters.
+    """Return the variance of figures (n,) of a fitted model by the delta method: J C Jᵀ, J: derivatives by log-parameters.
 
-    It does not depend on how the model is parametrised, and unlike draws of the parameters it stays sound where two of them are
-    known only as a ratio. Reference: G. Casella and R. Berger (2002), Statistical inference, section 5.5.4.
+    It does not depend on the parametrisation and, unlike random draws of the parameters, remains valid if only the ratio of two
+    parameters is identified. Reference: G. Casella and R. Berger (2002), Statistical inference, section 5.5.4.
     """
     logs = np.log(np.array([model.parameters_[name] for name in model.parameter_names]))
 

@@ -1,9 +1,9 @@
-"""How long subscribers stay: survival by period, from counts of lost and remaining customers.
+"""Tenure of subscribers: survival by period, from counts of lost and remaining customers.
 
-Belongs here: the shifted beta-geometric model and its limit of equal customers. Does not belong here: money (`lifetime_value`).
+Belongs here: the shifted beta-geometric model and its limit, identical customers. Does not belong here: money (`lifetime_value`).
 
-Both models take the same counts. A period is the time between two renewals, a month or a year; customers are lost in period
-1, 2, … or are still alive after so many periods, when their observation ends.
+Both models take the same counts. A period is the time between two renewals, a month or a year. Customers are lost in period 1,
+2, … or are active when their observation ends (censored).
 """
 
 from typing import TYPE_CHECKING, Self
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 class ShiftedBetaGeometric(LikelihoodEstimator):
-    """Each customer leaves with a probability of its own at each renewal; across customers it is beta(α, β) distributed.
+    """Each customer has its own probability to leave at a renewal; across customers it is beta(α, β) distributed.
 
         P(lost in period t) = B(α + 1, β + t − 1) / B(α, β)      S(t) = B(α, β + t) / B(α, β)
         r(t) = S(t) / S(t − 1) = (β + t − 1) / (α + β + t − 1)
 
-    Retention rises with tenure because those who were likely to leave have left, not because customers change.
+    Retention rises with tenure because customers likely to leave do so early, not because customers change.
 
-    minimum_lost: minimum number of lost customers for a fit, 20 by default: below, both parameters are noise.
+    minimum_lost: minimum number of lost customers for a fit, 20 by default; with fewer both parameters are noise.
     label: name of the fitted segment, for messages.
 
     After `fit`: `parameters_` alpha and beta, `covariance_`, `log_likelihood_`, `customer_count_`, `lost_count_`.
@@ -51,20 +51,20 @@ class ShiftedBetaGeometric(LikelihoodEstimator):
         self.label = label
 
     def fit(self, period: "ArrayLike", lost: "ArrayLike", alive: "ArrayLike", entered: "ArrayLike | None" = None) -> Self:
-        """Fit on rows of counts, all of shape (n,), in any order; cohorts of different age may lie one below the other.
+        """Fit on counts by period, all of shape (n,), in any order; rows of different cohorts may be concatenated.
 
-        period: periods of tenure, whole numbers from 0. Period 0 counts customers who have not come to a renewal yet.
-        lost: customers who left in that period, that is at the renewal that ends it.
-        alive: customers who are alive after that period and are observed no longer (censored): a cohort's last row, mostly.
-        entered: customers who had lived so many periods when they came under observation (delayed entry); none by default. Of
-        those who had left by then nobody knows, so that their own earlier renewals must not count as kept.
+        period: periods of tenure, whole numbers from 0. Period 0 counts customers before their first renewal.
+        lost: customers who left at the renewal that ends the period.
+        alive: customers censored after the period, mostly in a cohort's last row.
+        entered: customers whose observation began after this many periods (delayed entry); none by default. Customers who had
+        left by then are unknown, so the earlier renewals of those who entered do not count as kept.
 
-        A cohort of 1,000 of whom 369 and 163 left in its first two periods is (1, 369, 0), (2, 163, 468). The likelihood is a
+        A cohort of 1,000 that lost 369 and 163 in its first two periods is (1, 369, 0), (2, 163, 468). The likelihood is a
         product of renewals, Π r(t)^kept(t) · (1 − r(t))^lost(t), so only the sums by period count.
 
-        Raises ClvError for counts that are none; DegenerateDataError with fewer than `minimum_lost` lost, or with renewals of
-        one period only; ConstantChurnError where churn does not fall with tenure, so that α and β grow without limit;
-        ConvergenceError where no maximum is found, such as churn in one period only.
+        Raises ClvError for invalid counts; DegenerateDataError with fewer than `minimum_lost` lost or with renewals of a single
+        period; ConstantChurnError if churn does not fall with tenure, so that α and β grow without limit; ConvergenceError if no
+        maximum is found, for example with churn in a single period.
         """
         at_risk, lost_by_period = _renewals(self, period, lost, alive, entered)
         kept = at_risk - lost_by_period
@@ -99,27 +99,27 @@ class ShiftedBetaGeometric(LikelihoodEstimator):
         return self
 
     def survival(self, periods: "ArrayLike") -> "NDArray[np.float64]":
-        """S(t): share of customers who are alive after t periods, of the shape of `periods` (whole numbers from 0)."""
+        """Return S(t): share of customers active after t periods. periods: whole numbers from 0. Shape of `periods`."""
         alpha, beta = self._fitted()
         survival: NDArray[np.float64] = np.exp(betaln(alpha, beta + _tenure(self, periods, 0)) - betaln(alpha, beta))
         return survival
 
     def retention(self, periods: "ArrayLike") -> "NDArray[np.float64]":
-        """r(t): share of those alive after t − 1 periods who renew at the end of period t, t from 1; of that shape."""
+        """Return r(t): share of customers active after t − 1 periods who renew at the end of period t ≥ 1; shape of `periods`."""
         alpha, beta = self._fitted()
         before = _tenure(self, periods, 1) - 1
         return (beta + before) / (alpha + beta + before)
 
     def discounted_lifetime(self, discount_rate: float, *, horizon: int | None = None) -> float:
-        """Payments that a new customer is expected to make, in today's payments: Σ S(t) / (1 + d)^t, t = 0 … horizon − 1.
+        """Return the expected discounted number of payments of a new customer: Σ S(t) / (1 + d)^t, t = 0 … horizon − 1.
 
-        The first payment is made on the first day (t = 0) and is certain. discount_rate: per period, at least 0. horizon:
-        periods, or None for all, which needs a rate above 0. Times the margin of a payment it is the expected lifetime value.
+        The first payment, on the first day (t = 0), is certain. discount_rate: per period, at least 0. horizon: periods, or None
+        for all, which requires a rate above 0. Multiply by the margin of a payment for the expected lifetime value.
         """
         return self._discounted(discount_rate, horizon, 0)
 
     def discounted_residual_lifetime(self, discount_rate: float, *, renewals: int, horizon: int | None = None) -> float:
-        """DERL: the same for a customer who has renewed `renewals` times and is about to decide on the next.
+        """Return the same for a customer before renewal number `renewals` + 1 (DERL).
 
         Σ S(n + t) / S(n) / (1 + d)^(t − 1), t = 1 … horizon, with n = renewals: the payment at stake is not discounted.
         """
@@ -145,11 +145,11 @@ class ShiftedBetaGeometric(LikelihoodEstimator):
 class ShiftedGeometric(LikelihoodEstimator):
     """All customers leave with the same probability θ at each renewal: S(t) = (1 − θ)^t.
 
-    It is where the shifted beta-geometric model ends when churn does not fall with tenure: α, β → ∞ with α / (α + β) = θ. Its
-    maximum is θ = lost / renewals; the parameter kept is the odds θ / (1 − θ), whose logarithm has the variance
-    1 / (renewals · θ (1 − θ)).
+    The limit of the shifted beta-geometric model if churn does not fall with tenure: α, β → ∞ with α / (α + β) = θ. Its maximum
+    is θ = lost / renewals; the stored parameter is the odds θ / (1 − θ), whose logarithm has the variance 1 / (renewals · θ (1
+    − θ)).
 
-    minimum_lost and label as for `ShiftedBetaGeometric`, and so is what `fit` takes, keeps and raises.
+    Parameters, attributes and errors are those of `ShiftedBetaGeometric`.
     """
 
     parameter_names = ("odds",)
@@ -172,7 +172,7 @@ class ShiftedGeometric(LikelihoodEstimator):
         return self
 
     def survival(self, periods: "ArrayLike") -> "NDArray[np.float64]":
-        """S(t): share of customers who are alive after t periods, of the shape of `periods` (whole numbers from 0)."""
+        """Return S(t): share of customers active after t periods. periods: whole numbers from 0. Shape of `periods`."""
         (odds,) = self._fitted()
         survival: NDArray[np.float64] = np.exp(-_tenure(self, periods, 0) * np.log1p(odds))
         return survival
@@ -185,7 +185,7 @@ def _renewals(
     alive: "ArrayLike",
     entered: "ArrayLike | None",
 ) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
-    """Customers who came to the renewal of period 1, 2, …, and those of them who left, each of shape (periods,).
+    """Return the customers who reached the renewal of period 1, 2, …, and how many of them left, each of shape (periods,).
 
     Sets `customer_count_` and `lost_count_`.
     """
@@ -215,7 +215,7 @@ def _renewals(
 
 
 def _score_of_difference(at_risk: "NDArray[np.float64]", lost: "NDArray[np.float64]") -> float:
-    """Slope of the log-likelihood by 1 / (α + β) where that is 0 and all customers are alike; above 0 where they differ."""
+    """Return the slope of the log-likelihood by 1 / (α + β) at 0 (identical customers); positive if customers differ."""
     rate = lost.sum() / at_risk.sum()
     return float(np.sum(np.arange(len(lost)) * ((at_risk - lost) * rate / (1 - rate) - lost)))
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestration.adapters import AdapterReport, connect, load, write_days
+from orchestration.base.counts import counted
 from orchestration.base.errors import UserError
 
 NAME = "online_retail"
@@ -46,7 +47,7 @@ def convert(files: Sequence[Path], out: Path, *, timezone: str) -> AdapterReport
             SELECT min(line), count(*) FROM priced WHERE local_at IS NULL OR quantity IS NULL OR price IS NULL
         """).fetchone()
         if wrong and wrong[1]:
-            raise UserError(f"{wrong[1]} rows, first row {wrong[0]}, have no readable InvoiceDate, Quantity or UnitPrice")
+            raise UserError(f"no readable InvoiceDate, Quantity or UnitPrice in {counted(wrong[1], 'row')}, first row {wrong[0]}")
         connection.execute("""
             CREATE TABLE invoices AS
             SELECT

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from orchestration.base.counts import counted
+
 if TYPE_CHECKING:
     pass
 
@@ -74,5 +76,5 @@ class _ProgressHandler(logging.Handler):
         if stage is None:
             OUT.print(record.getMessage(), markup=False)
         else:
-            rows = f"{stage.rows:,} rows" if stage.rows else ""
+            rows = counted(stage.rows, "row") if stage.rows else ""
             OUT.print(f"{stage.name:<10}{rows:>18}{stage.seconds:>8.1f} s   {stage.detail}", markup=False)

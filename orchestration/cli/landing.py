@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestration.base.counts import counted
 from orchestration.base.errors import UserError
 from orchestration.cli.console import DAY, OUT, PATH
 from orchestration.config.loading import adopt, differing, load, with_values
@@ -73,7 +74,9 @@ def import_(adapter: str, files: tuple[Path, ...], out: Path | None) -> None:
     report = chosen.convert(files, out or settings.landing, timezone=timezone)
     _suggest(settings, adapter, chosen.SETTINGS, suggested)
     written = ", ".join(f"{count:,} {source}" for source, count in report.rows_written.items())
-    OUT.print(f"{adapter}: {report.rows_read:,} rows read, written to {out or settings.landing}: {written}", markup=False)
+    OUT.print(
+        f"{adapter}: {counted(report.rows_read, 'row')} read, written to {out or settings.landing}: {written}", markup=False
+    )
     for note in report.notes:
         OUT.print(f"  {note}", markup=False)
 

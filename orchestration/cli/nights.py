@@ -19,6 +19,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from orchestration.base.counts import counted
 from orchestration.base.errors import NorthstarError, UserError
 from orchestration.cli.console import DAY, OUT, progress
 from orchestration.cli.home import prepare_home, store_of
@@ -179,11 +180,10 @@ def _report(release: "Release", took: timedelta) -> None:
     table = Table(title=f"\nrelease {release.release_id}", title_justify="left", box=None, show_header=False)
     table.add_row("data through", str(manifest.data_through))
     for mart, record in manifest.marts.items():
-        table.add_row(mart, f"{record.rows:,} rows")
+        table.add_row(mart, counted(record.rows, "row"))
     for mart, reason in manifest.left_out.items():
         table.add_row(mart, f"left out: {reason}")
-    count = manifest.gate.warnings
-    warnings = f", {count} {'warning' if count == 1 else 'warnings'}" if count else ""
+    warnings = f", {counted(manifest.gate.warnings, 'warning')}" if manifest.gate.warnings else ""
     table.add_row("gate", f"passed, {manifest.gate.evaluated} of {manifest.gate.declared} checks{warnings}")
     for name in manifest.gate.warned:
         table.add_row("", f"warning: {name}")

@@ -7,6 +7,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from orchestration.base.counts import counted
 from orchestration.base.errors import UserError
 from orchestration.cli.console import ERR, OUT, SHARE, WIDE, progress
 from orchestration.cli.home import prepare_home, specs_of, store_of
@@ -100,17 +101,14 @@ def diff(before: str, after: str, limit: int, fail_over: float | None) -> int:
             moves.add_row(move.mart, period, Text(move.series), move.measure, *figures, rate)
         WIDE.print(moves)
     shown = f", the {limit:,} largest are shown" if 0 < limit < len(found.moves) else ""
-    OUT.print(f"\n{_figures(len(found.moves))} of closed periods moved{shown}", markup=False)
+    OUT.print(f"\n{counted(len(found.moves), 'figure')} of closed periods moved{shown}", markup=False)
     if fail_over is None or not (beyond := found.beyond(fail_over)):
         return 0
     ERR.print(
-        f"{_figures(len(beyond))} of closed periods moved by more than {100 * fail_over:.10g} % of what they were", markup=False
+        f"{counted(len(beyond), 'figure')} of closed periods moved by more than {100 * fail_over:.10g} % of what they were",
+        markup=False,
     )
     return 1
-
-
-def _figures(count: int) -> str:
-    return f"{count:,} {'figure' if count == 1 else 'figures'}"
 
 
 def _figure(value: float | None) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
+from orchestration.base.counts import counted
 from orchestration.base.errors import NorthstarError, UserError
 from orchestration.landing import erasure
 from orchestration.landing.lake import Partition
@@ -82,7 +83,7 @@ def ingest(night: Night, days: Sequence[date] | None = None, *, as_of: date | No
             raise NorthstarError("\n".join(map(str, refused)))
         result = Ingested(partitions)
         stage.rows = result.accepted
-        stage.detail = f"{len(result.days)} arrival days, {result.quarantined:,} rows in quarantine"
+        stage.detail = f"{counted(len(result.days), 'arrival day')}, {counted(result.quarantined, 'row')} in quarantine"
     return result
 
 
@@ -111,11 +112,11 @@ def plan(night: Night, *, as_of: date | None = None, anew: bool = False) -> Fold
         made = night.planner.plan(as_of, anew=anew, run_id=night.state.run_id)
         persons = night.ledger.unpublished.persons
         if made.is_rebuild and persons and not anew and night.releases.current() is not None:
-            made = replace(made, rebuild_reason=f"{persons:,} {'person' if persons == 1 else 'persons'} erased")
+            made = replace(made, rebuild_reason=f"{counted(persons, 'person')} erased")
         night.state.plan = made
         night.state.config_digest, night.state.lake_digest = night.settings.digest, night.lake_digest
         notices.announce_ended(night, made.data_through)
-        stage.detail = f"{made.affected_days:,} event days affected"
+        stage.detail = f"{counted(made.affected_days, 'event day')} affected"
         if made.rebuild_reason:
             stage.detail += f", everything is built ({made.rebuild_reason})"
     return made

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import date
 
+from orchestration.base.counts import counted
 from orchestration.base.sql import exact
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Partition
@@ -39,7 +40,7 @@ def announce_landed(night: Night, partitions: Mapping[str, Sequence[Partition]])
         if rows := sum(map(judging.out_of_scope, found)):
             start = night.settings.config.partition_start
             remedy = "if they are real, set an earlier partition_start in northstar.toml and run `northstar backfill`"
-            _logger.warning("%s: %s rows from before %s are in quarantine; %s", source, f"{rows:,}", start, remedy)
+            _logger.warning("%s: quarantined %s from before %s; %s", source, counted(rows, "row"), start, remedy)
     for source, found in partitions.items():
         for name, meant in sources.unknown_columns(source, found).items():
             hint = f"; did you mean {meant}?" if meant else ""
@@ -59,9 +60,9 @@ def _announce_broken_chains(night: Night, partitions: Sequence[Partition]) -> No
         ).fetchall()
     named = ", ".join(account for account, _ in rows[:_NAMED_ACCOUNTS]) + (", …" if len(rows) > _NAMED_ACCOUNTS else "")
     _logger.warning(
-        "subscriptions: %s refused changes of %s accounts (%s): what they paid before goes on until the changes are mended"
+        "subscriptions: %s of %s (%s): what they paid before goes on until the changes are mended"
         " and landed again; the quarantine says what is wrong with each",
-        *(f"{sum(count for _, count in rows):,}", f"{len(rows):,}", named),
+        *(counted(sum(count for _, count in rows), "refused change"), counted(len(rows), "account"), named),
     )
 
 
@@ -87,7 +88,9 @@ def announce_built(night: Night) -> None:
             [night.plan.data_through],
         ).fetchall()
     for source, day, count in differing:
-        _logger.info("%s: %s rows of %s differ from another row of their key, which counts instead", source, f"{count:,}", day)
+        _logger.info(
+            "%s: not counted: %s of %s, each different from the row of its key that counts", source, counted(count, "row"), day
+        )
     _announce_refunds(night)
     for funnel, step, event in unsent:
         _logger.warning(
@@ -105,9 +108,8 @@ def announce_built(night: Night) -> None:
         remedy = f'All revenue is in {only}: set reporting_currency = "{only}" in northstar.toml, or land it in fx_rates'
     for source, landed, first_day, count in rows:
         _logger.warning(
-            "%s: %s rows in %s are left out of every amount, the first of %s: there is no rate from %s to %s on or before"
-            " their days. %s",
-            *(source, f"{count:,}", landed, first_day, landed, currency, remedy),
+            "%s: left out of every amount: %s in %s, the first of %s. There is no rate from %s to %s on or before that day. %s",
+            *(source, counted(count, "row"), landed, first_day, landed, currency, remedy),
         )
 
 
@@ -120,8 +122,8 @@ def _announce_refunds(night: Night) -> None:
     for outcome, first_day, count in found:
         if outcome in _LEFT_OUT_REFUNDS:
             _logger.warning(
-                "payments: %s order refunds are left out of revenue, the first of %s: %s",
-                *(f"{count:,}", first_day, _LEFT_OUT_REFUNDS[outcome]),
+                "payments: left out of revenue: %s, the first of %s: %s",
+                *(counted(count, "order refund"), first_day, _LEFT_OUT_REFUNDS[outcome]),
             )
 
 

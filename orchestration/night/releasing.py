@@ -9,6 +9,7 @@ import shutil
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from orchestration.base.counts import counted
 from orchestration.base.errors import NorthstarError
 from orchestration.ml_steps.registry import STEPS, model_versions, store_of
 from orchestration.night import intake, notices, omissions, sources
@@ -57,7 +58,7 @@ def candidate(night: Night) -> Candidate:
         built = night.releases.build(night.warehouse.path, specs, facts, key=lambda: night.key)
         night.state.candidate, night.state.left_out = built, omitted
         stage.rows = sum(record.rows for record in built.marts.values())
-        stage.detail = f"{len(specs)} marts"
+        stage.detail = counted(len(specs), "mart")
     with night.stage("compare") as stage:
         night.state.changes = None if last is None else _changes_since(night, last, built)
         stage.detail = (
@@ -89,7 +90,7 @@ def _built(night: Night) -> Candidate:
 
 def validate(night: Night) -> "GateReport":
     """Run the gate on the candidate's bytes and write its report and page beside them; the report tells whether it passed."""
-    from expectations.gate import Arrived, Before, Context, Late, Waiver, validate
+    from expectations.gate import Context, Late, PreviousColumn, SourceCounts, Waiver, validate
     from expectations.page import render
 
     built = _built(night)
@@ -101,12 +102,12 @@ def validate(night: Night) -> "GateReport":
             as_of=max(datetime.now(night.settings.timezone).date(), night.plan.data_through),
             is_first_release=current is None,
             previous_row_counts={} if current is None else {name: mart.rows for name, mart in current.manifest.marts.items()},
-            arrived={source: Arrived(*counts) for source, counts in sources.arrived(night).items()},
+            arrived={source: SourceCounts(*counts) for source, counts in sources.arrived(night).items()},
             advertised=sources.advertised(night),
             previous_columns={}
             if current is None
             else {
-                mart: {name: Before(*cell) for name, cell in columns.items()}
+                mart: {name: PreviousColumn(*cell) for name, cell in columns.items()}
                 for mart, columns in night.releases.columns(current).items()
             },
             unchanged=unchanged,
@@ -127,7 +128,7 @@ def validate(night: Night) -> "GateReport":
         (built.path / _REPORT).write_text(report.to_json(), encoding="utf-8")
         _keep_report(night, report, built)
         stage.rows = sum(record.rows for record in built.marts.values())
-        stage.detail = f"{sum(mart.evaluated for mart in report.marts)} checks"
+        stage.detail = counted(sum(mart.evaluated for mart in report.marts), "check")
     return report
 
 

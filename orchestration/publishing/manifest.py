@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 import duckdb
 from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
 
+from orchestration.base.counts import counted
 from orchestration.base.errors import NorthstarError
 from orchestration.base.sql import identifier
 
@@ -181,7 +182,7 @@ class Changes:
         if not self.restated_periods:
             return "none"
         causes = ", ".join(cause.replace("_", " ") for cause in self.causes)
-        return f"{self.restated_periods:,} closed {'period' if self.restated_periods == 1 else 'periods'} ({causes})"
+        return f"{counted(self.restated_periods, 'closed period')} ({causes})"
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,11 @@ Events with a meaning to the core, onto which `[event_names]` maps your own name
 
 
 def landing_macro(sources: Iterable[Source]) -> str:
-    """Return the dbt macro `landing_keys`: the rules of each source's contract that decide which row of a key is kept."""
+    """Return the dbt macro `landing_keys`: per source, which row of a key is kept and which columns add up."""
     lines = (
         f'    "{source.name}": {{"key": {json.dumps([_key_part(source, name) for name in source.key])},'
-        f' "latest": {json.dumps(source.keep is Keep.LATEST)}, "dated": {json.dumps(source.latest_by is not None)}}},'
+        f' "latest": {json.dumps(source.keep is Keep.LATEST)}, "dated": {json.dumps(source.latest_by is not None)},'
+        f' "summed": {json.dumps(source.summed)}}},'
         for source in sources
     )
     return "\n".join(
@@ -64,7 +65,7 @@ def landing_macro(sources: Iterable[Source]) -> str:
             "{#-",
             "  Generated from the landing contract by `make docs`; change it there. The key of every source, as expressions to",
             "  partition by, and which row of a key stays: `latest` for a state, else the first; `dated` when `updated_at` dates",
-            "  a state.",
+            "  a state; `summed`: columns that add up over rows of one file that share the key but differ.",
             "-#}",
             "{% macro landing_keys() %}",
             "  {{- return({",

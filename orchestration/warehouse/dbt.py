@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from orchestration.base import digests
+from orchestration.base.counts import counted
 from orchestration.base.errors import NorthstarError
 from orchestration.base.sql import identifier
 from orchestration.config.project import DBT_PROJECT
@@ -195,7 +196,7 @@ def explain(failures: Sequence[NodeResult]) -> str:
     """Failed nodes as one readable block."""
     lines = [f"{len(failures)} of the warehouse's models and tests failed:"]
     for failure in failures:
-        found = f"{failure.failures:,} rows are wrong" if failure.failures else _fault(failure.message)
+        found = counted(failure.failures, "wrong row") if failure.failures else _fault(failure.message)
         lines.append(f"  {failure.resource_type} {failure.name}: {found}")
     return "\n".join(lines)
 

@@ -50,7 +50,7 @@ def corrected(next_day, tmp_path_factory) -> Path:
     with duckdb.connect() as connection:
         connection.execute(f"copy (select * from '{landed}' where event_id not like '%7') to '{landed}.new' (format parquet)")
     Path(f"{landed}.new").replace(landed)
-    assert run_stages(home)["ingest"].startswith("1 arrival days")
+    assert run_stages(home)["ingest"].startswith("1 arrival day,")
     return home
 
 
@@ -107,8 +107,8 @@ def test_descriptions_reach_the_reader(small_home):
 def test_one_more_day_touches_only_what_it_touches(small_home, next_day):
     said = (next_day / "night.txt").read_text()
     stages = dict(re.findall(r"^(\w+)\s.*?\d s   (.*)$", said, re.MULTILINE))
-    assert stages["ingest"].startswith("1 arrival days")
-    affected = int(re.match(r"(\d+) event days affected", stages["plan"])[1])
+    assert stages["ingest"].startswith("1 arrival day,")
+    affected = int(re.match(r"(\d+) event days? affected", stages["plan"])[1])
     assert 1 <= affected <= 31  # its own day, and the days of its late events
     assert "everything is built" not in stages["plan"]
     assert "data through" in said
@@ -260,7 +260,7 @@ def test_an_amount_without_a_rate_is_left_out_and_named(home, northstar):
     )
     night = northstar(home, "nightly")
     assert night.returncode == 0, night.stderr
-    assert "orders: 1 rows in CHF are left out of every amount, the first of 2026-11-21: there is no rate" in night.stdout
+    assert "orders: left out of every amount: 1 row in CHF, the first of 2026-11-21. There is no rate" in night.stdout
     assert look(home, "select amount from intermediate.int_money__orders where order_id = 'odd-1'") == [(None,)]
     (folder / "orders.csv").write_text(
         "order_id,user_id,ordered_at,amount,currency\nodd-1,u_000001,2026-11-21T01:00:00Z,10,USD\n", encoding="utf-8"

@@ -114,8 +114,8 @@ def test_refunds_of_orders_among_the_payments_count_once_or_are_told(whole, tmp_
     through = "select sum(numerator)::int from marts.mart_metric__daily where metric = 'revenue' and dimension = 'all'"
     assert company.ask(f"{through} and period = 'month' and period_start = '{FIRST.replace(day=1)}'") == [(300 + 30 - 10 - 4,)]
     assert company.ask(revenue) == [(None,)], "the month is not over"
-    told = [record.getMessage() for record in caplog.records if "order refunds are left out" in record.getMessage()]
-    left_out = f"payments: 1 order refunds are left out of revenue, the first of {day}: "
+    told = [record.getMessage() for record in caplog.records if "left out of revenue" in record.getMessage()]
+    left_out = f"payments: left out of revenue: 1 order refund, the first of {day}: "
     assert told == [
         left_out + "the orders that they name have not landed in orders",
         left_out + "they name neither an order nor a payment. Fill order_id or refund_of",

@@ -134,9 +134,14 @@ def test_a_key_that_changes_in_the_contract_changes_the_macro():
 
 def test_a_key_is_partitioned_by_its_columns():
     macro = landing_macro([CONTRACT["outcomes"], CONTRACT["ad_spend"], CONTRACT["exposures"]])
-    assert '"outcomes": {"key": ["account_id", "measured_at"], "latest": true, "dated": true},' in macro
+    assert '"outcomes": {"key": ["account_id", "measured_at"], "latest": true, "dated": true, "summed": []},' in macro
     assert '"key": ["spend_date", "utm_source", "coalesce(utm_medium, \'\')",' in macro
-    assert '"exposures": {"key": ["experiment_id", "unit_id", "variant"], "latest": false, "dated": false},' in macro
+    assert '"exposures": {"key": ["experiment_id", "unit_id", "variant"], "latest": false, "dated": false,' in macro
+
+
+def test_columns_that_add_up_are_those_of_the_contract():
+    source = replace(CONTRACT["ad_spend"], summed=("cost", "clicks"))
+    assert landing_macro([source]).count('"summed": ["cost", "clicks"]}') == 1
 
 
 def test_every_metric_with_a_target_is_defined_and_shown(current):

@@ -1,4 +1,4 @@
-"""What a source says of persons: which columns hold ids and texts, and what is left of each when a person is erased.
+"""Personal columns of a source: ids and texts, and what erasure leaves in each.
 
 Belongs here: the contract's `Personal` columns as SQL over the table `judged`. Does not belong here: which columns are personal
 (`contract`), or finding erased ids (`rows`).
@@ -17,12 +17,12 @@ _HOST = r"(?i)^((?:[a-z][a-z0-9+.-]*:)?//)(?:[^/?#@]*@)?([^/?#]+)"
 
 
 def columns_of(source: Source, *personal: Personal) -> list[str]:
-    """Columns of a source that say these things of a person, quoted."""
+    """Return the quoted columns of a source with one of these kinds of personal data."""
     return [identifier(column.name) for column in source.columns if column.personal in personal]
 
 
 def other_id(source: Source) -> tuple[str, str] | None:
-    """Kind and column of what links rows without a user to one; None for a source without."""
+    """Return kind and column of the id that links rows without a user to a person; None if the source has none."""
     for column in source.columns:
         if column.personal in {Personal.ANONYMOUS, Personal.CONTACT}:
             return _KINDS[column.personal], identifier(column.name)
@@ -30,14 +30,14 @@ def other_id(source: Source) -> tuple[str, str] | None:
 
 
 def ids_of(source: Source) -> list[tuple[str, str]]:
-    """Kind and column of every id of a person."""
+    """Return kind and column of every personal id."""
     users = [("user", column) for column in columns_of(source, Personal.USER, Personal.MENTION)]
     other = other_id(source)
     return [*users, other] if other else users
 
 
 def owner_of(source: Source) -> tuple[str, str] | None:
-    """SQL for the token of the person whose row it is, and the joins to `found` that it needs."""
+    """Return SQL for the token of the row's owner, and the joins to `found` that it needs."""
     users = columns_of(source, Personal.USER)
     if not users:
         return None
@@ -52,7 +52,7 @@ def owner_of(source: Source) -> tuple[str, str] | None:
 
 
 def erasures_of(source: Source) -> list[str]:
-    """Assignments that leave of a row what is not personal; `token` is its person's."""
+    """Return assignments that remove a row's personal data; `token` replaces its person's ids."""
     return [
         f"{identifier(column.name)} = {_erased(column, source)}" for column in source.columns if column.personal is not None
     ] + ["extra = NULL"]
@@ -75,7 +75,7 @@ def _erased(column: Column, source: Source) -> str:
 
 
 def texts_of(source: Source) -> list[tuple[str, str]]:
-    """Columns of a source in which anybody's id may stand, and what is left of a text in which an erased one does."""
+    """Return the text columns that may contain ids of anybody, each with its replacement if it contains an erased one."""
     texts = [("extra", "NULL")]
     for column in source.columns:
         if column.type in {Type.TEXT, Type.JSON} and (column.personal is not None or column.name.startswith("utm_")):

@@ -1,6 +1,6 @@
-"""The ledger of erased ids, and what it does to judged rows on a connection.
+"""The ledger of erased ids, and its application to judged rows.
 
-Belongs here: the ledger's file, which ids are one person's, and masking the table `judged`. Does not belong here: which
+Belongs here: the ledger's file, linking ids to persons, and masking the table `judged`. Does not belong here: which
 partitions are rewritten (`rewriting`), or the SQL over single columns and texts (`columns`, `rows`).
 """
 
@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestration.base.counts import counted
 from orchestration.base.durable import replace_text, sync_path
 from orchestration.base.errors import NorthstarError
 from orchestration.base.pseudonyms import Key, digest_sql, pseudonym_sql
@@ -33,10 +34,10 @@ _ERASED_ROW = '{"erased": true}'
 class Entry:
     """One erased id.
 
-    kind: user, anonymous or contact. digest: HMAC of the id. token: what its person is called from now on. Times are ISO 8601,
-    UTC; applied_at is None while rows that landed before may still hold the id. published: pseudonyms under which releases may
-    know the person, until those releases are gone. folded: HMAC of the id in lower case, by which texts are searched; None in a
-    ledger of before.
+    kind: user, anonymous or contact. digest: HMAC of the id. token: replaces the person's ids.
+    Times are ISO 8601, UTC; applied_at is None while earlier rows may still hold the id.
+    published: the person's pseudonyms in releases that still exist.
+    folded: HMAC of the id in lower case, to search texts; None in entries of older ledgers.
     """
 
     kind: str
@@ -55,10 +56,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Erased:
-    """What was erased: persons, the partitions of lake and quarantine that were rewritten for it, and their changed rows.
+    """Number of erased persons, rewritten partitions of lake and quarantine, and changed rows.
 
-    A person counts when the lake holds a row of theirs. unknown: requests for an id that is no user's in any row; misnamed: those
-    of them whose id is a device's or an account's.
+    persons: only those with a row in the lake. unknown: requests whose id is not the user id of any row; misnamed: those among
+    them whose id is that of a device or an account.
     """
 
     persons: int = 0
@@ -68,18 +69,17 @@ class Erased:
     misnamed: int = 0
 
     def __str__(self) -> str:
-        text = f"{self.persons:,} {'person' if self.persons == 1 else 'persons'}, {self.partitions:,} partitions rewritten"
-        return f"{text}, {self.unknown:,} {_requests(self.unknown)} of nobody known" if self.unknown else text
+        text = f"{counted(self.persons, 'person')}, {counted(self.partitions, 'partition')} rewritten"
+        return f"{text}, {counted(self.unknown, 'request')} of nobody known" if self.unknown else text
 
     @property
     def warning(self) -> str | None:
-        """What to tell of requests that name no known user, without their ids; None when there are none."""
+        """Warning about requests for unknown users, without their ids; None if there are none."""
         if not self.unknown:
             return None
         verb = "names" if self.unknown == 1 else "name"
         text = (
-            f"{self.unknown:,} {_requests(self.unknown)} for erasure {verb} a user_id that no row has; "
-            "each stays in force for later rows"
+            f"{counted(self.unknown, 'request')} for erasure {verb} a user_id that no row has; each stays in force for later rows"
         )
         if self.misnamed:
             text += (
@@ -96,10 +96,10 @@ class _State:
 
 
 class Ledger:
-    """The ledger of one home. There is one writer.
+    """The ledger of one home, for a single writer.
 
-    key: gives the key of the home, when it is needed: a home in which nobody was erased needs none.
-    denied: ids, lower case, that are nobody's. max_links: users of a device above which it is no person's.
+    key: returns the key of the home; called on first use, since a home without erasures needs none.
+    denied: placeholder ids in lower case. max_links: a device with more users belongs to nobody.
     """
 
     def __init__(self, home: Path, key: Callable[[], Key], *, denied: Collection[str], max_links: int) -> None:
@@ -138,17 +138,17 @@ class Ledger:
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """Every erased id, in the order in which they came."""
+        """All entries, oldest first."""
         return self._state.entries
 
     @property
     def pending(self) -> list[Entry]:
-        """Entries for which the lake is not rewritten yet."""
+        """Entries not yet removed from all rows of the lake."""
         return [entry for entry in self.entries if entry.applied_at is None]
 
     @property
     def unpublished(self) -> Erased:
-        """What was erased since the last release."""
+        """Entries added since the last release."""
         return self._state.unpublished
 
     @property
@@ -157,7 +157,7 @@ class Ledger:
         return {pseudonym for entry in self.entries if entry.applied_at for pseudonym in entry.published}
 
     def mark_applied(self, erased: Erased) -> None:
-        """Record that neither the lake nor the build file hold what was pending."""
+        """Record that the pending ids are removed from the lake and the build file."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         entries = tuple(replace(entry, applied_at=entry.applied_at or now) for entry in self.entries)
         before = self.unpublished
@@ -165,12 +165,12 @@ class Ledger:
         self._save(_State(entries, total))
 
     def mark_published(self) -> None:
-        """Record that a release without the erased persons stands, and that those which held them are gone."""
+        """Record that a release without the erased persons exists and that older ones are deleted."""
         if self.published_pseudonyms or self.unpublished != Erased():
             self._save(_State(tuple(replace(entry, published=()) if entry.applied_at else entry for entry in self.entries)))
 
     def add(self, entries: Iterable[Entry]) -> bool:
-        """Add entries whose ids are new; returns whether there were any."""
+        """Add the entries with new ids; return whether there were any."""
         known = {(entry.kind, entry.digest) for entry in self.entries}
         if new := [entry for entry in entries if (entry.kind, entry.digest) not in known]:
             self._save(replace(self._state, entries=(*self.entries, *new)))
@@ -196,7 +196,7 @@ class Ledger:
         connection.execute("CREATE OR REPLACE TABLE erased_in_texts AS SELECT DISTINCT unnest(?::VARCHAR[]) AS digest", [digests])
 
     def is_named(self, connection: "duckdb.DuckDBPyConnection", texts: str) -> bool:
-        """Whether an erased id that kept releases may still hold stands in a relation's column `text`. The relation is SQL."""
+        """Whether the column `text` of a relation (SQL) contains an erased id that kept releases may still hold."""
         digests = [digest for entry in self.entries if entry.applied_at and entry.published for digest in sorted(entry.in_texts)]
         if not digests:
             return False
@@ -212,7 +212,7 @@ class Ledger:
         return found.fetchone() is not None
 
     def take_requests(self, connection: "duckdb.DuckDBPyConnection") -> None:
-        """Enter the users of the accepted requests in `judged`, but for placeholder ids, which are warned of."""
+        """Add the users of the accepted requests in `judged`; placeholder ids are skipped with a warning."""
         self._key.bind(connection)
         denied = f"lower(trim(user_id)) IN ({', '.join(map(literal, ('', *self.denied)))})"
         if ignored := count(connection, f"SELECT count(*) FROM judged WHERE reasons IS NULL AND {denied}"):
@@ -231,9 +231,9 @@ class Ledger:
         )
 
     def take_links(self, connection: "duckdb.DuckDBPyConnection", source: Source, rows: str, everything: str) -> None:
-        """Enter the devices and contacts that a relation's `rows` show together with an erased user.
+        """Add the devices and contacts that occur together with an erased user in `rows`.
 
-        everything: the relation, rows included, by which it is known whose else they are. Both are SQL.
+        everything: relation with all rows, `rows` included, that shows who else uses a device. Both are SQL.
         """
         other = other_id(source)
         if other is None:
@@ -275,7 +275,7 @@ class Ledger:
             self.bind(connection)
 
     def mask(self, connection: "duckdb.DuckDBPyConnection", source: Source) -> int:
-        """Take erased persons out of the table `judged`; returns how many rows changed. Doing it twice changes nothing more."""
+        """Remove erased persons from the table `judged`; return the number of changed rows. Idempotent."""
         changed = 0
         if find_ids(connection, source, "judged"):
             if owner := owner_of(source):
@@ -294,7 +294,3 @@ class Ledger:
         refused = naming("SELECT rowid AS place, raw::JSON AS refused FROM judged WHERE raw IS NOT NULL")
         changed += count(connection, f"UPDATE judged SET raw = {literal(_ERASED_ROW)} WHERE rowid IN ({refused})")
         return changed
-
-
-def _requests(count: int) -> str:
-    return "request" if count == 1 else "requests"

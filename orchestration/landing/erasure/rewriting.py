@@ -1,4 +1,4 @@
-"""Erasure in the lake: on the way in, and in the partitions that are there already.
+"""Erasure from rows that enter the lake, and from partitions that are already there.
 
 Belongs here: which partitions hold erased persons, and rewriting them. Does not belong here: who is erased (`ledger`), or the
 layout of the lake (`lake`).
@@ -27,7 +27,7 @@ _BATCH_BYTES = 32 * 2**20
 
 
 def enter(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Source, ledger: Ledger | None) -> None:
-    """Take erased persons out of judged rows before they enter the lake, and enter in the ledger what the rows tell of them."""
+    """Remove erased persons from judged rows before they enter the lake; add ids that these rows reveal to the ledger."""
     if source.name == REQUESTS:
         if ledger is None:
             raise ValueError("requests to be forgotten cannot be ingested without a ledger")
@@ -44,10 +44,10 @@ def enter(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Source, l
 
 
 def rewrite(lake: Lake, ledger: Ledger, *, memory_limit: str | None = None) -> Erased:
-    """Take the persons with pending entries out of lake and quarantine; `mark_applied` is the caller's, when all is done.
+    """Remove persons with pending entries from lake and quarantine; the caller then calls `mark_applied`.
 
-    Exactly the partitions that hold one of their rows are replaced, each at once, and equal what ingesting their files again
-    would give. Leftovers of killed runs are removed.
+    Replaces atomically each partition that holds one of their rows, and no other. The result equals a fresh ingest of the
+    partition's files. Leftovers of killed runs are removed.
     """
     partitions = rows = 0
     refused: set[str] = set()
@@ -73,7 +73,7 @@ def rewrite(lake: Lake, ledger: Ledger, *, memory_limit: str | None = None) -> E
 
 
 def _known(connection: "duckdb.DuckDBPyConnection", lake: Lake, tokens: Collection[str]) -> set[str]:
-    """Tokens that a row of the lake has, requests aside."""
+    """Return the tokens that occur in the lake, except in requests."""
     known: set[str] = set()
     for source in CONTRACT.values():
         columns = columns_of(source, Personal.USER, Personal.MENTION)
@@ -85,7 +85,7 @@ def _known(connection: "duckdb.DuckDBPyConnection", lake: Lake, tokens: Collecti
 
 
 def _misnamed(connection: "duckdb.DuckDBPyConnection", lake: Lake, digests: Collection[str]) -> int:
-    """How many of these digests are of a device's or an account's id."""
+    """Count the digests that belong to the id of a device or an account."""
     misnamed: set[str] = set()
     for source in CONTRACT.values() if digests else ():
         columns = columns_of(source, Personal.ANONYMOUS)
@@ -100,14 +100,14 @@ def _misnamed(connection: "duckdb.DuckDBPyConnection", lake: Lake, digests: Coll
 
 
 def _scan(lake: Lake, source: Source, partitions: Iterable[Partition] | None = None) -> str | None:
-    """SQL for the accepted rows of a source; None when there are none."""
+    """Return SQL for the accepted rows of a source; None if there are none."""
     chosen = lake.partitions(source.name).values() if partitions is None else partitions
     files = [path for partition in chosen for path in lake.data_files(partition)]
     return scan(source, files) if files else None
 
 
 def _affected(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Source) -> tuple[list[Partition], set[str]]:
-    """Partitions that hold a row which `mask` would change, oldest first, and the digests that refused rows hold."""
+    """Return the partitions with a row that `mask` would change, oldest first, and the digests found in refused rows."""
     partitions = lake.partitions(source.name)
     days: set[date] = set()
     digests: set[str] = set()
@@ -137,7 +137,7 @@ def _affected(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: Sourc
 
 
 def _batches(lake: Lake, partitions: Sequence[Partition]) -> Iterator[list[Partition]]:
-    """Cut partitions into runs of at most `_BATCH_BYTES`, a larger one alone."""
+    """Group consecutive partitions into batches of at most `_BATCH_BYTES`; a larger partition is a batch of its own."""
     batch: list[Partition] = []
     size = 0
     for partition in partitions:

@@ -1,6 +1,6 @@
-"""Erased ids in rows: the SQL that finds them in columns, texts and refused rows, and takes them out of texts.
+"""SQL that finds erased ids in columns, texts and refused rows, and removes them from texts.
 
-Belongs here: how an id is told from other words of a text. Does not belong here: which columns are looked at (`columns`), or who
+Belongs here: how an id is recognised in a text. Does not belong here: which columns are looked at (`columns`), or who
 is erased (`ledger`).
 """
 
@@ -26,9 +26,9 @@ _SHORTEST_WORD = 5
 
 
 def find_ids(connection: "duckdb.DuckDBPyConnection", source: Source, relation: str) -> int:
-    """Fill `found` with the erased ids that a relation holds (kind, id, token); returns how many.
+    """Fill `found` (kind, id, token) with the erased ids of a relation; return their number.
 
-    Ids are told apart before they are hashed: an HMAC costs microseconds, and there are far fewer ids than rows.
+    Hashes distinct ids only: an HMAC costs microseconds, and there are far fewer ids than rows.
     """
     ids = [f"SELECT '{kind}' AS kind, {column} AS id FROM {relation}" for kind, column in ids_of(source)]
     connection.execute("CREATE OR REPLACE TABLE found (kind VARCHAR, id VARCHAR, token VARCHAR)")
@@ -43,9 +43,9 @@ def find_ids(connection: "duckdb.DuckDBPyConnection", source: Source, relation: 
 
 
 def words_in(relation: str, keys: str, text: str = "text") -> str:
-    """SQL for the words (keys, word) of a relation's text that may be an id: as they are spelled, and in lower case.
+    """Return SQL for the words (keys, word) of a relation's text that may be an id, as written and in lower case.
 
-    Parts are read as they stand and with percent-escapes resolved, up to twice, which may bring up parts of their own.
+    Parts are read as written and with percent-escapes resolved up to twice, which may reveal further parts.
     """
     around = literal(_AROUND_SEGMENTS)
     return f"""
@@ -76,9 +76,9 @@ def words_in(relation: str, keys: str, text: str = "text") -> str:
 
 
 def find_mentions(connection: "duckdb.DuckDBPyConnection", source: Source, relation: str) -> bool:
-    """Fill `mentions` (name, text) with the texts of a relation in which an erased id stands; returns whether there are any.
+    """Fill `mentions` (name, text) with the texts of a relation that contain an erased id; return whether there are any.
 
-    An id stands in a text as a segment of a path, as a name or value of a query or document, or as a word; not as a part of one.
+    A text contains an id as a path segment, as a name or value of a query or document, or as a whole word.
     """
     texts = [f"SELECT {literal(name)} AS name, {name}::VARCHAR AS text FROM {relation}" for name, _ in texts_of(source)]
     connection.execute(f"""
@@ -99,7 +99,7 @@ def find_mentions(connection: "duckdb.DuckDBPyConnection", source: Source, relat
 
 
 def erase_mentions(connection: "duckdb.DuckDBPyConnection", source: Source) -> int:
-    """Take erased ids out of the texts of anybody's rows in `judged`; returns how many texts changed."""
+    """Remove erased ids from the texts of all rows in `judged`; return the number of changed texts."""
     if not find_mentions(connection, source, "judged"):
         return 0
     return sum(
@@ -113,7 +113,7 @@ def erase_mentions(connection: "duckdb.DuckDBPyConnection", source: Source) -> i
 
 
 def naming(rows: str, selected: str = "place") -> str:
-    """SQL for place and digest, as selected, of refused rows (place, refused: JSON) with erased ids, as cells or words."""
+    """Return SQL that selects place or digest of refused rows (place, refused: JSON) with an erased id as a cell or word."""
     return f"""
         WITH cells AS (
           SELECT place, atom ->> '$' AS cell FROM ({rows}), json_tree(refused) WHERE atom IS NOT NULL
@@ -137,6 +137,6 @@ def naming(rows: str, selected: str = "place") -> str:
 
 
 def count(connection: "duckdb.DuckDBPyConnection", sql: str) -> int:
-    """Whole number that a statement gives: a count, or the rows that it changed."""
+    """Run a statement that returns one whole number, such as a count or the number of changed rows."""
     row = connection.execute(sql).fetchone()
     return 0 if row is None else int(row[0])

@@ -154,7 +154,7 @@ def test_invoice_lines_become_orders_and_payments(tmp_path):
 
 def test_an_incomplete_invoice_line_is_named(tmp_path):
     file = invoices(tmp_path / "a.parquet", (1, "2010-12-01 08:26:00", 1.0, 1.0), (1, None, 1.0, 1.0))
-    with pytest.raises(UserError, match="1 rows, first row 2, have no readable"):
+    with pytest.raises(UserError, match="no readable InvoiceDate, Quantity or UnitPrice in 1 row, first row 2"):
         ADAPTERS["online_retail"].convert([file], tmp_path / "out", timezone="UTC")
 
 

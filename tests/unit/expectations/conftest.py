@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from expectations.checks import Arrived, Context
+from expectations.checks import Context, SourceCounts
 from orchestration.config.loading import load
 from orchestration.marts import read_specs
 from orchestration.warehouse import dbt
@@ -408,7 +408,7 @@ CREATE OR REPLACE TABLE _publication AS SELECT 'r-0001' AS release_id, DATE '{th
 
 
 # What the manifests of the lake count of the same: 45 arrival days.
-ARRIVED = {source: Arrived(landed=4500, accepted=4365, quarantined=135) for source in ("events", "users")}
+ARRIVED = {source: SourceCounts(landed=4500, accepted=4365, quarantined=135) for source in ("events", "users")}
 
 
 def build_candidate(path: Path, *, days: int = 45, persons: int = 900, countries: int = 2) -> Path:

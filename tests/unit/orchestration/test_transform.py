@@ -318,7 +318,7 @@ def test_failures_are_explained_one_a_line() -> None:
     )
     assert text.splitlines() == [
         "4 of the warehouse's models and tests failed:",
-        "  test unique_x: 1,234 rows are wrong",
+        "  test unique_x: 1,234 wrong rows",
         "  model fct_x: Binder Error: no column y",
         "  model fct_y: Conversion Error: 'x' is no number",
         "  model silent: it failed without a message",

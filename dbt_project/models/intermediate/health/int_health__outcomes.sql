@@ -1,14 +1,24 @@
-with measured as (
+with days as (
+  select * from {{ ref("int_accounts__days") }}
+),
+
+outcomes as (
+  select * from {{ ref("stg_outcome_states") }}
+),
+
+measured as (
   select
     days.as_of_date,
     outcomes.account_id,
     outcomes.expected_roi,
     outcomes.actual_roi,
     outcomes.efficiency_gain,
-    row_number() over (partition by days.as_of_date, outcomes.account_id order by outcomes.measured_at desc) as measurement_number
-  from {{ ref("int_accounts__days") }} as days
-  inner join {{ ref("stg_outcome_states") }} as outcomes
-    on days.calendar_date = outcomes.measured_date and {{ is_known_on("outcomes", "days.as_of_date") }}
+    row_number() over (
+      partition by days.as_of_date, outcomes.account_id
+      order by outcomes.measured_at desc
+    ) as measurement_number
+  from days
+  inner join outcomes on days.calendar_date = outcomes.measured_date and {{ is_known_on("outcomes", "days.as_of_date") }}
 ),
 
 shares as (

@@ -1,6 +1,34 @@
 {%- set components = health_components() %}
 
-with components as (
+with accounts as (
+  select * from {{ ref("int_health__accounts") }}
+),
+
+usage as (
+  select * from {{ ref("int_health__usage") }}
+),
+
+support as (
+  select * from {{ ref("int_health__support") }}
+),
+
+outcomes as (
+  select * from {{ ref("int_health__outcomes") }}
+),
+
+relationship as (
+  select * from {{ ref("int_health__relationship") }}
+),
+
+growth as (
+  select * from {{ ref("int_health__growth") }}
+),
+
+onboarding as (
+  select * from {{ ref("int_health__onboarding") }}
+),
+
+components as (
   select
     accounts.*,
     usage.product_usage_score,
@@ -17,9 +45,9 @@ with components as (
     coalesce(outcomes.is_roi_reached, false) as is_roi_reached,
     growth.has_expanded,
     coalesce(onboarding.has_succeeded, false) as has_succeeded
-  from {{ ref("int_health__accounts") }} as accounts
+  from accounts
   {%- for part in ["usage", "support", "outcomes", "relationship", "growth", "onboarding"] %}
-  left join {{ ref("int_health__" ~ part) }} as {{ part }}
+  left join {{ part }}
     on accounts.as_of_date = {{ part }}.as_of_date and accounts.account_id = {{ part }}.account_id
   {%- endfor %}
 ),

@@ -3,9 +3,21 @@
   "solved": "not tickets.is_unsolved and tickets.resolved_at <= " ~ seconds_after("tickets.opened_at", 72 * 3600),
   "short": "coalesce(tickets.contacts, 1) <= 2",
 } %}
-{%- set flags = {"answered": "has_first_responses", "solved": "has_resolutions", "short": "has_contacts"} %}
+{%- set flags = {
+  "answered": "has_first_responses",
+  "solved": "has_resolutions",
+  "short": "has_contacts",
+} %}
 
-with shares as (
+with tickets as (
+  select * from {{ ref("int_accounts__tickets") }}
+),
+
+delivered as (
+  select * from {{ ref("int_health__delivered") }}
+),
+
+shares as (
   select
     tickets.as_of_date,
     tickets.account_id,
@@ -16,16 +28,24 @@ with shares as (
     {%- for term, condition in terms.items() %}
     case when delivered.{{ flags[term] }} then avg(case when {{ condition }} then 1 else 0 end) end as {{ term }}_share{{ "," if not loop.last }}
     {%- endfor %}
-  from {{ ref("int_accounts__tickets") }} as tickets
-  inner join {{ ref("int_health__delivered") }} as delivered on tickets.as_of_date = delivered.as_of_date
+  from tickets
+  inner join delivered on tickets.as_of_date = delivered.as_of_date
   group by tickets.as_of_date, tickets.account_id, delivered.{{ flags.values() | join(", delivered.") }}
 )
 
 select
   as_of_date,
   account_id,
-  {{ weighted_mean_of_known({"volume_share": 40, "answered_share": 20, "solved_share": 20, "short_share": 20}) }} as support_engagement_score,
+  {{ weighted_mean_of_known({
+    "volume_share": 40,
+    "answered_share": 20,
+    "solved_share": 20,
+    "short_share": 20,
+  }) }} as support_engagement_score,
   {{ names_of_unknown({
-    "volume_share": "tickets", "answered_share": "first_responses", "solved_share": "resolutions", "short_share": "contacts"
+    "volume_share": "tickets",
+    "answered_share": "first_responses",
+    "solved_share": "resolutions",
+    "short_share": "contacts",
   }) }} as missing_support_terms
 from shares
