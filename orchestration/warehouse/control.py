@@ -4,6 +4,7 @@ Belongs here: the tables and their rows. Does not belong here: choosing the even
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -175,12 +176,11 @@ def insert(connection: "duckdb.DuckDBPyConnection", table: str, rows: Sequence[t
 def _version(partition: Partition) -> str:
     """A change of it shows that a partition's rows may be others, or which of them stays of a key.
 
-    Of states written at one time that of the file landed last stays; of events the time of the file decides nothing.
+    Of states written at one time that of the file landed last stays: the order of files by time and name is part of it.
     """
-    if partition.source == "events":
-        return partition.digest
-    times = sorted((file.name, file.mtime_ns) for file in partition.landed)
-    return hashlib.sha256(f"{partition.digest} {times}".encode()).hexdigest()
+    files = sorted(partition.landed, key=lambda file: (file.mtime_ns, file.name))
+    order = [file.name for file in files]
+    return hashlib.sha256(json.dumps([partition.digest, order]).encode()).hexdigest()
 
 
 def _rows_of(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> dict[Path, int]:

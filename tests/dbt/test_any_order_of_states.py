@@ -185,3 +185,64 @@ def _check_states(company: Company, files: Files) -> None:
             expected = sorted((row[key], row.get("user_id"), row.get(told)) for row in latest_state(rows, [key]))
             found = connection.execute(f"select {key}, user_id, {told} from staging.{model} order by all").fetchall()
             assert sorted(found, key=str) == sorted(expected, key=str)
+
+
+# What was known of accounts on past as-of dates is kept until something changes that had arrived by them.
+
+JANUARY, FEBRUARY, MARCH = date(2024, 1, 1), date(2024, 2, 1), date(2024, 3, 10)
+
+
+def subscription(mrr: int) -> dict[str, Any]:
+    return {
+        "subscription_id": "s1",
+        "account_id": "c1",
+        "plan": "professional",
+        "billing_interval": "month",
+        "status": "active",
+        "changed_at": f"{JANUARY}T01:00:00Z",
+        "mrr": mrr,
+        "currency": "USD",
+    }
+
+
+def use(event_id: str, day: date, *, received: str, account_id: str) -> dict[str, Any]:
+    occurred = {"event_id": event_id, "event": "feature_used", "feature": "export", "occurred_at": f"{day}T01:00:00Z"}
+    return {**occurred, "received_at": f"{day}T{received}Z", "user_id": "u1", "account_id": account_id}
+
+
+FIRST_NIGHT: Files = {
+    ("subscriptions", JANUARY, "a.jsonl"): ([subscription(10)], 1),
+    ("events", FEBRUARY, "a.jsonl"): ([use("e1", FEBRUARY, received="10:00:00", account_id="c1")], 1),
+    ("events", MARCH, "a.jsonl"): ([use("e2", MARCH, received="10:00:00", account_id="c1")], 1),
+}
+CORRECTIONS: dict[str, Files] = {
+    "a state of an old day is corrected": {("subscriptions", JANUARY, "a.jsonl"): ([subscription(20)], 2)},
+    # Of copies the one received first stays, and the event is known from the day on which any of them arrived.
+    "a copy received earlier arrives later": {
+        ("events", MARCH, "b.jsonl"): ([use("e1", FEBRUARY, received="09:00:00", account_id="c2")], 1)
+    },
+}
+
+
+@pytest.mark.parametrize("correction", CORRECTIONS)
+@pytest.mark.parametrize("is_protected", [True, False], ids=["", "unprotected"])
+def test_past_as_of_dates_follow_what_changed_before_them(
+    shanghai: DbtProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, correction: str, is_protected: bool
+) -> None:
+    if not is_protected:
+        only_new = "insert into control.affected_as_of select data_through + 1 from control.folded_through where ? is not null"
+        monkeypatch.setattr("orchestration.warehouse.fold_plan._AFFECTED_AS_OF", only_new)
+    at_once, folded = Company(tmp_path / "at_once", shanghai), Company(tmp_path / "folded", shanghai)
+    at_once.land({**FIRST_NIGHT, **CORRECTIONS[correction]})
+    at_once.night()
+    folded.land(FIRST_NIGHT)
+    folded.night()
+    before = folded.tables()
+    folded.land(CORRECTIONS[correction])
+    folded.night()
+    assert folded.tables() != before
+    different = {table for table, digest in folded.tables().items() if at_once.tables()[table] != digest}
+    if is_protected:
+        assert different == set()
+    else:
+        assert different & {"intermediate.int_accounts__subscriptions", "intermediate.int_churn__features_used"}

@@ -1,6 +1,7 @@
 """The plan of a night on small lakes: what changed, which event days are replaced, what dbt sees, why all is built anew."""
 
 import copy
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -344,13 +345,14 @@ def test_a_later_copy_of_an_event_affects_as_of_dates_from_its_first_arrival_on(
     assert first_affected_as_of(folded) == first < DAYS[2]
 
 
-def test_a_file_of_states_with_another_time_affects_as_of_dates(folded: Home) -> None:
+def test_files_of_states_in_another_order_affect_as_of_dates(folded: Home) -> None:
     """Of states written at one time that of the file landed last stays."""
-    folded.put(DAYS[0], [SUBSCRIPTION], source="subscriptions")
+    files = [folded.put(DAYS[0], [SUBSCRIPTION], source="subscriptions", name=name) for name in ("a.jsonl", "b.jsonl")]
     folded.ingest()
     folded.plan()
     folded.warehouse.mark_folded()
-    folded.put(DAYS[0], [SUBSCRIPTION], source="subscriptions")
+    for file, time in zip(files, (1_800_000_002, 1_800_000_001), strict=True):
+        os.utime(file, (time, time))
     folded.ingest()
     folded.plan()
     assert first_affected_as_of(folded) == DAYS[0]
