@@ -118,8 +118,9 @@ class Readers:
     def _read_jsonl(self, group: list[InspectedFile]) -> None:
         try:
             self.connection.execute(
-                f"CREATE OR REPLACE TABLE raw AS SELECT json::VARCHAR AS line, filename AS path FROM read_ndjson_objects("
-                f"{_paths(group)}, filename = true, ignore_errors = true, compression = 'none', hive_partitioning = false)"
+                f"CREATE OR REPLACE TABLE raw AS SELECT json::VARCHAR AS line, filename AS path "
+                f"FROM read_ndjson_objects({_paths(group)}, filename = true, ignore_errors = true, "
+                "compression = 'uncompressed', hive_partitioning = false)"
             )
             odd = self.connection.execute("SELECT DISTINCT path FROM raw WHERE line IS NULL OR NOT starts_with(ltrim(line), '{')")
             suspects = {path for (path,) in odd.fetchall()} | {str(file.plain) for file in group if file.is_odd}
