@@ -44,7 +44,11 @@ _NAME_LENGTH = 32  # hex digits of the SHA-256 in a file name: 128 bits
 
 @dataclass(frozen=True)
 class LandedFile:
-    """One landed file as it was when its partition was ingested; `rows` = `accepted` + `quarantined`."""
+    """One landed file as it was when its partition was ingested; `rows` = `accepted` + `quarantined`.
+
+    mtime_ns: its modification time; that of the copy when the same content was found under another time (`arrivals.pending`).
+    sha256: of its content; empty in older manifests.
+    """
 
     name: str
     size: int
@@ -222,13 +226,17 @@ class Lake:
         _, quarantine_files = _adopt(refused)
         partition = replace(partition, digest=digest, data_files=data_files, quarantine_files=quarantine_files)
         accepted.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(accepted.parent / MANIFEST, _to_json(partition))
+        self.record(partition)
         _remove_others(accepted.parent, {MANIFEST, *data_files})
         if refused.parent.exists():
             _remove_others(refused.parent, set(quarantine_files))
             if not quarantine_files:
                 refused.parent.rmdir()
         return partition
+
+    def record(self, partition: Partition) -> None:
+        """Replace the partition's manifest, whose data files are in place."""
+        _write_atomically(self.folder(partition.source, partition.arrived_date) / MANIFEST, _to_json(partition))
 
     def sweep(self) -> int:
         """Remove leftovers of killed runs: files that no manifest names, and spilled rows; returns the number of files."""
@@ -356,7 +364,7 @@ def _from_json(value: dict[str, Any]) -> Partition:
         **value
         | {
             "arrived_date": date.fromisoformat(value["arrived_date"]),
-            "landed": tuple(LandedFile(**file) for file in value["landed"]),
+            "landed": tuple(LandedFile(**{"sha256": ""} | file) for file in value["landed"]),
         }
         | {name: tuple(value[name]) for name in names}
     )
