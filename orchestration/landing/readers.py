@@ -111,8 +111,10 @@ class Readers:
         self._judge_csv(group, _numbered("raw"))
 
     def _judge_csv(self, group: list[InspectedFile], scan: str) -> None:
-        has_nul = group[0].has_nul
-        cells = {name.strip().lower(): Cell(f"c{i}", has_nul=has_nul) for i, (name, _) in enumerate(group[0].header)}
+        has_nul, is_plain = group[0].has_nul, all(file.is_plain for file in group)
+        cells = {
+            name.strip().lower(): Cell(f"c{i}", has_nul=has_nul, is_plain=is_plain) for i, (name, _) in enumerate(group[0].header)
+        }
         self._judge(scan, group, cells, json_object((name, cell.text) for name, cell in cells.items()))
 
     def _read_jsonl(self, group: list[InspectedFile]) -> None:
@@ -160,8 +162,10 @@ class Readers:
         if not matched:
             return
         ids = {column.name for column in self.inspection.source.columns if column.type is Type.ID}
+        is_plain = all(file.is_plain for file in matched)
         pointers: list[str] = []
-        cells = {}
+        cells: dict[str, Cell] = {}
+        columns: list[str] = []
         for plain, spellings in keys.items():
             values = []
             for name in spellings:
@@ -172,9 +176,12 @@ class Readers:
                     whole = f"ends_with({value}, '.0') AND json_type(line, {pointers[-1]}) = 'DOUBLE'"
                     value = f"CASE WHEN {whole} THEN left({value}, -2) ELSE {value} END"
                 values.append(value)
-            cells[plain] = Cell(f"coalesce({', '.join(values)})" if len(values) > 1 else values[0])
-        listed = f"[{', '.join(pointers)}]::VARCHAR[]"
-        self._judge(f"SELECT *, json_extract_string(line, {listed}) AS x FROM ({scan})", matched, cells, "line")
+            cells[plain] = Cell(f"c{len(columns)}", is_plain=is_plain)
+            value = f"coalesce({', '.join(values)})" if len(values) > 1 else values[0]
+            columns.append(f"{value} AS c{len(columns)}")
+        extracted = f"SELECT *, json_extract_string(line, [{', '.join(pointers)}]::VARCHAR[]) AS x FROM ({scan})"
+        # Cells are extracted before they are judged, which names each several times.
+        self._judge(f"SELECT {', '.join(['* EXCLUDE (x)', *columns])} FROM ({extracted})", matched, cells, "line")
 
     def _read_tolerantly(self, file: InspectedFile, columns: list[str], records: "TolerantReader") -> None:
         """Fill `raw` from a file with malformed lines: path, n, columns, and for malformed lines the reason and the text."""
