@@ -128,7 +128,7 @@ class Readers:
             suspects = {path for (path,) in odd.fetchall()} | {str(file.plain) for file in group if file.is_odd}
         except duckdb.OutOfMemoryException:
             raise
-        except duckdb.Error:
+        except (duckdb.InvalidInputException, duckdb.IOException):
             suspects = {str(file.plain) for file in group}
         if sound := [file for file in group if str(file.plain) not in suspects]:
             self._judge_jsonl(sound, _numbered("raw"))
