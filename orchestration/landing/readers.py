@@ -22,6 +22,9 @@ _CHUNK_ROWS = 50_000
 # `\u0000` in JSON, unless its backslash is itself escaped.
 _NUL_ESCAPES = r"((?:^|[^\\])(?:\\\\)*)(?:\\u0000)+"
 
+# A line as it landed; of the white space around it DuckDB's reader keeps a part.
+_OBJECT = "trim(line, ' \t\r')"
+
 
 class RowJudge(Protocol):
     """Receiver of a reader's rows."""
@@ -126,8 +129,6 @@ class Readers:
             )
             odd = self.connection.execute("SELECT DISTINCT path FROM raw WHERE line IS NULL OR NOT starts_with(ltrim(line), '{')")
             suspects = {path for (path,) in odd.fetchall()} | {str(file.plain) for file in group if file.is_odd}
-        except duckdb.OutOfMemoryException:
-            raise
         except (duckdb.InvalidInputException, duckdb.IOException):
             suspects = {str(file.plain) for file in group}
         if sound := [file for file in group if str(file.plain) not in suspects]:
@@ -181,7 +182,7 @@ class Readers:
             columns.append(f"{value} AS c{len(columns)}")
         extracted = f"SELECT *, json_extract_string(line, [{', '.join(pointers)}]::VARCHAR[]) AS x FROM ({scan})"
         # Cells are extracted before they are judged, which names each several times.
-        self._judge(f"SELECT {', '.join(['* EXCLUDE (x)', *columns])} FROM ({extracted})", matched, cells, "line")
+        self._judge(f"SELECT {', '.join(['* EXCLUDE (x)', *columns])} FROM ({extracted})", matched, cells, _OBJECT)
 
     def _read_tolerantly(self, file: InspectedFile, columns: list[str], records: "TolerantReader") -> None:
         """Fill `raw` from a file with malformed lines: path, n, columns, and for malformed lines the reason and the text."""
