@@ -7,13 +7,15 @@ contents of files (`files`, `readers`) or the layout of the lake (`lake`).
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from orchestration.base import digests
 from orchestration.base.errors import UserError
 from orchestration.base.suggestion import nearest
 from orchestration.landing.contract import CONTRACT
-from orchestration.landing.lake import Lake
+from orchestration.landing.lake import Lake, Partition
 
 _logger = logging.getLogger("northstar.night")
 
@@ -53,13 +55,55 @@ def landed(landing: Path) -> dict[str, list[date]]:
 
 
 def pending(landing: Path, lake: Lake) -> dict[str, list[date]]:
-    """Return landed partitions that are missing from the lake or whose files (name, size, modification time) have changed."""
+    """Return landed partitions that are missing from the lake or whose files are not those that were ingested.
+
+    Files are compared by name, size and modification time, and by the digest of their content if only the time differs: a
+    landing zone copied with new times is not ingested again. Its times are then recorded, so that the next look hashes nothing;
+    the caller must be the lake's writer.
+
+    The times of files order states of one key that were written at the same time, which only the order of a partition's files
+    decides. Times that change this order are never just recorded: the partition is pending, and ingesting it takes the new
+    order. So the lake always holds the order of the zone as it is, whether it was copied or ingested anew.
+    """
     result = {}
     for source, days in landed(landing).items():
-        known = {day: {(file.name, file.size, file.mtime_ns) for file in p.landed} for day, p in lake.partitions(source).items()}
-        if changed := [day for day in days if known.get(day) != set(map(identity, landed_files(landing, source, day)))]:
+        known = lake.partitions(source)
+        if changed := [day for day in days if not _is_ingested(lake, known.get(day), landed_files(landing, source, day))]:
             result[source] = changed
     return result
+
+
+def _is_ingested(lake: Lake, partition: Partition | None, files: list[Path]) -> bool:
+    """Whether a partition holds the content of exactly these files; records their times if they differ without effect."""
+    if partition is None:
+        return False
+    found = {path: identity(path) for path in files}
+    recorded = {file.name: file for file in partition.landed}
+    if {(name, size) for name, size, _ in found.values()} != {(file.name, file.size) for file in partition.landed}:
+        return False
+    times = {name: mtime_ns for name, _, mtime_ns in found.values()}
+    touched = [path for path in files if times[path.name] != recorded[path.name].mtime_ns]
+    if not touched:
+        return True
+    if _by_time(times) != _by_time({name: file.mtime_ns for name, file in recorded.items()}):
+        return False
+    if not all(_has_content(path, recorded[path.name].sha256) and identity(path) == found[path] for path in touched):
+        return False
+    lake.record(replace(partition, landed=tuple(replace(file, mtime_ns=times[file.name]) for file in partition.landed)))
+    return True
+
+
+def _by_time(times: dict[str, int]) -> list[str]:
+    """Names of files in the order of their times, then by name."""
+    return sorted(times, key=lambda name: (times[name], name))
+
+
+def _has_content(path: Path, sha256: str) -> bool:
+    """Whether a file has this digest; false without a digest (an older manifest), and for an unreadable file."""
+    try:
+        return bool(sha256) and digests.of_file(path) == sha256
+    except OSError:
+        return False
 
 
 def landed_files(landing: Path, source: str, day: date) -> list[Path]:

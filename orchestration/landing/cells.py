@@ -13,6 +13,8 @@ from orchestration.landing.source import Type
 _INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT"})
 _TIMES = frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATE"})
 _ISO_TIMESTAMP = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?( ?(Z|UTC|[+-]\d{2}(:?\d{2})?))?)?"
+# The usual forms, which need no time zone to be converted.
+_UTC_TIMESTAMP = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z?"
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}([T ]00:00(:00(\.0{1,9})?)?( ?(Z|UTC|[+-]00(:?00)?))?)?"
 _DECIMAL = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?"
 _INTEGER = r"[+-]?\d{1,18}(\.0*)?"
@@ -32,6 +34,7 @@ class Cell:
     sql: str
     type: str = "VARCHAR"
     has_nul: bool = False  # whether it may contain NUL characters
+    is_plain: bool = False  # whether its texts are known to be ASCII that ends with no white space but spaces
 
     def is_native(self, wanted: Type) -> bool:
         """Whether a Parquet file holds it in a type that needs no parsing."""
@@ -63,6 +66,8 @@ class Cell:
             text = f"CASE WHEN {is_whole} THEN {self.sql}::BIGINT::VARCHAR ELSE {text} END"
         elif wanted is Type.ID and self.type.startswith("DECIMAL"):
             text = f"regexp_replace({text}, '\\.0+$', '')"
+        elif self.type == "VARCHAR":
+            return trimmed(self.sql, has_nul=self.has_nul, is_plain=self.is_plain)
         return trimmed(text)
 
     def parsed(self, wanted: Type, judged: str) -> str:  # noqa: PLR0911 (one return per type)
@@ -77,7 +82,10 @@ class Cell:
                 # Casting to a plain timestamp would parse an offset and discard it.
                 whole = f"TRY_CAST({judged} AS TIMESTAMP WITH TIME ZONE)"
                 apart = f"TRY_CAST(regexp_replace({judged}, ' ([Z+-])', '\\1') AS TIMESTAMP WITH TIME ZONE)"
-                return _when(judged, _ISO_TIMESTAMP, f"coalesce({whole}, {apart})::TIMESTAMP")
+                # Casting the instant to a timestamp would ask the calendar of the time zone, which is UTC.
+                instant = f"make_timestamp(epoch_us(coalesce({whole}, {apart})))"
+                utc, iso = (f"regexp_full_match({judged}, '{pattern}')" for pattern in (_UTC_TIMESTAMP, _ISO_TIMESTAMP))
+                return f"CASE WHEN {utc} THEN {cast} WHEN {iso} THEN {instant} END"
             case Type.DATE:
                 return _when(judged, _ISO_DATE, f"TRY_CAST(left({judged}, 10) AS DATE)")
             case Type.CURRENCY:
@@ -92,13 +100,24 @@ class Cell:
                 return _when(judged, _DECIMAL, cast)
 
 
-def trimmed(text: str) -> str:
-    """Return the SQL for a text without surrounding white space, NULL when nothing is left."""
-    # Nearly every cell is clean, and checking that costs a ninth of trimming. White space and control characters sort below
-    # "!", and a text with as many bytes as characters contains no Unicode white space.
-    clean = " AND ".join(f"NOT ends_with({text}, chr({code}))" for code in (32, 9, 10, 13))
-    trimmed = f"nullif(trim({text}, {literal(_WHITE_SPACE)}), '')"
-    return f"CASE WHEN {text} >= '!' AND {clean} AND strlen({text}) = length({text}) THEN {text} ELSE {trimmed} END"
+def trimmed(text: str, *, has_nul: bool = False, is_plain: bool = False) -> str:
+    """Return the SQL for a text without surrounding white space, NULL when nothing is left.
+
+    has_nul: whether it may contain NUL characters, which are dropped. is_plain: whether it is known to be ASCII that ends with
+    no white space but spaces.
+    """
+    # Nearly every cell is clean, and checking that costs a tenth of trimming. White space and control characters sort below
+    # "!", and a text with as many bytes as characters contains no Unicode white space. NULL passes as clean: a vector without
+    # a dirty cell is not copied.
+    codes = (32,) if is_plain else (32, 9, 10, 13)
+    dirty = " OR ".join([f"{text} < '!'", *(f"ends_with({text}, chr({code}))" for code in codes)])
+    if not is_plain:
+        dirty += f" OR strlen({text}) <> length({text})"
+    whole = text
+    if has_nul:
+        dirty += f" OR contains({text}, chr(0))"
+        whole = f"replace({text}, chr(0), '')"
+    return f"CASE WHEN {dirty} THEN nullif(trim({whole}, {literal(_WHITE_SPACE)}), '') ELSE {text} END"
 
 
 def _when(text: str, pattern: str, value: str) -> str:

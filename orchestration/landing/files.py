@@ -35,7 +35,8 @@ class InspectedFile:
 
     format: one of ".parquet", ".csv", ".tsv" and ".jsonl". plain: the file to read rows from, unpacked where `path` is
     compressed. header: name and type (VARCHAR for text) per column. is_odd: whether a line may exceed DuckDB's limit.
-    has_nul: whether it may contain NUL characters, in JSON as an escape.
+    has_nul: whether it may contain NUL characters, in JSON as an escape. is_plain: whether the cells of a text file are ASCII
+    and end with no white space but spaces.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class InspectedFile:
     header: tuple[tuple[str, str], ...] = ()
     is_odd: bool = False
     has_nul: bool = False
+    is_plain: bool = False
 
 
 class RefusedError(Exception):
@@ -88,8 +90,8 @@ class Inspection:
                 return file  # a part file without rows
             if kind == ".parquet":
                 return self._inspected_parquet(file, scratch)
-            is_odd, has_nul = _peculiarities(plain, kind)
-            file = replace(file, is_odd=is_odd, has_nul=has_nul)
+            is_odd, has_nul, is_plain = _peculiarities(plain, kind)
+            file = replace(file, is_odd=is_odd, has_nul=has_nul, is_plain=is_plain)
             if kind != ".jsonl":
                 file = replace(file, header=_csv_header(plain, DELIMITERS[kind]))
                 self.match(file, [name for name, _ in file.header])
@@ -154,13 +156,16 @@ def _unpack(path: Path, target: Path) -> None:
                     plain.write(block)
 
 
-def _peculiarities(path: Path, kind: str) -> tuple[bool, bool]:
-    """Whether a text file has lines so long that DuckDB may drop them, and NUL characters (in JSON, their escapes)."""
+def _peculiarities(path: Path, kind: str) -> tuple[bool, bool, bool]:
+    """Whether a text file has lines so long that DuckDB may drop them, NUL characters (in JSON, their escapes), plain cells."""
     nul = b"\\u0000" if kind == ".jsonl" else b"\0"
-    length, is_odd, has_nul, end = 0, False, False, b""
+    has_plain_cells = _has_plain_objects if kind == ".jsonl" else _has_plain_cells
+    length, is_odd, has_nul, is_plain, end = 0, False, False, kind != ".tsv", b""
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
-            has_nul = has_nul or nul in end + block
+            whole = end + block
+            has_nul = has_nul or nul in whole
+            is_plain = is_plain and whole.isascii() and has_plain_cells(whole)
             first = block.find(b"\n")
             if first < 0:
                 length += len(block)
@@ -168,7 +173,17 @@ def _peculiarities(path: Path, kind: str) -> tuple[bool, bool]:
                 is_odd = is_odd or length + first > _LONGEST_LINE
                 length = len(block) - block.rfind(b"\n")
             end = block[-len(nul) :]
-    return is_odd or length > _LONGEST_LINE, has_nul
+    return is_odd or length > _LONGEST_LINE, has_nul, is_plain and not has_nul
+
+
+def _has_plain_objects(block: bytes) -> bool:
+    """Whether no text in JSON can hold white space but spaces: it would be escaped."""
+    return b"\\" not in block or not any(escape in block for escape in (b"\\t", b"\\n", b"\\r", b"\\u"))
+
+
+def _has_plain_cells(block: bytes) -> bool:
+    """Whether no cell of a CSV file can end with white space but spaces: a line end would stand before a closing quote."""
+    return b"\t" not in block and b'\n"' not in block and (b"\r" not in block or block.count(b"\r") == block.count(b"\r\n"))
 
 
 def _csv_header(path: Path, delimiter: str) -> tuple[tuple[str, str], ...]:

@@ -2,8 +2,8 @@
 
 Belongs here: ingesting the arrival days of one source, batch by batch. Does not belong here: finding landed files (`arrivals`),
 inspecting them (`files`), their rows (`readers`, `records`), cells (`cells`) and verdicts (`judging`), the contract
-(`contract`), erased persons (`erasure`), the layout of the lake (`lake`), outside shapes (`adapters`), duplicates and meaning
-(`dbt_project`).
+(`contract`), erased persons (`erasure`), the layout of the lake (`lake`, `copying`), outside shapes (`adapters`), duplicates and
+meaning (`dbt_project`).
 
 Every cell is judged as text (except Parquet columns that already have the contract's type), so that a fact gives the same row
 of the lake from every format, and a bad cell is a reason for quarantine, never an exception:
@@ -23,7 +23,7 @@ of the lake from every format, and a bad cell is a reason for quarantine, never 
 - Compressed files are unpacked first, which verifies their checksums.
 
 Many partitions are read in one scan: for each batch, one DuckDB statement per format and header reads the rows, one judges
-them, and one small copy writes each partition.
+them, and `copying` writes many small partitions by one statement, larger ones by one each.
 """
 
 import tempfile

@@ -12,6 +12,7 @@ old partition or the new one, at worst with a stray file that the next replaceme
 """
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ from orchestration.base import digests, duck
 from orchestration.base.durable import sync_path
 from orchestration.base.errors import NorthstarError
 from orchestration.base.sql import exact, identifier, literal
+from orchestration.landing import copying
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
 from orchestration.landing.source import Source
 
@@ -44,7 +46,11 @@ _NAME_LENGTH = 32  # hex digits of the SHA-256 in a file name: 128 bits
 
 @dataclass(frozen=True)
 class LandedFile:
-    """One landed file as it was when its partition was ingested; `rows` = `accepted` + `quarantined`."""
+    """One landed file as it was when its partition was ingested; `rows` = `accepted` + `quarantined`.
+
+    mtime_ns: its modification time; that of the copy when the same content was found under another time (`arrivals.pending`).
+    sha256: of its content; empty in older manifests.
+    """
 
     name: str
     size: int
@@ -180,29 +186,28 @@ class Lake:
     def write(self, connection: "duckdb.DuckDBPyConnection", partitions: Sequence[Partition]) -> list[Partition]:
         """Replace the content of partitions with their rows of `judged`, and return them with digests and file names."""
         threads = os.cpu_count() or 1
-        # Small partitions wait for the disk more than for the processor: several are written at once, each by one thread.
-        connection.execute(f"SET threads = {threads if len(partitions) < threads else 1}")
+        chunks = list(copying.chunks(partitions))
+        # Small partitions wait for the disk more than for the processor: several chunks are written at once, each by one thread.
+        is_alone = len(chunks) < threads and all(len(chunk) == 1 for chunk in chunks)
+        connection.execute(f"SET threads = {threads if is_alone else 1}")
         try:
             with ThreadPoolExecutor(min(threads, _WRITERS)) as pool:
-                return list(pool.map(lambda partition: self._write(connection, partition), partitions))
+                for _ in pool.map(lambda chunk: self._stage(connection, chunk), chunks):
+                    pass
+                return list(pool.map(self.commit, partitions))
         finally:
             connection.execute("RESET threads")
 
-    def _write(self, connection: "duckdb.DuckDBPyConnection", partition: Partition) -> Partition:
-        source = CONTRACT[partition.source]
-        accepted, refused = self.staged(partition.source, partition.arrived_date)
-        for path in (accepted, refused):
+    def _stage(self, connection: "duckdb.DuckDBPyConnection", chunk: Sequence[Partition]) -> None:
+        """Write the staged files of partitions of one source."""
+        paths = {partition.arrived_date: self.staged(partition.source, partition.arrived_date) for partition in chunk}
+        for path in itertools.chain.from_iterable(paths.values()):
             path.unlink(missing_ok=True)
-        if partition.accepted:
-            lake_columns = {"arrived_date": "day", "landed_file": "file", "landed_row": "n", "extra": "extra"}
-            behind = (f"{lake_columns[name]}::{kind} AS {name}" for name, kind, _ in LAKE_COLUMNS)
-            columns = ", ".join([*(identifier(name) for name in _names(source)), *behind])
-            order = f"{identifier(source.happened_at)}, file, n"
-            _copy(connection, partition, columns, "IS NULL", order, accepted)
-        if partition.quarantined:
-            columns = "file AS landed_file, n AS landed_row, array_to_string(reasons, '; ') AS reason, raw::JSON AS row"
-            _copy(connection, partition, columns, "IS NOT NULL", "file, n", refused)
-        return self.commit(partition)
+        accepted = {part.arrived_date: paths[part.arrived_date][0] for part in chunk if part.accepted}
+        refused = {part.arrived_date: paths[part.arrived_date][1] for part in chunk if part.quarantined}
+        with tempfile.TemporaryDirectory(prefix=SPILL_PREFIX, dir=self.root) as spill:
+            copying.copy_accepted(connection, CONTRACT[chunk[0].source], accepted, Path(spill, "accepted"))
+            copying.copy_refused(connection, refused, Path(spill, "refused"))
 
     def staged(self, source: str, arrived_date: date) -> tuple[Path, Path]:
         """Paths of a partition's accepted and refused rows before `commit`."""
@@ -222,13 +227,17 @@ class Lake:
         _, quarantine_files = _adopt(refused)
         partition = replace(partition, digest=digest, data_files=data_files, quarantine_files=quarantine_files)
         accepted.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(accepted.parent / MANIFEST, _to_json(partition))
+        self.record(partition)
         _remove_others(accepted.parent, {MANIFEST, *data_files})
         if refused.parent.exists():
             _remove_others(refused.parent, set(quarantine_files))
             if not quarantine_files:
                 refused.parent.rmdir()
         return partition
+
+    def record(self, partition: Partition) -> None:
+        """Replace the partition's manifest, whose data files are in place."""
+        _write_atomically(self.folder(partition.source, partition.arrived_date) / MANIFEST, _to_json(partition))
 
     def sweep(self) -> int:
         """Remove leftovers of killed runs: files that no manifest names, and spilled rows; returns the number of files."""
@@ -324,15 +333,6 @@ def _names(source: Source) -> list[str]:
     return [column.name for column in source.columns]
 
 
-def _copy(
-    connection: "duckdb.DuckDBPyConnection", partition: Partition, columns: str, reasons: str, order: str, target: Path
-) -> None:
-    rows = f"SELECT {columns} FROM judged WHERE day = DATE '{partition.arrived_date}' AND reasons {reasons} ORDER BY {order}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with connection.cursor() as cursor:
-        cursor.execute(f"COPY ({rows}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)")
-
-
 def _remove_others(folder: Path, keep: set[str]) -> int:
     if others := [path for path in folder.iterdir() if path.name not in keep]:
         sync_path(folder)  # a power cut must not undo the renames but keep the removals
@@ -356,7 +356,7 @@ def _from_json(value: dict[str, Any]) -> Partition:
         **value
         | {
             "arrived_date": date.fromisoformat(value["arrived_date"]),
-            "landed": tuple(LandedFile(**file) for file in value["landed"]),
+            "landed": tuple(LandedFile(**{"sha256": ""} | file) for file in value["landed"]),
         }
         | {name: tuple(value[name]) for name in names}
     )

@@ -22,6 +22,9 @@ _CHUNK_ROWS = 50_000
 # `\u0000` in JSON, unless its backslash is itself escaped.
 _NUL_ESCAPES = r"((?:^|[^\\])(?:\\\\)*)(?:\\u0000)+"
 
+# A line as it landed; of the white space around it DuckDB's reader keeps a part.
+_OBJECT = "trim(line, ' \t\r')"
+
 
 class RowJudge(Protocol):
     """Receiver of a reader's rows."""
@@ -111,21 +114,22 @@ class Readers:
         self._judge_csv(group, _numbered("raw"))
 
     def _judge_csv(self, group: list[InspectedFile], scan: str) -> None:
-        has_nul = group[0].has_nul
-        cells = {name.strip().lower(): Cell(f"c{i}", has_nul=has_nul) for i, (name, _) in enumerate(group[0].header)}
+        has_nul, is_plain = group[0].has_nul, all(file.is_plain for file in group)
+        cells = {
+            name.strip().lower(): Cell(f"c{i}", has_nul=has_nul, is_plain=is_plain) for i, (name, _) in enumerate(group[0].header)
+        }
         self._judge(scan, group, cells, json_object((name, cell.text) for name, cell in cells.items()))
 
     def _read_jsonl(self, group: list[InspectedFile]) -> None:
         try:
             self.connection.execute(
-                f"CREATE OR REPLACE TABLE raw AS SELECT json::VARCHAR AS line, filename AS path FROM read_ndjson_objects("
-                f"{_paths(group)}, filename = true, ignore_errors = true, compression = 'none', hive_partitioning = false)"
+                f"CREATE OR REPLACE TABLE raw AS SELECT json::VARCHAR AS line, filename AS path "
+                f"FROM read_ndjson_objects({_paths(group)}, filename = true, ignore_errors = true, "
+                "compression = 'uncompressed', hive_partitioning = false)"
             )
             odd = self.connection.execute("SELECT DISTINCT path FROM raw WHERE line IS NULL OR NOT starts_with(ltrim(line), '{')")
             suspects = {path for (path,) in odd.fetchall()} | {str(file.plain) for file in group if file.is_odd}
-        except duckdb.OutOfMemoryException:
-            raise
-        except duckdb.Error:
+        except (duckdb.InvalidInputException, duckdb.IOException):
             suspects = {str(file.plain) for file in group}
         if sound := [file for file in group if str(file.plain) not in suspects]:
             self._judge_jsonl(sound, _numbered("raw"))
@@ -159,8 +163,10 @@ class Readers:
         if not matched:
             return
         ids = {column.name for column in self.inspection.source.columns if column.type is Type.ID}
+        is_plain = all(file.is_plain for file in matched)
         pointers: list[str] = []
-        cells = {}
+        cells: dict[str, Cell] = {}
+        columns: list[str] = []
         for plain, spellings in keys.items():
             values = []
             for name in spellings:
@@ -171,9 +177,12 @@ class Readers:
                     whole = f"ends_with({value}, '.0') AND json_type(line, {pointers[-1]}) = 'DOUBLE'"
                     value = f"CASE WHEN {whole} THEN left({value}, -2) ELSE {value} END"
                 values.append(value)
-            cells[plain] = Cell(f"coalesce({', '.join(values)})" if len(values) > 1 else values[0])
-        listed = f"[{', '.join(pointers)}]::VARCHAR[]"
-        self._judge(f"SELECT *, json_extract_string(line, {listed}) AS x FROM ({scan})", matched, cells, "line")
+            cells[plain] = Cell(f"c{len(columns)}", is_plain=is_plain)
+            value = f"coalesce({', '.join(values)})" if len(values) > 1 else values[0]
+            columns.append(f"{value} AS c{len(columns)}")
+        extracted = f"SELECT *, json_extract_string(line, [{', '.join(pointers)}]::VARCHAR[]) AS x FROM ({scan})"
+        # Cells are extracted before they are judged, which names each several times.
+        self._judge(f"SELECT {', '.join(['* EXCLUDE (x)', *columns])} FROM ({extracted})", matched, cells, _OBJECT)
 
     def _read_tolerantly(self, file: InspectedFile, columns: list[str], records: "TolerantReader") -> None:
         """Fill `raw` from a file with malformed lines: path, n, columns, and for malformed lines the reason and the text."""
