@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -62,6 +63,7 @@ def started(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
     return {record.event_log_entry.step_key for record in records if record.event_log_entry.step_key}
 
 
+@pytest.mark.long
 def test_a_night_goes_on_from_every_stage_at_which_it_fails(home, small_home, tmp_path):
     """One night that fails at each of its stages in turn publishes what a night without failures does, and repeats nothing."""
     whole = copy_home(small_home, tmp_path / "whole")
@@ -85,13 +87,29 @@ def test_a_night_goes_on_from_every_stage_at_which_it_fails(home, small_home, tm
     assert look(home, "select count(*) from control.affected_days") == [(0,)]
 
 
+@pytest.fixture(scope="module")
+def refused_once(small_home, tmp_path_factory) -> tuple[Path, Path]:
+    """A home with a run that failed at the gate, `failed`, and a copy to restore it from: candidates stay where they were built."""
+    folder = tmp_path_factory.mktemp("refused")
+    copied = copy_home(small_home, folder / "home")
+    with patch.dict(os.environ, environment_of(copied), clear=True), chdir(copied):
+        load().export()
+        with Night(load(), run_id="failed") as night:
+            stages.build(night)
+            releasing.candidate(night)
+    shutil.copytree(copied, folder / "kept", symlinks=True)
+    return copied, folder / "kept"
+
+
 @pytest.fixture
-def refused(home) -> Path:
+def refused(refused_once) -> Iterator[Path]:
     """A home with a run that failed at the gate, `failed`; its candidate waits."""
-    with Night(load(), run_id="failed") as night:
-        stages.build(night)
-        releasing.candidate(night)
-    return home
+    copied, kept = refused_once
+    shutil.rmtree(copied)
+    shutil.copytree(kept, copied, symlinks=True)
+    with patch.dict(os.environ, environment_of(copied), clear=True), chdir(copied):
+        load().export()
+        yield copied
 
 
 def test_a_candidate_waits_for_the_retry_and_no_longer(refused):

@@ -142,6 +142,7 @@ def test_late_facts_restate_closed_days_and_nothing_else_does(small_home, next_d
     assert changes["rows"]["mart_engagement__daily"]["changed"] > 0
 
 
+@pytest.mark.long
 def test_running_again_changes_nothing(home, northstar):
     before, told = digests(home), ask(home, f"from marts.{LEDGER} order by all")
     night = northstar(home, "backfill", "--from", "2026-11-01", "--to", "2026-11-07")
@@ -152,6 +153,7 @@ def test_running_again_changes_nothing(home, northstar):
     assert ask(home, f"from marts.{LEDGER} order by all") == told
 
 
+@pytest.mark.long
 def test_the_warehouse_rebuilt_from_the_lake_is_the_same_while_a_second_night_says_so_and_leaves(home, northstar):
     """The first in a process of its own, under another clock; the second while it runs."""
     before, release = digests(home), current(home)["release_id"]
@@ -238,6 +240,7 @@ def test_input_beyond_repair_fails_the_night_in_one_readable_block(home, northst
     assert ask(home, "select count(*) from marts.mart_ltv__cohort") == [(before["marts"]["mart_ltv__cohort"]["rows"],)]
 
 
+@pytest.mark.long
 def test_an_amount_without_a_rate_is_left_out_and_named(home, northstar):
     """The night that passes in the end brings a refund, too: of a payment made in a month that is over."""
     payment, currency, month = look(

@@ -31,7 +31,8 @@ def declare(home: Path, **properties: dict) -> None:
         node["deprecation_date"] = declared.get("deprecation_date")
         node["config"]["meta"]["version"] = declared.get("version", 1)
     file.write_text(json.dumps(manifest))
-    stamp, sizes = file.with_name("manifest.sha256"), [part.stat().st_size for part in (file, file.with_name("parsed.msgpack"))]
+    stamp, parts = file.with_name("manifest.sha256"), (file, file.with_name("tests.json"), file.with_name("parsed.msgpack"))
+    sizes = [part.stat().st_size for part in parts]
     stamp.write_text(f"{stamp.read_text().split(' ')[0]} {sizes}")
 
 
