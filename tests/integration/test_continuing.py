@@ -89,7 +89,7 @@ def test_a_night_goes_on_from_every_stage_at_which_it_fails(home, small_home, tm
 
 @pytest.fixture(scope="module")
 def refused_once(small_home, tmp_path_factory) -> tuple[Path, Path]:
-    """A home with a run that failed at the gate, `failed`, and a copy to restore it from: candidates stay where they were built."""
+    """A home with a run that failed at the gate, `failed`, and a copy to restore it from: a candidate has one place."""
     folder = tmp_path_factory.mktemp("refused")
     copied = copy_home(small_home, folder / "home")
     with patch.dict(os.environ, environment_of(copied), clear=True), chdir(copied):
