@@ -1,6 +1,9 @@
-{#- The rows of a relation whose event_date the night replaces. -#}
-{% macro of_affected_days(relation) -%}
-  select kept.*
+{#- The rows of a relation whose event_date the night replaces, with all columns or only the named ones. -#}
+{% macro of_affected_days(relation, columns=["*"]) -%}
+  select
+    {%- for column in columns %}
+    kept.{{ column }}{{ "," if not loop.last }}
+    {%- endfor %}
   from {{ relation }} as kept
   inner join {{ source("control", "affected_days") }} as affected
     on kept.event_date = affected.event_date

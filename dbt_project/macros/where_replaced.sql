@@ -12,7 +12,9 @@
   {%- set conditions = {
     "__replaced_days__": days,
     "__replaced_events__": "event_id in (select event_id from " ~ relation ~ " where " ~ days ~ ")",
-    "__replaced_as_of_dates__": "as_of_date >= (select min(first_date) from control.affected_as_of) or (select count(*) from control.affected_as_of) = 0",
+    "__replaced_as_of_dates__": "as_of_date >= (select min(first_date) from control.affected_as_of)"
+      ~ " or as_of_date = (select max(data_through) from control.run)"
+      ~ " or (select count(*) from control.affected_as_of) = 0",
   } -%}
   {%- set where = config.get("where") -%}
   {%- if where -%}

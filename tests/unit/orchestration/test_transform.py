@@ -234,6 +234,22 @@ def test_a_data_test_passes_on_sound_rows_and_fails_on_others(sound: Home) -> No
     assert (failed.status, failed.failures, failed.message) == ("fail", 2, "2 rows are wrong")
 
 
+def test_a_data_test_of_a_folded_model_looks_at_what_the_night_replaced(sound: Home) -> None:
+    """A wrong row of another day was looked at when it was written; where nothing is replaced, all rows are looked at."""
+    name = "unique_key_int_activity__visitor_day"
+    table = "intermediate.int_activity__visitor_day"
+    with sound.warehouse.connect() as connection:
+        connection.execute(f"insert into {table} from {table}")
+        connection.execute("insert into control.affected_days values (date '1999-12-31')")
+    assert result_of(sound, name).status == "pass"
+    with sound.warehouse.connect() as connection:
+        connection.execute(f"insert or ignore into control.affected_days select event_date from {table}")
+    assert result_of(sound, name).status == "fail"
+    with sound.warehouse.connect() as connection:
+        connection.execute("delete from control.affected_days")
+    assert result_of(sound, name).status == "fail"
+
+
 def test_a_data_test_of_what_was_not_built_is_skipped(sound: Home) -> None:
     steps = "model.northstar.int_funnel__steps"
     assert result_of(sound, "unique_key_int_funnel__steps", {steps: "success"}).status == "pass"

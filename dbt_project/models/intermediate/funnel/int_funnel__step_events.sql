@@ -2,16 +2,9 @@
 
 -- Few columns of all events, and all columns of those alone whose step has conditions.
 with events as (
-  select
-    kept.event_id,
-    kept.event,
-    kept.landed_event,
-    kept.event_date,
-    kept.occurred_at,
-    kept.anonymous_id,
-    kept.user_id
-  from {{ ref("int_events__unique") }} as kept
-  inner join {{ source("control", "affected_days") }} as affected on kept.event_date = affected.event_date
+  {{ of_affected_days(
+    ref("int_events__unique"), ["event_id", "event", "landed_event", "event_date", "occurred_at", "anonymous_id", "user_id"]
+  ) }}
   where not kept.is_bot
 ),
 
