@@ -34,6 +34,6 @@
 {% macro account_days() %}{{ activity_of_accounts(ref("int_activity__account_day"), "activity.visitor_id") }}{% endmacro %}
 {% macro feature_days() -%}
   {{ activity_of_accounts(
-    ref("int_activity__feature_day"), "coalesce('u:' || activity.user_id, 'a:' || activity.anonymous_id)"
+    ref("int_activity__feature_day"), visitor_of("activity")
   ) }}
 {%- endmacro %}

@@ -1,12 +1,18 @@
-{#- The rows of a relation whose event_date the night replaces, with all columns or only the named ones. -#}
-{% macro of_affected_days(relation, columns=["*"]) -%}
+{#- The visitor of an event: its user, or its device while the user is unknown; every event has one of the two. -#}
+{% macro visitor_of(relation) -%} coalesce('u:' || {{ relation }}.user_id, 'a:' || {{ relation }}.anonymous_id) {%- endmacro %}
+
+{#-
+  The rows of a relation whose visitor and event day the night replaces, with all columns or only the named ones; `visitor` is the
+  expression that names a row's visitor, if it has no ids.
+-#}
+{% macro of_affected_visitor_days(relation, columns=["*"], visitor=none) -%}
   select
     {%- for column in columns %}
     kept.{{ column }}{{ "," if not loop.last }}
     {%- endfor %}
   from {{ relation }} as kept
-  inner join {{ source("control", "affected_days") }} as affected
-    on kept.event_date = affected.event_date
+  inner join {{ source("control", "affected_visitor_days") }} as affected
+    on kept.event_date = affected.event_date and {{ visitor or visitor_of("kept") }} = affected.visitor_id
 {%- endmacro %}
 
 {#-

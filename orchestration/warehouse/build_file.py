@@ -89,7 +89,8 @@ class Warehouse:
         """Record, in one transaction, that the incremental models contain everything in the last plan."""
         with self.connect() as connection:
             connection.execute("begin")
-            connection.execute("delete from control.affected_days")
+            connection.execute("delete from control.affected_visitor_days")
+            connection.execute("delete from control.partitions_to_fold")
             connection.execute("delete from control.affected_as_of")
             connection.execute("delete from control.folded_through")
             connection.execute("insert into control.folded_through select data_through from control.run")

@@ -1,6 +1,6 @@
 """The schema `control` of the build file: the configuration as tables, and a night's decisions before dbt starts.
 
-Belongs here: the tables and their rows. Does not belong here: choosing the event days to replace (`fold_plan`).
+Belongs here: the tables and their rows. Does not belong here: choosing what a night replaces (`fold_plan`).
 """
 
 import hashlib
@@ -30,7 +30,8 @@ create table if not exists control.arrivals (
 );
 create table if not exists control.happened (source varchar, arrived_date date, happened_date date, row_count bigint);
 create or replace table control.planned_digests (name varchar, digest varchar);
-create table if not exists control.affected_days (event_date date primary key);
+create table if not exists control.affected_visitor_days (event_date date, visitor_id varchar);
+create table if not exists control.partitions_to_fold (arrived_date date);
 create table if not exists control.affected_as_of (first_date date);
 create table if not exists control.folded_through (data_through date);
 create or replace table control.run (data_through date, is_rebuild boolean);

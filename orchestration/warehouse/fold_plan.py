@@ -1,4 +1,7 @@
-"""The plan of a night: the partitions to fold into the build file, and the event days and as-of dates to replace.
+"""The plan of a night: the partitions to fold into the build file, and the visitor days and as-of dates to replace.
+
+A visitor day is what one visitor did on one event day. An ordinary day brings late events of many earlier days, a few each: replacing
+these days whole would compute thirty times as many events anew as have arrived.
 
 Belongs here: comparing the lake with the folded partitions, and exposing it to dbt as the schemas `lake` and `control`. Does
 not belong here: the tables of `control` (`control`), and the dependencies of incremental models (`incremental`).
@@ -6,7 +9,7 @@ not belong here: the tables of `control` (`control`), and the dependencies of in
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from orchestration.base.errors import UserError
@@ -22,9 +25,7 @@ from orchestration.warehouse.incremental import FOLDED_SOURCE, Incremental
 if TYPE_CHECKING:
     import duckdb
 
-# A lake's manifest counts days in the time zone configured at ingest: two days on either side cover any other zone, since local
-# times differ by up to 26 hours.
-_ZONE_SHIFTS = range(-2, 3)
+_VISITOR = "coalesce('u:' || user_id, 'a:' || anonymous_id)"
 
 # A night needs at least one of these: without them there is neither activity nor revenue.
 _NEEDED = ("events", "orders", "subscriptions", "payments")
@@ -38,48 +39,69 @@ full join control.folded as folded on target.source = folded.source and target.a
 where target.digest is distinct from folded.digest
 """
 
+# Every copy of every event that is folded in.
+_HELD = f"""
+create or replace temp view held as
+select event_id, event_date, {_VISITOR} as visitor_id, landed_date from intermediate.int_events__unique
+union all
+select event_id, event_date, visitor_id, arrived_date from intermediate.int_events__duplicates
+"""
+
 # Every copy of an event of which one arrived, or was replaced or withdrawn: its rows may change from any of their days on.
 _TOUCHED = """
 create or replace temp table touched as
 with
 changed_events as (select arrived_date from changed where source = 'events'),
-held as (
-  select event_id, event_date, landed_date from intermediate.int_events__unique
-  union all
-  select event_id, event_date, arrived_date from intermediate.int_events__duplicates
-),
 ids as (
   select event_id from arrived
   union
   select event_id from held where landed_date in (from changed_events)
 )
-select event_id, event_date, landed_date from held where event_id in (from ids)
+select event_id, event_date, visitor_id, landed_date from held where event_id in (from ids)
 """
 
-# The days of arrived events, of those they replace and of all other copies of the same events; and, transitively, the days of all
-# copies of events on an affected day: such days must be replaced together.
-_AFFECTED = """
-insert or ignore into control.affected_days
+# The visitor days of arrived events, of those they replace and of all other copies of the same events; and, transitively, of all copies
+# of events on an affected visitor day: such visitor days must be replaced together.
+_AFFECTED = f"""
+insert into control.affected_visitor_days
 with recursive
 scattered as (
-  select event_id, event_date from intermediate.int_events__duplicates
+  select event_id, event_date, visitor_id from intermediate.int_events__duplicates
   union
-  select event_id, event_date from intermediate.int_events__unique
+  select event_id, event_date, {_VISITOR} from intermediate.int_events__unique
   where event_id in (select event_id from intermediate.int_events__duplicates)
 ),
-closed (event_date) as (
+closed (event_date, visitor_id) as (
   (
-    select event_date from arrived
+    select event_date, visitor_id from arrived
     union
-    select event_date from touched
+    select event_date, visitor_id from touched
   )
   union
-  select elsewhere.event_date
+  select elsewhere.event_date, elsewhere.visitor_id
   from closed
-  inner join scattered as here on closed.event_date = here.event_date
+  inner join scattered as here on closed.event_date = here.event_date and closed.visitor_id = here.visitor_id
   inner join scattered as elsewhere on here.event_id = elsewhere.event_id
 )
-select event_date from closed
+select event_date, visitor_id from closed
+except
+from control.affected_visitor_days
+"""
+
+# The arrival days of everything that these visitors did on these days. An interrupted night may have replaced some of it already, so
+# that the next plan would not find all of them again: they stay until everything is folded.
+_TO_FOLD = """
+insert into control.partitions_to_fold
+(
+  select held.landed_date
+  from held
+  inner join control.affected_visitor_days as affected
+    on held.event_date = affected.event_date and held.visitor_id = affected.visitor_id
+  union
+  select arrived_date from changed where source = 'events'
+)
+except
+from control.partitions_to_fold
 """
 
 # The first as-of date whose rows may change: from the first arrival day on of what changed or was touched, and after the last
@@ -100,13 +122,24 @@ having min(first_date) is not null
 
 _EVERY_DATE = date(1, 1, 1)
 
+# Tables of `control` that a rebuild starts anew.
+_OF_WHAT_IS_FOLDED = (
+    "folded",
+    "folded_through",
+    "affected_visitor_days",
+    "affected_as_of",
+    "partitions_to_fold",
+    "arrivals",
+    "happened",
+)
+
 
 @dataclass(frozen=True)
 class FoldPlan:
     """The changes that a night folds into the warehouse.
 
     data_through: last complete arrival day. changed: partitions per source that are new, replaced or withdrawn.
-    affected_days: event days to replace. is_rebuild: whether everything is rebuilt, and why.
+    affected_days: event days of which something is replaced. is_rebuild: whether everything is rebuilt, and why.
     """
 
     data_through: date
@@ -130,7 +163,7 @@ class FoldPlanner:
         self._incremental = incremental
 
     def plan(self, as_of: date | None = None, *, anew: bool = False, run_id: str = "") -> FoldPlan:
-        """Expose the lake up to a day (default: all of it) to dbt and decide which event days the night replaces.
+        """Expose the lake up to a day (default: all of it) to dbt and decide what the night replaces.
 
         anew: discard the build file first. run_id: the run that owns the build file from now on. Nothing is folded yet:
         `mark_folded` records that, and until then the next plan includes this one. Raises UserError when none of the sources
@@ -150,18 +183,17 @@ class FoldPlanner:
             connection.execute(_CHANGED)
             rebuild_reason = self._rebuild_reason(connection, digests)
             if rebuild_reason is not None:
-                for table in ("folded", "folded_through", "affected_days", "affected_as_of", "arrivals", "happened"):
+                for table in _OF_WHAT_IS_FOLDED:
                     connection.execute(f"delete from control.{table}")
                 connection.execute(_CHANGED)
             control.write_arrivals(connection, self._lake, partitions)
             for source in CONTRACT:
                 rows = self._scan(source, partitions[source].values())
                 connection.execute(f"create or replace view lake.{source} as {rows}")
-            if rebuild_reason is None:
-                self._affect_what_is_touched(connection, partitions[FOLDED_SOURCE])
-            else:
-                _affect_everything(connection)
-            rows = self._scan(FOLDED_SOURCE, _to_fold(connection, partitions[FOLDED_SOURCE].values()))
+            events = partitions[FOLDED_SOURCE]
+            self._affect(connection, events, is_rebuild=rebuild_reason is not None)
+            to_fold = connection.execute("select distinct arrived_date from control.partitions_to_fold").fetchall()
+            rows = self._scan(FOLDED_SOURCE, [events[day] for (day,) in sorted(to_fold) if day in events])
             connection.execute(f"create or replace view control.events_to_fold as {rows}")
             connection.execute("insert into control.run values (?, ?)", [data_through, rebuild_reason is not None])
             connection.execute("insert into control.planned_by values (?)", [run_id])
@@ -170,7 +202,7 @@ class FoldPlanner:
                 changed=dict(
                     connection.execute("select source, count(*) from changed group by source order by source").fetchall()
                 ),
-                affected_days=_scalar(connection, "select count(*) from control.affected_days"),
+                affected_days=_scalar(connection, "select count(distinct event_date) from control.affected_visitor_days"),
                 rebuild_reason=rebuild_reason,
             )
             connection.execute("commit")
@@ -203,48 +235,37 @@ class FoldPlanner:
         if not known:
             return "first night"
         changed = [name for name, digest in digests.items() if known.get(name) != digest]
-        unfolded = self._incremental.by_day.sources - {FOLDED_SOURCE}
+        unfolded = self._incremental.by_visitor_day.sources - {FOLDED_SOURCE}
         found = connection.execute("select distinct source from changed order by source").fetchall()
         changed += [source for (source,) in found if source in unfolded]
         return f"{' and '.join(changed)} changed" if changed else None
 
-    def _affect_what_is_touched(self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[date, Partition]) -> None:
-        days = [
-            day for (day,) in connection.execute(f"select arrived_date from changed where source = '{FOLDED_SOURCE}'").fetchall()
-        ]
-        if days:
-            # A changed day that is not among the partitions was withdrawn: nothing of it arrived.
-            rows = self._scan(FOLDED_SOURCE, [partitions[day] for day in days if day in partitions])
-            connection.execute(
-                "create or replace temp view arrived as select event_id,"
-                f" cast(occurred_at at time zone 'UTC' at time zone {literal(self._settings.config.reporting_timezone)} as date)"
-                f" as event_date from ({rows})"
-            )
+    def _affect(self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[date, Partition], *, is_rebuild: bool) -> None:
+        changed = connection.execute(f"select arrived_date from changed where source = '{FOLDED_SOURCE}'").fetchall()
+        # A changed day that is not among the partitions was withdrawn: nothing of it arrived.
+        rows = self._scan(FOLDED_SOURCE, [partitions[day] for (day,) in changed if day in partitions])
+        connection.execute(
+            "create or replace temp view arrived as select event_id,"
+            f" cast(occurred_at at time zone 'UTC' at time zone {literal(self._settings.config.reporting_timezone)} as date)"
+            f" as event_date, {_VISITOR} as visitor_id from ({rows})"
+        )
+        if is_rebuild:
+            connection.execute("insert into control.affected_visitor_days select distinct event_date, visitor_id from arrived")
+            connection.execute("insert into control.partitions_to_fold select arrived_date from changed where source = 'events'")
+            connection.execute("insert into control.affected_as_of values (?)", [_EVERY_DATE])
+            return
+        if changed:
+            connection.execute(_HELD)
             connection.execute(_TOUCHED)
             connection.execute(_AFFECTED)
+            connection.execute(_TO_FOLD)
         else:
-            connection.execute("create or replace temp table touched (event_id varchar, event_date date, landed_date date)")
+            connection.execute("create or replace temp table touched (landed_date date)")
         connection.execute(_AFFECTED_AS_OF, [sorted(self._incremental.by_as_of.sources)])
 
     def _scan(self, source: str, partitions: Iterable[Partition]) -> str:
         """A select over the files of a source's partitions; without files, an empty one with the same types."""
         return scan(CONTRACT[source], [path for partition in partitions for path in self._lake.data_files(partition)])
-
-
-def _affect_everything(connection: "duckdb.DuckDBPyConnection") -> None:
-    shifts = ", ".join(f"event_date + ({shift})" for shift in _ZONE_SHIFTS)
-    connection.execute(
-        "insert or ignore into control.affected_days"
-        f" select unnest([{shifts}]) from (select distinct happened_date as event_date from control.happened"
-        f" where source = '{FOLDED_SOURCE}')"
-    )
-    connection.execute("insert into control.affected_as_of values (?)", [_EVERY_DATE])
-
-
-def _to_fold(connection: "duckdb.DuckDBPyConnection", partitions: Iterable[Partition]) -> list[Partition]:
-    affected = [day for (day,) in connection.execute("select event_date from control.affected_days").fetchall()]
-    near = {(day + timedelta(days=shift)).isoformat() for day in affected for shift in _ZONE_SHIFTS}
-    return [partition for partition in partitions if not near.isdisjoint(partition.happened)]
 
 
 def _scalar(connection: "duckdb.DuckDBPyConnection", query: str) -> Any:

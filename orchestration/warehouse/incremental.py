@@ -3,8 +3,8 @@
 Belongs here: their inputs (lake sources, configuration, code), and refusing inputs that make folding wrong. Does not belong
 here: choosing what a night replaces (`fold_plan`).
 
-There are two kinds, by incremental strategy. `replace_days` keeps the rows of event days that a night does not replace: correct
-only if those rows depend on nothing but the events of their day. `replace_as_of` keeps the rows of as-of dates before the first
+There are two kinds, by incremental strategy. `replace_visitor_days` keeps the rows of visitors and event days that a night does not
+replace: correct only if those rows depend on nothing but the events of their visitor and day. `replace_as_of` keeps the rows of as-of dates before the first
 arrival day that changed: correct only if they depend on nothing but what had arrived by their as-of date. Configuration and code
 may alter the rows of either: this module finds every other input.
 """
@@ -25,11 +25,11 @@ from orchestration.warehouse import control
 # Changes of events are folded day by day; a change of any other source read by an incremental model rebuilds everything.
 FOLDED_SOURCE = "events"
 
-BY_DAY = "replace_days"
+BY_VISITOR_DAY = "replace_visitor_days"
 BY_AS_OF = "replace_as_of"
 
 # Tables of `control` that the fold plan itself writes for the incremental models.
-_OF_THE_PLAN = frozenset({"affected_days", "affected_as_of", "events_to_fold"})
+_OF_THE_PLAN = frozenset({"affected_visitor_days", "affected_as_of", "events_to_fold"})
 
 # As-of dates are chosen by the last complete day, which the fold plan heeds: `replace_as_of` models may read them.
 _AS_OF_DATES = "int_accounts__as_of_dates"
@@ -64,15 +64,15 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Incremental:
-    """Inputs of the models replaced by event day, and of those replaced by as-of date."""
+    """Inputs of the models replaced by visitor and event day, and of those replaced by as-of date."""
 
-    by_day: Inputs
+    by_visitor_day: Inputs
     by_as_of: Inputs
 
     @classmethod
     def read(cls, manifest: Mapping[str, Any]) -> "Incremental":
         """Read a dbt manifest. Raises NorthstarError for an incremental model with an input that cannot be folded."""
-        models: dict[str, list[str]] = {BY_DAY: [], BY_AS_OF: []}
+        models: dict[str, list[str]] = {BY_VISITOR_DAY: [], BY_AS_OF: []}
         for node_id, node in manifest["nodes"].items():
             if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental":
                 strategy = node["config"].get("incremental_strategy")
@@ -81,15 +81,15 @@ class Incremental:
                         f"{node['name']} is incremental by {strategy}; the strategies of this project are {', '.join(models)}"
                     )
                 models[strategy].append(node_id)
-        for node_id in models[BY_DAY]:
+        for node_id in models[BY_VISITOR_DAY]:
             _check(manifest, node_id)
         for node_id in models[BY_AS_OF]:
             _check_as_of(manifest, node_id)
-        return cls(_inputs(manifest, models[BY_DAY], BY_DAY), _inputs(manifest, models[BY_AS_OF], BY_AS_OF))
+        return cls(_inputs(manifest, models[BY_VISITOR_DAY], BY_VISITOR_DAY), _inputs(manifest, models[BY_AS_OF], BY_AS_OF))
 
     def digests(self, settings: Settings) -> dict[str, str]:
         """SHA-256 of all models' configuration and of their code; a change of either rebuilds everything."""
-        kinds = (self.by_day, self.by_as_of)
+        kinds = (self.by_visitor_day, self.by_as_of)
         return {
             "configuration": _digest([kind.configuration(settings) for kind in kinds]),
             "code": _digest([kind.code for kind in kinds]),
@@ -155,7 +155,7 @@ def _check_as_of(manifest: Mapping[str, Any], model_id: str) -> None:
         if node_id not in nodes or nodes[node_id]["name"] == _AS_OF_DATES:
             return ()
         # What is folded by day keeps the day on which each of its rows became known.
-        if nodes[node_id]["config"].get("incremental_strategy") == BY_DAY or _is_of_states(nodes[node_id]):
+        if nodes[node_id]["config"].get("incremental_strategy") == BY_VISITOR_DAY or _is_of_states(nodes[node_id]):
             return ()
         return cast("Iterable[str]", nodes[node_id]["depends_on"].get("nodes", ()))
 

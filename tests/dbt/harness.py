@@ -24,7 +24,7 @@ import duckdb
 from orchestration.config.schema import Config
 from orchestration.config.settings import Settings
 from orchestration.warehouse import control
-from orchestration.warehouse.incremental import BY_AS_OF, BY_DAY
+from orchestration.warehouse.incremental import BY_AS_OF, BY_VISITOR_DAY
 from tests.dbt.inputs import Given, Inputs
 from tests.oracles.reporting import Facts, Reporting
 
@@ -32,7 +32,7 @@ CATALOG = "warehouse"
 
 # Incremental strategy → the rows that a night replaces.
 REPLACED = {
-    BY_DAY: "event_date in (select event_date from control.affected_days)",
+    BY_VISITOR_DAY: "(event_date, {visitor}) in (select (event_date, visitor_id) from control.affected_visitor_days)",
     BY_AS_OF: "as_of_date >= (select min(first_date) from control.affected_as_of)"
     " or as_of_date not in (select as_of_date from intermediate.int_accounts__as_of_dates where not is_current)",
 }
@@ -105,8 +105,8 @@ class DbtProject:
         for unique_id in self._lineage(models):
             node = self._nodes[unique_id]
             inputs = (node.code, *(self._version(parent) for parent in node.parents))
-            if node.strategy == BY_DAY and also.replaced_days is not None:
-                self._connection.execute(f"delete from {node.address} where {REPLACED[BY_DAY]}")
+            if node.strategy == BY_VISITOR_DAY and also.replaced_days is not None:
+                _delete_replaced(node, self._connection)
                 self._connection.execute(f"insert into {node.address} by name {node.code}")
                 self._built_from.pop(unique_id, None)
             elif self._built_from.get(unique_id) != inputs:
@@ -126,7 +126,7 @@ class DbtProject:
         for node in (self._nodes[unique_id] for unique_id in self._lineage(marts)):
             if node.strategy is not None and not is_rebuild:
                 connection.execute(f"create or replace temp table new_rows as {node.code}")
-                connection.execute(f"delete from {node.address} where {REPLACED[node.strategy]}")
+                _delete_replaced(node, connection)
                 connection.execute(f"insert into {node.address} by name from new_rows")
             else:
                 self._create(node, connection)
@@ -251,6 +251,13 @@ class DbtProject:
         module: dict[str, Any] = {}
         exec(compile(node.code, node.address, "exec"), module)  # noqa: S102  (the project's own model)
         return module["model"](module["dbtObj"](connection.table), connection)
+
+
+def _delete_replaced(node: _Node, connection: duckdb.DuckDBPyConnection) -> None:
+    assert node.strategy is not None
+    columns = {name for (name, *_) in connection.execute(f"describe {node.address}").fetchall()}
+    visitor = "visitor_id" if "visitor_id" in columns else "coalesce('u:' || user_id, 'a:' || anonymous_id)"
+    connection.execute(f"delete from {node.address} where {REPLACED[node.strategy].format(visitor=visitor)}")
 
 
 @contextmanager

@@ -87,12 +87,16 @@ class Inputs:
         execute("insert into control.run values (?, ?)", [reporting.data_through, given.replaced_days is None])
         landed = ", ".join(f"('{source}', {bool(facts.get(source))})" for source in CONTRACT)
         execute(f"insert into control.landed_sources values {landed}")
+        execute("delete from control.affected_visitor_days")
+        visitor_days = (
+            "select distinct (occurred_at at time zone 'UTC' at time zone ?)::date as event_date,"
+            " coalesce('u:' || user_id, 'a:' || anonymous_id) from lake.events"
+        )
         days = given.replaced_days
-        if days is None:
-            happened = {row["occurred_at"].date() for row in facts.get("events", ())}
-            days = {day + timedelta(days=shift) for day in happened for shift in (-2, -1, 0, 1, 2)}
-        execute("delete from control.affected_days")
-        execute("insert into control.affected_days select unnest(?::date[])", [sorted(days)])
+        execute(
+            f"insert into control.affected_visitor_days {visitor_days} where ? or list_contains(?::date[], event_date)",
+            [str(reporting.timezone), days is None, sorted(days or ())],
+        )
         execute("delete from control.affected_as_of")
         execute("insert into control.affected_as_of values (date '0001-01-01')")
         execute("create or replace view control.events_to_fold as select * from lake.events")

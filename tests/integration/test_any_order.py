@@ -132,7 +132,7 @@ def test_a_night_killed_at_any_moment_and_run_again_ends_in_the_same(quarter, at
     assert night.returncode == 0, f"after kills at {killed} s: {night.stdout}{night.stderr}"
     assert warehouse_digests(home) == warehouse_digests(at_once), f"after kills at {killed} s"
     assert digests(home) == digests(at_once)
-    assert look(home, "select count(*) from control.affected_days") == [(0,)]
+    assert look(home, "select count(*) from control.affected_visitor_days") == [(0,)]
 
 
 def look_at(path: Path) -> int:

@@ -84,7 +84,7 @@ def test_a_night_goes_on_from_every_stage_at_which_it_fails(home, small_home, tm
     marts = {name: record["digest"] for name, record in current(home)["marts"].items() if name != "mart_restatements__release"}
     assert marts == {name: record["digest"] for name, record in current(whole)["marts"].items() if name in marts}
     assert current(home)["timings"].keys() == current(whole)["timings"].keys()
-    assert look(home, "select count(*) from control.affected_days") == [(0,)]
+    assert look(home, "select count(*) from control.affected_visitor_days") == [(0,)]
 
 
 @pytest.fixture(scope="module")

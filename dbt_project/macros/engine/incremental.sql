@@ -2,11 +2,15 @@
   Incremental strategies: the rows that what arrived has touched are replaced whole, in one transaction. Deleting by key would keep rows
   that vanished upstream; merging is not known to every engine. A model selects the rows to replace alone.
 
-  `replace_days`: rows with an `event_date`, on the night's affected days.
+  `replace_visitor_days`: rows with an `event_date`, and the ids of a visitor or its `visitor_id`, on the night's affected visitor days.
   `replace_as_of`: rows with an `as_of_date`, on the dates that the night replaces, and on those that are no as-of dates any more.
 -#}
-{% macro get_incremental_replace_days_sql(arguments) %}
-  {{- replaced_rows(arguments, "event_date in (select affected.event_date from " ~ source("control", "affected_days") ~ " as affected)") -}}
+{% macro get_incremental_replace_visitor_days_sql(arguments) %}
+  {%- set relation = arguments["target_relation"].identifier %}
+  {%- set names = arguments["dest_columns"] | map(attribute="name") | list %}
+  {%- set visitor = relation ~ ".visitor_id" if "visitor_id" in names else visitor_of(relation) %}
+  {%- set affected = "select 1 from " ~ source("control", "affected_visitor_days") ~ " as affected where affected.event_date = " %}
+  {{- replaced_rows(arguments, "exists (" ~ affected ~ relation ~ ".event_date and affected.visitor_id = " ~ visitor ~ ")") -}}
 {% endmacro %}
 {% macro get_incremental_replace_as_of_sql(arguments) %}
   {%- set kept = "select kept.as_of_date from " ~ ref("int_accounts__as_of_dates") ~ " as kept" -%}

@@ -1,5 +1,5 @@
--- Counted without looking at the facts, on the days that the night replaced: all copies of an event that has one on such a day lie on
--- such days.
+-- Counted without looking at the facts, of the visitors and days that the night replaced: all copies of an event that has one there
+-- lie there.
 with expected as (
   select count(distinct event_id) as event_count
   from {{ ref("stg_events") }}
@@ -7,7 +7,7 @@ with expected as (
 
 found as (
   select count(*) as event_count
-  from ({{ of_affected_days(ref("int_events__unique")) }}) as facts
+  from ({{ of_affected_visitor_days(ref("int_events__unique")) }}) as facts
 )
 
 select expected.event_count as expected_count, found.event_count as found_count

@@ -123,7 +123,7 @@ class Home:
             return connection.execute(sql).fetchall()
 
     def affected_days(self) -> list[date]:
-        return [day for (day,) in self.query("select event_date from control.affected_days order by event_date")]
+        return [day for (day,) in self.query("select distinct event_date from control.affected_visitor_days order by 1")]
 
 
 class CompiledChain:
@@ -137,7 +137,7 @@ class CompiledChain:
         self._funnels = template.query("select * from core.funnels")
 
     def build(self, home: Home, plan: FoldPlan, *, stop_after: int | None = None) -> None:
-        """What the strategy `replace_days` does, model by model; `stop_after` so many models the process is killed."""
+        """What the strategy `replace_visitor_days` does, model by model; `stop_after` so many models the process is killed."""
         with home.warehouse.connect() as connection:
             for schema in ("staging", "intermediate", "core"):
                 connection.execute(f"create schema if not exists {schema}")
@@ -157,8 +157,11 @@ class CompiledChain:
                     continue
                 connection.execute("begin")
                 connection.execute(f"create or replace temp table new_rows as {self._sql[schema, name]}")
+                columns = {name for (name, *_) in connection.execute("describe new_rows").fetchall()}
+                visitor = "visitor_id" if "visitor_id" in columns else "coalesce('u:' || user_id, 'a:' || anonymous_id)"
                 connection.execute(
-                    f"delete from {schema}.{name} where event_date in (select event_date from control.affected_days)"
+                    f"delete from {schema}.{name} where (event_date, {visitor}) in"
+                    " (select (event_date, visitor_id) from control.affected_visitor_days)"
                 )
                 connection.execute(f"insert into {schema}.{name} by name select * from new_rows")
                 connection.execute("commit")

@@ -240,13 +240,14 @@ def test_a_data_test_of_a_folded_model_looks_at_what_the_night_replaced(sound: H
     table = "intermediate.int_activity__visitor_day"
     with sound.warehouse.connect() as connection:
         connection.execute(f"insert into {table} from {table}")
-        connection.execute("insert into control.affected_days values (date '1999-12-31')")
+        connection.execute("insert into control.affected_visitor_days values (date '1999-12-31', 'a:nobody')")
     assert result_of(sound, name).status == "pass"
     with sound.warehouse.connect() as connection:
-        connection.execute(f"insert or ignore into control.affected_days select event_date from {table}")
+        visitor = "coalesce('u:' || user_id, 'a:' || anonymous_id)"
+        connection.execute(f"insert into control.affected_visitor_days select distinct event_date, {visitor} from {table}")
     assert result_of(sound, name).status == "fail"
     with sound.warehouse.connect() as connection:
-        connection.execute("delete from control.affected_days")
+        connection.execute("delete from control.affected_visitor_days")
     assert result_of(sound, name).status == "fail"
 
 

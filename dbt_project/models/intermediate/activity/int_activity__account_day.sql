@@ -1,7 +1,7 @@
-{{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
+{{ config(materialized="incremental", incremental_strategy="replace_visitor_days", on_schema_change="fail") }}
 
 with events as (
-  {{ of_affected_days(ref("int_events__unique")) }}
+  {{ of_affected_visitor_days(ref("int_events__unique")) }}
   where kept.account_id is not null
 ),
 
@@ -10,7 +10,7 @@ windows as (
   select
     event_date,
     account_id,
-    coalesce('u:' || user_id, 'a:' || anonymous_id) as visitor_id,
+    {{ visitor_of("events") }} as visitor_id,
     arrived_date,
     is_bot,
     {{ clock_window("occurred_at", var("session_gap_seconds")) }} as clock_window,

@@ -1,10 +1,10 @@
 with arrivals as (
   select
     event_date,
-    coalesce('u:' || user_id, 'a:' || anonymous_id) as visitor_id,
+    {{ visitor_of("visitor_days") }} as visitor_id,
     arrived_date,
     sum(event_count) as event_count
-  from {{ ref("int_activity__visitor_day") }}
+  from {{ ref("int_activity__visitor_day") }} as visitor_days
   where is_bot
   group by event_date, visitor_id, arrived_date
 ),

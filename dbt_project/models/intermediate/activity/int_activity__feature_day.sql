@@ -1,7 +1,7 @@
-{{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
+{{ config(materialized="incremental", incremental_strategy="replace_visitor_days", on_schema_change="fail") }}
 
 with events as (
-  {{ of_affected_days(ref("int_events__unique")) }}
+  {{ of_affected_visitor_days(ref("int_events__unique")) }}
 )
 
 select

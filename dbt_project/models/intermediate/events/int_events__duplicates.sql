@@ -1,4 +1,4 @@
-{{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
+{{ config(materialized="incremental", incremental_strategy="replace_visitor_days", on_schema_change="fail") }}
 
 {%- set key = landing_keys()["events"]["key"] %}
 
@@ -28,6 +28,7 @@ ranked as (
   select
     event_id,
     event_date,
+    {{ visitor_of("copies") }} as visitor_id,
     arrived_date,
     landed_file,
     landed_row,
@@ -49,6 +50,7 @@ compared as (
 select
   event_id,
   event_date,
+  visitor_id,
   arrived_date,
   landed_file,
   landed_row,

@@ -1,11 +1,11 @@
-{{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
+{{ config(materialized="incremental", incremental_strategy="replace_visitor_days", on_schema_change="fail") }}
 
 with events as (
   select * from {{ ref("stg_events") }}
 ),
 
 duplicates as (
-  {{ of_affected_days(ref("int_events__duplicates")) }}
+  {{ of_affected_visitor_days(ref("int_events__duplicates"), visitor="kept.visitor_id") }}
 ),
 
 -- A fact is known from the first day on which any of its copies arrived.
@@ -19,7 +19,7 @@ unique_events as (
   select
     events.*,
     least(events.arrived_date, first_arrivals.arrived_date) as known_date,
-    coalesce('u:' || events.user_id, 'a:' || events.anonymous_id) as visitor_id
+    {{ visitor_of("events") }} as visitor_id
   from events
   left join duplicates
     on
@@ -34,7 +34,7 @@ unique_events as (
 counted_events as (
   select
     events.event_date,
-    coalesce('u:' || events.user_id, 'a:' || events.anonymous_id) as visitor_id
+    {{ visitor_of("events") }} as visitor_id
   from {{ ref("stg_events") }} as events
   left join duplicates
     on

@@ -1,15 +1,15 @@
-{{ config(materialized="incremental", incremental_strategy="replace_days", on_schema_change="fail") }}
+{{ config(materialized="incremental", incremental_strategy="replace_visitor_days", on_schema_change="fail") }}
 
 -- Few columns of all events, and all columns of those alone whose step has conditions.
 with events as (
-  {{ of_affected_days(
+  {{ of_affected_visitor_days(
     ref("int_events__unique"), ["event_id", "event", "landed_event", "event_date", "occurred_at", "anonymous_id", "user_id"]
   ) }}
   where not kept.is_bot
 ),
 
 whole_events as (
-  {{ of_affected_days(ref("int_events__unique")) }}
+  {{ of_affected_visitor_days(ref("int_events__unique")) }}
   where not kept.is_bot
 ),
 
