@@ -117,6 +117,55 @@ def test_an_event_drags_in_the_days_of_its_other_copies(folding_home: MakeHome, 
     assert home.affected_days() == [DAYS[0], DAYS[2], DAYS[3]]
 
 
+def test_a_late_event_affects_its_visitor_alone(folding_home: MakeHome, chain: CompiledChain) -> None:
+    """Of the day on which it happened the rows of other visitors stay, and the files that hold nothing else are not read."""
+    home = folding_home()
+    home.put(DAYS[0], [event("hers", at(DAYS[0]), user_id="u1")])
+    home.put(DAYS[1], [event("his", at(DAYS[0]), user_id="u2"), event("hers-too", at(DAYS[0]), anonymous_id="v9", user_id="u1")])
+    home.put(DAYS[2], [event("his-too", at(DAYS[0]), user_id="u2")])
+    chain.night(home)
+    home.put(DAYS[3], [event("late", at(DAYS[0]), anonymous_id="v7", user_id="u1")])
+    home.ingest()
+    plan = home.plan()
+    assert home.query("from control.affected_visitor_days") == [(DAYS[0], "u:u1")]
+    assert home.query("select distinct arrived_date from control.events_to_fold order by 1") == [(DAYS[0],), (DAYS[1],), (DAYS[3],)]
+    with home.warehouse.connect() as connection:
+        # A mark that only rows which stay can keep.
+        connection.execute("update intermediate.int_events__unique set page = 'stays'")
+    chain.build(home, plan)
+    found = home.query("select event_id, page from intermediate.int_events__unique order by 1")
+    assert found == [("hers", None), ("hers-too", None), ("his", "stays"), ("his-too", "stays"), ("late", None)]
+
+
+def test_a_copy_of_another_visitor_is_replaced_with_its_event(folding_home: MakeHome, chain: CompiledChain) -> None:
+    """The copy that is received earlier makes the other visitor's a duplicate, on another day."""
+    home = folding_home()
+    home.put(DAYS[1], [event("e", at(DAYS[1]), user_id="u1", received_at=at(DAYS[1]))])
+    chain.night(home)
+    home.put(DAYS[2], [event("e", at(DAYS[0]), user_id="u2", received_at=at(DAYS[0]))])
+    chain.night(home)
+    assert home.query("select user_id from intermediate.int_events__unique") == [("u2",)]
+    assert home.query("select visitor_id from intermediate.int_events__duplicates") == [("u:u1",)]
+
+
+def test_what_an_interrupted_night_forgot_is_read_again(folding_home: MakeHome, chain: CompiledChain) -> None:
+    """The file of the copy that stayed is withdrawn, and the night killed once the other is no duplicate any more.
+
+    That other copy is then in neither table, and only the first plan knew in which file it lies.
+    """
+    home = folding_home()
+    home.put(DAYS[0], [event("e", at(DAYS[0]), received_at=at(DAYS[0]))])
+    home.put(DAYS[2], [event("e", at(DAYS[0]), received_at=at(DAYS[2]))])
+    chain.night(home)
+    home.put(DAYS[0], [event("other", at(DAYS[0] - timedelta(days=1)), anonymous_id="v5")])
+    home.ingest()
+    chain.build(home, home.plan(), stop_after=1)
+    assert home.query("select count(*) from intermediate.int_events__duplicates") == [(0,)]
+    chain.night(home)
+    found = home.query("select event_id, arrived_date from intermediate.int_events__unique order by 1")
+    assert found == [("e", DAYS[2]), ("other", DAYS[0])]
+
+
 def test_events_to_fold_spare_the_files_of_other_days(folding_home: MakeHome, chain: CompiledChain) -> None:
     home = folding_home()
     for number in range(4):
