@@ -1,7 +1,8 @@
 """What nights cost, and what their kernels cost beside the same by hand: `make bench` writes `docs/performance.md`.
 
-Belongs here: a simulated year, its nights and kernels, measured. Does not belong here: any limit; machines differ, so the page
-says ratios of one run, and only equal answers are checked. Every night is a process of its own: its memory is its own, too.
+Belongs here: a simulated year and its nights, measured. Does not belong here: the kernels (`kernels`), and any limit; machines
+differ, so the page says ratios of one run, and only equal answers are checked. Every night is a process of its own: its memory
+is its own, too.
 """
 
 import argparse
@@ -18,6 +19,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+
+import kernels
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGE = PROJECT / "docs" / "performance.md"
@@ -179,74 +182,6 @@ def show(name: str, cost: Cost) -> None:
     print(f"{name:<26} CPU {total:8.1f} s  wall {wall:8.1f} s  {cost.memory:6,} MB  ({stages})", flush=True)
 
 
-# Kernels: DuckDB, pandas and, where they are installed, polars and chdb, all from the same Parquet files.
-
-SESSIONS = """
-with placed as (
-  select *, lag(occurred_at) over (partition by visitor order by occurred_at) as before
-  from (select coalesce(user_id, anonymous_id) as visitor, occurred_at from events)
-)
-select count(*) filter (where before is null or occurred_at - before > interval 30 minutes) from placed"""
-RETENTION = """
-with weeks as (select distinct coalesce(user_id, anonymous_id) as visitor, date_trunc('week', occurred_at) as week from events),
-firsts as (select visitor, min(week) as first from weeks group by visitor)
-select sum(n * age) from (
-  select count(*) as n, date_diff('week', first, week) as age from weeks join firsts using (visitor) group by first, week, age
-)"""
-
-
-def by_duckdb(query: str, files: list[Path]) -> int:
-    import duckdb
-
-    with duckdb.connect() as connection:
-        connection.execute("set threads = 2; set TimeZone = 'UTC'")
-        connection.execute(
-            f"create view events as select user_id, anonymous_id, occurred_at from read_parquet({[str(path) for path in files]})"
-        )
-        [(answer,)] = connection.execute(query).fetchall()
-    return int(answer)
-
-
-def by_pandas(kernel: str, files: list[Path]) -> int:
-    import pandas as pd
-
-    columns = ["user_id", "anonymous_id", "occurred_at"]
-    frame = pd.concat([pd.read_parquet(path, columns=columns) for path in files], ignore_index=True)
-    frame["visitor"] = frame["user_id"].fillna(frame["anonymous_id"])
-    if kernel == "sessions":
-        ordered = frame.sort_values(["visitor", "occurred_at"])
-        gap = ordered.groupby("visitor", sort=False)["occurred_at"].diff()
-        # A visitor without any id is one group in SQL, and none here.
-        nobody = frame.loc[frame["visitor"].isna(), "occurred_at"].sort_values().diff()
-        half = pd.Timedelta(minutes=30)
-        known = ordered["visitor"].notna()
-        return int((gap[known].isna() | (gap[known] > half)).sum() + (nobody.isna() | (nobody > half)).sum())
-    frame["week"] = frame["occurred_at"].dt.tz_localize(None).dt.to_period("W-SUN").dt.start_time
-    weeks = frame.loc[frame["visitor"].notna(), ["visitor", "week"]].drop_duplicates()
-    age = (weeks["week"] - weeks.groupby("visitor")["week"].transform("min")).dt.days // 7
-    return int(age.sum())
-
-
-def kernels(home: Path) -> dict[str, dict[str, float]]:
-    """CPU seconds per kernel and engine; SystemExit when two answers differ."""
-    files = sorted((home / "lake" / "events").glob("dt=*/*.parquet"))
-    found: dict[str, dict[str, float]] = {}
-    for kernel, query in (("sessions", SESSIONS), ("weekly retention", RETENTION)):
-        answers = {}
-        found[kernel] = {}
-        for engine, work in (
-            ("DuckDB by hand", lambda q=query: by_duckdb(q, files)),
-            ("pandas", lambda k=kernel: by_pandas(k, files)),
-        ):
-            started = time.process_time()
-            answers[engine] = work()
-            found[kernel][engine] = time.process_time() - started
-        print(f"{kernel}: {found[kernel]}, answers {answers}", flush=True)
-        if len(set(answers.values())) > 1:
-            raise SystemExit(f"{kernel}: the engines do not agree: {answers}")
-    return found
-
-
 # The page.
 
 
@@ -275,12 +210,20 @@ def page(measured: dict[int, tuple[dict[str, Cost], dict[str, dict[str, float]]]
             cells = [f"{100 * cost.cpu.get(stage, 0) / whole:.1f}" for stage in stages]
             lines.append(f"| {name} | {100 * sum(cost.cpu.values()) / whole:.1f} | {' | '.join(cells)} | {cost.memory:,} MB |")
         lines.append("")
-    lines += ["## Kernels", "", "CPU as a multiple of DuckDB's by hand, from the same Parquet files, answers equal.", ""]
+    engines = list(kernels.KERNELS["sessions"])
+    lines += [
+        "## Kernels",
+        "",
+        "CPU of the same kernel by hand, as a multiple of DuckDB's, all from the lake's Parquet files with two threads; the",
+        "answers are equal. Engines that were not installed have no figure.",
+        "",
+        f"| events | kernel | {' | '.join(engines)} |",
+        f"| ---: | --- | {' | '.join('---:' for _ in engines)} |",
+    ]
     for events, (_, found) in measured.items():
-        for kernel, engines in found.items():
-            base = engines["DuckDB by hand"]
-            told = ", ".join(f"{engine} × {seconds / base:.2f}" for engine, seconds in engines.items())
-            lines.append(f"- {events:,} events, {kernel}: {told}")
+        for kernel, seconds in found.items():
+            cells = [f"{seconds[engine] / seconds['DuckDB']:.2f}" if engine in seconds else "" for engine in engines]
+            lines.append(f"| {events:,} | {kernel} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -302,7 +245,8 @@ def main() -> None:
         for events in [*options.events, *([50_000_000] if options.large else [])]:
             home = (options.home or Path(temporary)) / str(events)
             print(f"{events:,} events", flush=True)
-            measured[events] = (nights(home, events, options.days, options.memory_limit), kernels(home))
+            costs = nights(home, events, options.days, options.memory_limit)
+            measured[events] = (costs, kernels.measure(sorted((home / "lake" / "events").glob("dt=*/*.parquet"))))
     PAGE.write_text(page(measured, options.days), encoding="utf-8")
     print(f"written: {PAGE}")
 
