@@ -3,7 +3,7 @@
 
 {#-
   The rows of a relation whose visitor and event day the night replaces, with all columns or only the named ones; `visitor` is the
-  expression that names a row's visitor, if it has no ids.
+  expression that names a row's visitor, if it has no ids. On a rebuild these are all rows.
 -#}
 {% macro of_affected_visitor_days(relation, columns=["*"], visitor=none) -%}
   select
@@ -11,8 +11,10 @@
     kept.{{ column }}{{ "," if not loop.last }}
     {%- endfor %}
   from {{ relation }} as kept
+  {%- if not flags.FULL_REFRESH %}
   inner join {{ source("control", "affected_visitor_days") }} as affected
     on kept.event_date = affected.event_date and {{ visitor or visitor_of("kept") }} = affected.visitor_id
+  {%- endif %}
 {%- endmacro %}
 
 {#-

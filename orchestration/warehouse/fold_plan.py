@@ -1,7 +1,7 @@
 """The plan of a night: the partitions to fold into the build file, and the visitor days and as-of dates to replace.
 
-A visitor day is what one visitor did on one event day. An ordinary day brings late events of many earlier days, a few each: replacing
-these days whole would compute thirty times as many events anew as have arrived.
+A visitor day is what one visitor did on one event day. An ordinary day brings late events of many earlier days, a few each:
+replacing these days whole would compute thirty times as many events anew as have arrived.
 
 Belongs here: comparing the lake with the folded partitions, and exposing it to dbt as the schemas `lake` and `control`. Does
 not belong here: the tables of `control` (`control`), and the dependencies of incremental models (`incremental`).
@@ -60,8 +60,8 @@ ids as (
 select event_id, event_date, visitor_id, landed_date from held where event_id in (from ids)
 """
 
-# The visitor days of arrived events, of those they replace and of all other copies of the same events; and, transitively, of all copies
-# of events on an affected visitor day: such visitor days must be replaced together.
+# The visitor days of arrived events, of those they replace and of all other copies of the same events; and, transitively, of all
+# copies of events on an affected visitor day: such visitor days must be replaced together.
 _AFFECTED = f"""
 insert into control.affected_visitor_days
 with recursive
@@ -88,8 +88,8 @@ except
 from control.affected_visitor_days
 """
 
-# The arrival days of everything that these visitors did on these days. An interrupted night may have replaced some of it already, so
-# that the next plan would not find all of them again: they stay until everything is folded.
+# The arrival days of everything that these visitors did on these days. An interrupted night may have replaced some of it already,
+# so that the next plan would not find all of them again: they stay until everything is folded.
 _TO_FOLD = """
 insert into control.partitions_to_fold
 (
@@ -194,6 +194,11 @@ class FoldPlanner:
             self._affect(connection, events, is_rebuild=rebuild_reason is not None)
             to_fold = connection.execute("select distinct arrived_date from control.partitions_to_fold").fetchall()
             rows = self._scan(FOLDED_SOURCE, [events[day] for (day,) in sorted(to_fold) if day in events])
+            if rebuild_reason is None:
+                rows = (
+                    f"select landed.* from ({rows}) as landed inner join control.affected_visitor_days as affected"
+                    f" on {self._event_date} = affected.event_date and {_VISITOR} = affected.visitor_id"
+                )
             connection.execute(f"create or replace view control.events_to_fold as {rows}")
             connection.execute("insert into control.run values (?, ?)", [data_through, rebuild_reason is not None])
             connection.execute("insert into control.planned_by values (?)", [run_id])
@@ -202,7 +207,12 @@ class FoldPlanner:
                 changed=dict(
                     connection.execute("select source, count(*) from changed group by source order by source").fetchall()
                 ),
-                affected_days=_scalar(connection, "select count(distinct event_date) from control.affected_visitor_days"),
+                affected_days=_scalar(
+                    connection,
+                    "select count(distinct event_date) from control.affected_visitor_days"
+                    if rebuild_reason is None
+                    else f"select count(distinct happened_date) from control.happened where source = '{FOLDED_SOURCE}'",
+                ),
                 rebuild_reason=rebuild_reason,
             )
             connection.execute("commit")
@@ -245,12 +255,10 @@ class FoldPlanner:
         # A changed day that is not among the partitions was withdrawn: nothing of it arrived.
         rows = self._scan(FOLDED_SOURCE, [partitions[day] for (day,) in changed if day in partitions])
         connection.execute(
-            "create or replace temp view arrived as select event_id,"
-            f" cast(occurred_at at time zone 'UTC' at time zone {literal(self._settings.config.reporting_timezone)} as date)"
-            f" as event_date, {_VISITOR} as visitor_id from ({rows})"
+            "create or replace temp view arrived as"
+            f" select event_id, {self._event_date} as event_date, {_VISITOR} as visitor_id from ({rows})"
         )
         if is_rebuild:
-            connection.execute("insert into control.affected_visitor_days select distinct event_date, visitor_id from arrived")
             connection.execute("insert into control.partitions_to_fold select arrived_date from changed where source = 'events'")
             connection.execute("insert into control.affected_as_of values (?)", [_EVERY_DATE])
             return
@@ -262,6 +270,11 @@ class FoldPlanner:
         else:
             connection.execute("create or replace temp table touched (landed_date date)")
         connection.execute(_AFFECTED_AS_OF, [sorted(self._incremental.by_as_of.sources)])
+
+    @property
+    def _event_date(self) -> str:
+        timezone = literal(self._settings.config.reporting_timezone)
+        return f"cast(occurred_at at time zone 'UTC' at time zone {timezone} as date)"
 
     def _scan(self, source: str, partitions: Iterable[Partition]) -> str:
         """A select over the files of a source's partitions; without files, an empty one with the same types."""

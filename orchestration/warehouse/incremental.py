@@ -3,10 +3,10 @@
 Belongs here: their inputs (lake sources, configuration, code), and refusing inputs that make folding wrong. Does not belong
 here: choosing what a night replaces (`fold_plan`).
 
-There are two kinds, by incremental strategy. `replace_visitor_days` keeps the rows of visitors and event days that a night does not
-replace: correct only if those rows depend on nothing but the events of their visitor and day. `replace_as_of` keeps the rows of as-of dates before the first
-arrival day that changed: correct only if they depend on nothing but what had arrived by their as-of date. Configuration and code
-may alter the rows of either: this module finds every other input.
+There are two kinds, by incremental strategy. `replace_visitor_days` keeps the rows of visitors and event days that a night does
+not replace: correct only if those rows depend on nothing but the events of their visitor and day. `replace_as_of` keeps the rows
+of as-of dates before the first arrival day that changed: correct only if they depend on nothing but what had arrived by their
+as-of date. Configuration and code may alter the rows of either: this module finds every other input.
 """
 
 import hashlib

@@ -123,6 +123,13 @@ class DbtProject:
         inputs.create_schemas()
         inputs.write_seeds()
         inputs.write_predictions({})
+        if is_rebuild:
+            # Compiled without --full-refresh, the models read what is affected, which on a rebuild is everything.
+            connection.execute(
+                "insert into control.affected_visitor_days"
+                f" select distinct (occurred_at at time zone 'UTC' at time zone '{self.config.reporting_timezone}')::date,"
+                " coalesce('u:' || user_id, 'a:' || anonymous_id) from control.events_to_fold"
+            )
         for node in (self._nodes[unique_id] for unique_id in self._lineage(marts)):
             if node.strategy is not None and not is_rebuild:
                 connection.execute(f"create or replace temp table new_rows as {node.code}")

@@ -6,7 +6,7 @@ Belongs here: writing them to a database. Does not belong here: the models that 
 import csv
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -99,7 +99,12 @@ class Inputs:
         )
         execute("delete from control.affected_as_of")
         execute("insert into control.affected_as_of values (date '0001-01-01')")
-        execute("create or replace view control.events_to_fold as select * from lake.events")
+        execute(
+            "create or replace view control.events_to_fold as select landed.* from lake.events as landed"
+            " inner join control.affected_visitor_days as affected"
+            f" on (occurred_at at time zone 'UTC' at time zone '{reporting.timezone}')::date = affected.event_date"
+            " and coalesce('u:' || user_id, 'a:' || anonymous_id) = affected.visitor_id"
+        )
 
     def write_seeds(self) -> None:
         """Write the project's seeds as they are in its files."""

@@ -6,8 +6,12 @@ with expected as (
 ),
 
 found as (
-  select count(*) as event_count
-  from ({{ of_affected_visitor_days(ref("int_events__unique")) }}) as facts
+  select
+    case
+      when is_rebuild then (select count(*) from {{ ref("int_events__unique") }})
+      else (select count(*) from ({{ of_affected_visitor_days(ref("int_events__unique"), ["event_id"]) }}) as facts)
+    end as event_count
+  from {{ source("control", "run") }}
 )
 
 select expected.event_count as expected_count, found.event_count as found_count

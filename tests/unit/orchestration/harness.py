@@ -149,6 +149,12 @@ class CompiledChain:
             )
             connection.executemany("insert into core.funnels values (?, ?, ?, ?, ?)", self._funnels)
             connection.execute(f"create or replace table {'.'.join(_STEPS)} as {self._sql[_STEPS]}")
+            if plan.is_rebuild:
+                # Compiled without --full-refresh, the models read what is affected, which on a rebuild is everything.
+                connection.execute(
+                    "insert into control.affected_visitor_days"
+                    " select distinct event_date, coalesce('u:' || user_id, 'a:' || anonymous_id) from staging.stg_events"
+                )
             for number, (schema, name) in enumerate(INCREMENTAL):
                 if number == stop_after:
                     return

@@ -53,8 +53,7 @@ def test_first_night_affects_every_event_day(make_home: MakeHome) -> None:
     plan = home.plan()
     assert (plan.rebuild_reason, plan.is_rebuild, plan.changed) == ("first night", True, {"events": 1})
     assert plan.data_through == DAYS[0]
-    assert home.affected_days() == [DAYS[0] - timedelta(days=30), DAYS[0]]
-    assert plan.affected_days == 2
+    assert (plan.affected_days, home.affected_days()) == (2, [])
     assert home.query("select * from control.run") == [(DAYS[0], True)]
     assert home.query("select event_id from control.events_to_fold order by 1") == [("e0",), ("old",)]
 
@@ -128,7 +127,11 @@ def test_a_late_event_affects_its_visitor_alone(folding_home: MakeHome, chain: C
     home.ingest()
     plan = home.plan()
     assert home.query("from control.affected_visitor_days") == [(DAYS[0], "u:u1")]
-    assert home.query("select distinct arrived_date from control.events_to_fold order by 1") == [(DAYS[0],), (DAYS[1],), (DAYS[3],)]
+    assert home.query("select distinct arrived_date from control.events_to_fold order by 1") == [
+        (DAYS[0],),
+        (DAYS[1],),
+        (DAYS[3],),
+    ]
     with home.warehouse.connect() as connection:
         # A mark that only rows which stay can keep.
         connection.execute("update intermediate.int_events__unique set page = 'stays'")
@@ -330,8 +333,8 @@ def test_a_planted_incremental_model_with_another_source_is_rebuilt_when_that_so
     assert folded.plan().rebuild_reason is None
     folded.put(DAYS[2], [ORDER], source="orders")
     folded.ingest()
-    assert folded.plan().rebuild_reason == "orders changed"
-    assert len(folded.affected_days()) > 1
+    plan = folded.plan()
+    assert (plan.rebuild_reason, plan.affected_days) == ("orders changed", 2)
     folded.warehouse.mark_folded()
     assert folded.plan().rebuild_reason is None
 

@@ -34,5 +34,3 @@ select
   landed.landed_file,
   landed.landed_row
 from landed
-inner join {{ source("control", "affected_visitor_days") }} as affected
-  on landed.event_date = affected.event_date and {{ visitor_of("landed") }} = affected.visitor_id
