@@ -156,6 +156,49 @@ def company_home(built_once, prepared, northstar) -> Path:
     return built_once("company", fill)
 
 
+@pytest.fixture(scope="session")
+def next_day(built_once, small_home, northstar) -> Path:
+    """The small home a night later, which brings the newest day and a fact of one long over; `night.txt` is what it said."""
+
+    def fill(home: Path) -> None:
+        copy_home(small_home, home)
+        # Beside what the simulation has of the day: somebody whom nobody knew.
+        (home / "landing" / "events" / f"dt={LAST_DAY}" / "late.jsonl").write_text(
+            '{"event_id": "late-1", "event": "page_viewed", "occurred_at": "2026-11-04T02:00:00Z",'
+            ' "anonymous_id": "late-visitor"}\n'
+        )
+        (home / "night.txt").write_text(_succeed(northstar(home, "nightly")).stdout)
+
+    return built_once("next_day", fill)
+
+
+@pytest.fixture(scope="session")
+def tiny_home(built_once, prepared) -> Path:
+    """A company of one day with a few facts of all kinds, after its first night."""
+    from tests.integration.tiny import Company, land_all
+
+    def fill(home: Path) -> None:
+        company = Company(copy_home(prepared, home))
+        land_all(company)
+        company.night()
+
+    return built_once("tiny", fill)
+
+
+@pytest.fixture(scope="session")
+def refunded_home(built_once, tiny_home) -> Path:
+    """The tiny home a night later, which brings refunds; `warned.txt` is what the night warned of."""
+    from tests.integration.tiny import Company, land_refunds
+
+    def fill(home: Path) -> None:
+        company = Company(copy_home(tiny_home, home))
+        land_refunds(company)
+        company.night()
+        (home / "warned.txt").write_text("".join(f"{line}\n" for line in company.warned))
+
+    return built_once("refunded", fill)
+
+
 def _succeed(done: Done) -> Done:
     assert done.returncode == 0, done.stdout + done.stderr
     return done

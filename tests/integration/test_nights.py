@@ -19,20 +19,6 @@ from tests.integration.conftest import LEDGER, ask, copy_home, current, digests,
 from tests.oracles.restatements import MARTS as ORACLE_MARTS
 
 
-@pytest.fixture(scope="module")
-def next_day(small_home, tmp_path_factory, northstar) -> Path:
-    """The small home a night later, which brings the newest day and a fact of one long over; `night.txt` is what it said."""
-    home = copy_home(small_home, tmp_path_factory.mktemp("next_day") / "home")
-    # Beside what the simulation has of the day: somebody whom nobody knew.
-    (home / "landing" / "events" / "dt=2026-11-20" / "late.jsonl").write_text(
-        '{"event_id": "late-1", "event": "page_viewed", "occurred_at": "2026-11-04T02:00:00Z", "anonymous_id": "late-visitor"}\n'
-    )
-    night = northstar(home, "nightly")
-    assert night.returncode == 0, night.stdout + night.stderr
-    (home / "night.txt").write_text(night.stdout)
-    return home
-
-
 @pytest.fixture
 def home(next_day, tmp_path) -> Path:
     """A copy of that home for the nights of one test."""
