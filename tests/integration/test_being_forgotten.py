@@ -14,7 +14,7 @@ from orchestration.base.errors import NorthstarError
 from orchestration.landing.erasure import Ledger
 from orchestration.landing.lake import Lake
 from orchestration.ml_steps.model_store import ModelStore
-from orchestration.night.run import Night
+from orchestration.night import intake
 from orchestration.publishing.store import ReleaseStore
 from orchestration.warehouse.build_file import Warehouse
 from tests.integration.conftest import ask, copy_home, current, digests, look, restated, restated_in_truth, run_stages
@@ -175,8 +175,8 @@ class Killed(NorthstarError):  # noqa: N818 - says what happened
     """The night ends here."""
 
 
-def last(owner: type, name: str, *, after: bool) -> Callable[[pytest.MonkeyPatch], None]:
-    """Let the first call of a method be the last thing that a night does: before the work is done, or after."""
+def last(owner: Any, name: str, *, after: bool) -> Callable[[pytest.MonkeyPatch], None]:
+    """Let the first call of a method or function be the last thing that a night does: before the work is done, or after."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
         original = getattr(owner, name)
@@ -192,7 +192,7 @@ def last(owner: type, name: str, *, after: bool) -> Callable[[pytest.MonkeyPatch
 
 
 KILLS = {
-    "after ingest": last(Night, "erase", after=False),
+    "after ingest": last(intake, "erase", after=False),
     "after the links": last(Lake, "load", after=False),
     "in the rewriting": last(Lake, "commit", after=True),
     "before the sweep": last(Lake, "sweep", after=False),
