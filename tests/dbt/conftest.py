@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from orchestration.config.loading import load
 from orchestration.config.schema import Config
+from orchestration.warehouse.dbt import read_parsed
 from tests.dbt.harness import DbtProject
 
 PARTITION_START = date(2023, 6, 1)
@@ -15,9 +18,14 @@ Compiled = Callable[[str, Config], DbtProject]
 
 
 @pytest.fixture(scope="session")
-def compiled(built_once: Callable[[str, Callable[[Path], None]], Path]) -> Compiled:
-    """Give the project under a configuration, by a name for it: the worker that asks first compiles it (15 s), others read it."""
-    return lambda name, config: DbtProject(config, built_once(name, lambda home: DbtProject(config, home).close()))
+def compiled(built_once: Callable[[str, Callable[[Path], None]], Path], prepared: Path) -> Compiled:
+    """Give the project under a configuration, by a name for it: the worker that asks first compiles it, others read it."""
+
+    def compile_in(config: Config, home: Path) -> None:
+        parsed = read_parsed(load({"NORTHSTAR_HOME": str(prepared)}, directory=prepared))
+        DbtProject(config, home, parsed).close()
+
+    return lambda name, config: DbtProject(config, built_once(name, partial(compile_in, config)))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -27,6 +27,9 @@ from orchestration.warehouse import control
 from orchestration.warehouse.incremental import BY_AS_OF, BY_VISITOR_DAY
 from tests.dbt.inputs import Given, Inputs
 from tests.oracles.reporting import Facts, Reporting
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
 
 CATALOG = "warehouse"
 
@@ -60,11 +63,14 @@ class DbtProject:
     home: an empty folder to compile in, or one in which the same configuration has been compiled.
     config: what is compiled in (time zone, currency, week, margin, bots, links, sessions), and denied ids. Its funnels,
     event names and targets are data of which every run may bring its own.
+    parsed: the project as another home's `prepare` parsed it: code that is compiled of it has this configuration all the same,
+    since nothing but code reads variables.
     """
 
-    def __init__(self, config: Config, home: Path) -> None:
+    def __init__(self, config: Config, home: Path, parsed: "Manifest | None" = None) -> None:
         self.config = config
         self._home = home
+        self._parsed = parsed
         self._connection = duckdb.connect()
         self._connection.execute(f"set TimeZone = 'UTC'; set threads = 1; attach ':memory:' as {CATALOG}; use {CATALOG}")
         self._inputs = Inputs(self._connection, self.manifest)
@@ -178,7 +184,7 @@ class DbtProject:
                 "none",
             ]
             try:
-                outcome = dbtRunner().invoke([*arguments, "--vars", json.dumps(settings.dbt_vars())])
+                outcome = dbtRunner(manifest=self._parsed).invoke([*arguments, "--vars", json.dumps(settings.dbt_vars())])
             finally:
                 DuckDBConnectionManager.close_all_connections()
         if not outcome.success:

@@ -1,11 +1,13 @@
 """The harness and the comparison themselves: what they refuse, and what counts as equal."""
 
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from orchestration.config.project import DBT_PROJECT
 from tests.dbt.comparison import assert_same, is_same
 from tests.dbt.facts import landed
 from tests.dbt.harness import DbtProject
@@ -44,6 +46,21 @@ def test_a_difference_is_named(rows, message) -> None:
     assert_same([{"key": 1, "value": 2}], ["key"], {(1,): {"value": 2}})
     with pytest.raises(AssertionError, match=message):
         assert_same(rows, ["key"], {(1,): {"value": 2}})
+
+
+# `var(…)`, and not `env_var(…)`.
+VARIABLE = re.compile(r"(?<!\w)var\(")
+CONFIGURED = re.compile(r"config\((?:(?!}}).)*", re.DOTALL)
+
+
+def test_nothing_but_code_reads_variables() -> None:
+    """The harness compiles under one configuration what was parsed under another."""
+    properties = [path for path in DBT_PROJECT.rglob("*.yml") if VARIABLE.search(path.read_text(encoding="utf-8"))]
+    code = {path: path.read_text(encoding="utf-8") for path in DBT_PROJECT.rglob("*.sql")}
+    assert any(VARIABLE.search(text) for text in code.values())
+    blocks = [path for path, text in code.items() if any(map(VARIABLE.search, CONFIGURED.findall(text)))]
+    assert (properties, blocks) == ([], [])
+    assert VARIABLE.search(CONFIGURED.findall("{{ config(materialized=var('how')) }}")[0])
 
 
 def test_only_sources_and_columns_of_the_contract_are_landed(shanghai: DbtProject) -> None:

@@ -17,11 +17,12 @@ import pytest
 from orchestration.config.loading import load
 from tests import stages
 from tests.conftest import Done, environment_of
+from tests.integration import zoe
 from tests.oracles import restatements
 from tests.oracles.restatements import Figure
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import AssetKey, DagsterInstance, Definitions
 
 LAST_DAY = "2026-11-20"
 
@@ -104,6 +105,18 @@ class _Details(logging.Handler):
             self.details[stage.name] = stage.detail
 
 
+@contextmanager
+def _watched() -> "Iterator[dict[str, str]]":
+    """Stage → what it said when it was over."""
+    watching, logger = _Details(), logging.getLogger("northstar.night")
+    logger.addHandler(watching)
+    logger.setLevel(logging.INFO)
+    try:
+        yield watching.details
+    finally:
+        logger.removeHandler(watching)
+
+
 def run_stages(
     home: Path,
     *,
@@ -118,27 +131,24 @@ def run_stages(
     """
     from orchestration.night.run import Night
 
-    watching, logger = _Details(), logging.getLogger("northstar.night")
     again = days and [days[0] + timedelta(days=shift) for shift in range((days[1] - days[0]).days + 1)]
-    with patch.dict(os.environ, environment_of(home), clear=True), chdir(home), Night(load()) as night:
-        logger.addHandler(watching)
-        logger.setLevel(logging.INFO)
-        try:
-            stages.build(night, again, as_of=as_of, anew=anew)
-            if publish:
-                stages.publish(night)
-        finally:
-            logger.removeHandler(watching)
-    return watching.details
+    with patch.dict(os.environ, environment_of(home), clear=True), chdir(home), Night(load()) as night, _watched() as details:
+        stages.build(night, again, as_of=as_of, anew=anew)
+        if publish:
+            stages.publish(night)
+    return details
 
 
 @pytest.fixture(scope="session")
 def small_home(built_once, prepared, northstar) -> Path:
-    """A company of 45 days, built up to the day before the last."""
+    """A company of 45 days, built up to the day before the last; Zoe, who will ask to be forgotten, is among its persons."""
 
     def fill(home: Path) -> None:
         copy_home(prepared, home)
         _succeed(northstar(home, "simulate", "--days", "45", "--users", "150", "--end", LAST_DAY))
+        zoe.land(home, zoe.LANDED)
+        # Her files are short: one bad row is more than the usual share.
+        (home / "northstar.toml").write_text("max_quarantine_ratio = 1\n")
         _succeed(northstar(home, "nightly", "--as-of", "2026-11-19"))
 
     return built_once("small", fill)
@@ -154,6 +164,86 @@ def company_home(built_once, prepared, northstar) -> Path:
         (home / "night.txt").write_text(_succeed(northstar(home, "nightly")).stdout)
 
     return built_once("company", fill)
+
+
+@pytest.fixture(scope="session")
+def next_day(built_once, small_home, northstar) -> Path:
+    """The small home a night later, which brings the newest day and a fact of one long over; `night.txt` is what it said."""
+
+    def fill(home: Path) -> None:
+        copy_home(small_home, home)
+        # Beside what the simulation has of the day: somebody whom nobody knew.
+        (home / "landing" / "events" / f"dt={LAST_DAY}" / "late.jsonl").write_text(
+            '{"event_id": "late-1", "event": "page_viewed", "occurred_at": "2026-11-04T02:00:00Z",'
+            ' "anonymous_id": "late-visitor"}\n'
+        )
+        (home / "night.txt").write_text(_succeed(northstar(home, "nightly")).stdout)
+
+    return built_once("next_day", fill)
+
+
+CORRECTED = "landing/events/dt=2026-11-12"
+
+
+def all_but_the_ingest(definitions: "Definitions") -> set["AssetKey"]:
+    """What Dagster runs at once when the ingest of the arrival days of a backfill is over."""
+    from dagster import AssetKey
+
+    return definitions.resolve_asset_graph().materializable_asset_keys - {AssetKey(["lake", "arrivals"])}
+
+
+@pytest.fixture(scope="session")
+def corrected(built_once, next_day, tmp_path_factory) -> Path:
+    """That home after a corrected file, which lacks some of the events, was ingested and Dagster has run all that follows."""
+    from dagster import DagsterInstance
+
+    from orchestration.definitions import build
+    from orchestration.night import intake
+    from orchestration.night.run import Night
+
+    def fill(home: Path) -> None:
+        copy_home(next_day, home)
+        landed = next((home / CORRECTED).glob("*.parquet"))
+        with duckdb.connect() as connection:
+            connection.execute(f"copy (select * from '{landed}' where event_id not like '%7') to '{landed}.new' (format parquet)")
+        Path(f"{landed}.new").replace(landed)
+        settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
+        with _watched() as details, Night(settings) as night:
+            intake.ingest(night)
+        assert details["ingest"].startswith("1 arrival day,")
+        definitions = build(settings)
+        with DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
+            job = definitions.resolve_job_def("nightly")
+            assert job.execute_in_process(instance=instance, asset_selection=list(all_but_the_ingest(definitions))).success
+
+    return built_once("corrected", fill)
+
+
+@pytest.fixture(scope="session")
+def tiny_home(built_once, prepared) -> Path:
+    """A company of one day with a few facts of all kinds, after its first night."""
+    from tests.integration.tiny import Company, land_all
+
+    def fill(home: Path) -> None:
+        company = Company(copy_home(prepared, home))
+        land_all(company)
+        company.night()
+
+    return built_once("tiny", fill)
+
+
+@pytest.fixture(scope="session")
+def refunded_home(built_once, tiny_home) -> Path:
+    """The tiny home a night later, which brings refunds; `warned.txt` is what the night warned of."""
+    from tests.integration.tiny import Company, land_refunds
+
+    def fill(home: Path) -> None:
+        company = Company(copy_home(tiny_home, home))
+        land_refunds(company)
+        company.night()
+        (home / "warned.txt").write_text("".join(f"{line}\n" for line in company.warned))
+
+    return built_once("refunded", fill)
 
 
 def _succeed(done: Done) -> Done:

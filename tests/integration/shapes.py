@@ -3,11 +3,10 @@
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
-from tests.integration.tiny import FIRST, Company, days, event, order, payment, subscription, user
+from tests.integration.tiny import FIRST, FUNNEL, Company, days, event, order, payment, subscription, user
 
 Step = Callable[[Company], None]
 
-FUNNEL = ("product_viewed", "cart_added", "checkout_started", "order_placed")
 NEXT = FIRST + timedelta(days=60)
 
 

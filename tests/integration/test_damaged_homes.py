@@ -17,7 +17,7 @@ from orchestration.config.loading import load
 from orchestration.night.run import Night
 from tests.conftest import environment_of
 from tests.integration.conftest import copy_home, current
-from tests.integration.tiny import FIRST, Company, days, event, order
+from tests.integration.tiny import FIRST
 
 Damage = Callable[[Path], object]
 
@@ -137,14 +137,8 @@ def begin(home: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def sound(prepared, tmp_path_factory) -> Path:
-    home = copy_home(prepared, tmp_path_factory.mktemp("sound") / "home")
-    company = Company(home)
-    for day in days(3):
-        company.land("events", day, [event(day, number) for number in range(3)])
-        company.land("orders", day, [order(day, number) for number in range(3)])
-    company.night()
-    return home
+def sound(tiny_home) -> Path:
+    return tiny_home
 
 
 def test_a_sound_home_is_well(sound, tmp_path, northstar) -> None:
@@ -174,11 +168,10 @@ def test_what_is_damaged_is_said_with_what_heals_it(sound, tmp_path, northstar, 
         assert str(home) in str(said.value)
 
 
-def test_another_release_heals_a_damaged_one(sound, tmp_path, northstar) -> None:
+def test_another_release_heals_a_damaged_one(sound, refunded_home, tmp_path, northstar) -> None:
     """`northstar releases` lists what there is to go back to, and `northstar rollback` goes there."""
-    home = copy_home(sound, tmp_path / "home")
-    kept = current(home)["release_id"]
-    Company(home).night()
+    home = copy_home(refunded_home, tmp_path / "home")
+    kept = current(sound)["release_id"]
     (damaged,) = {path.name for path in (home / "published" / "releases").iterdir()} - {kept}
     cut(f"published/releases/{damaged}/manifest.json")(home)
     status = northstar(home, "status")

@@ -16,23 +16,16 @@ from orchestration.definitions import build
 from orchestration.night.run import Night
 from orchestration.night.unchanged import standing
 from tests.conftest import environment_of
-from tests.integration.conftest import copy_home, current, run_stages
+from tests.integration.conftest import copy_home, current
 
 # CPU seconds: most of them are imports.
 LIMIT = 5
 
 
-@pytest.fixture(scope="module")
-def published(small_home, tmp_path_factory) -> Path:
-    """A home that has published everything that has landed."""
-    home = copy_home(small_home, tmp_path_factory.mktemp("unchanged") / "home")
-    run_stages(home)
-    return home
-
-
 @pytest.fixture
-def home(published, tmp_path) -> Iterator[Path]:
-    copied = copy_home(published, tmp_path / "home")
+def home(next_day, tmp_path) -> Iterator[Path]:
+    """A home that has published everything that has landed."""
+    copied = copy_home(next_day, tmp_path / "home")
     with patch.dict(os.environ, environment_of(copied), clear=True), chdir(copied):
         yield copied
 

@@ -1,6 +1,7 @@
 """Tiny companies: a few landed rows each, and nights over them in this process."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import chdir
@@ -19,8 +20,20 @@ if TYPE_CHECKING:
     from expectations.report import GateReport
 
 FIRST = date(2026, 3, 2)
+FUNNEL = ("product_viewed", "cart_added", "checkout_started", "order_placed")
 
 Row = Mapping[str, Any]
+
+
+class _Warnings(logging.Handler):
+    """Keeps what a night warned of."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
 
 
 @dataclass
@@ -29,6 +42,7 @@ class Company:
 
     home: Path
     report: "GateReport | None" = field(default=None, init=False)
+    warned: list[str] = field(default_factory=list, init=False)
 
     def land(self, source: str, day: date, rows: Sequence[Row], *, name: str = "part") -> None:
         path = self.home / "landing" / source / f"dt={day}" / f"{name}.jsonl"
@@ -42,9 +56,15 @@ class Company:
         """Run the stages of a night; the manifest of what it published. Raises what the night raises."""
         from orchestration.night.run import Night
 
+        logger, watching = logging.getLogger("northstar.night"), _Warnings()
         with patch.dict(os.environ, environment_of(self.home), clear=True), chdir(self.home), Night(load()) as night:
-            stages.build(night, **plan)
-            self.report = stages.publish(night)
+            logger.addHandler(watching)
+            try:
+                stages.build(night, **plan)
+                self.report = stages.publish(night)
+            finally:
+                logger.removeHandler(watching)
+        self.warned = watching.messages
         return self.manifest
 
     @property
@@ -53,6 +73,27 @@ class Company:
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         return ask(self.home, sql)
+
+
+def land_all(company: Company) -> None:
+    """One day of all kinds of facts."""
+    company.land("users", FIRST, [user(FIRST, i) for i in range(4)])
+    company.land("subscriptions", FIRST, [subscription(FIRST, i) for i in range(3)])
+    company.land("payments", FIRST, [payment(FIRST, i) for i in range(3)])
+    company.land("orders", FIRST, [order(FIRST, i) for i in range(3)])
+    spend = {"spend_date": str(FIRST), "utm_source": "google", "utm_medium": "cpc", "cost": 10, "currency": "USD"}
+    company.land("ad_spend", FIRST, [spend])
+    company.land("events", FIRST, [event(FIRST, i, name) for i in range(4) for name in FUNNEL[: i + 1]])
+
+
+def land_refunds(company: Company) -> None:
+    """The day after: refunds of its orders among the payments, one of an order that came back and two of no known order."""
+    day = FIRST + timedelta(days=1)
+    refund = {"account_id": None, "kind": "order", "status": "refunded", "amount": 4}
+    named = {0: {"refund_of": f"o-{FIRST}-0"}, 1: {"order_id": f"o-{FIRST}-1"}, 2: {"order_id": "not-landed"}, 3: {}}
+    company.land("payments", day, [payment(day, i, user_id=f"u{i}", **refund, **link) for i, link in named.items()])
+    company.land("orders", day, [order(FIRST, 1, status="returned", refunded_amount=10, updated_at=f"{day}T12:00:00Z")])
+    company.land("events", day, [event(day, i) for i in range(4)])
 
 
 def days(count: int, first: date = FIRST) -> list[date]:

@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from orchestration.landing.contract import CONTRACT, Keep
+from tests.oracles.memory import remembered
 from tests.oracles.persons import first_landed, latest_state, unique_events
 from tests.oracles.reporting import Facts, Reporting, Row
 
@@ -20,6 +21,7 @@ class Delivered(NamedTuple):
     known: date
 
 
+@remembered
 def delivery(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None) -> dict[str, Delivered]:
     """By source (`orders`), column (`feedback.answered_at`) and value (`wecom.kind=friend_accepted`), up to `data_through`."""
     names = event_names or {}

@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 from tests.oracles.ltv import Rates
+from tests.oracles.memory import remembered
 from tests.oracles.persons import Person, latest_state, people
 from tests.oracles.reporting import Facts, Reporting, Row
 
@@ -66,6 +67,7 @@ def mrr_months(facts: Facts, reporting: Reporting) -> dict[Key, dict[str, Any]]:
         return rows
 
 
+@remembered
 def account_profiles(facts: Facts, reporting: Reporting) -> dict[str, dict[str, Any]]:
     """Channel, country, industry and is_internal by account: its own, and its founder's where it has no own."""
     found = people(facts, reporting)

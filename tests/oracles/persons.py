@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.oracles.memory import remembered
 from tests.oracles.reporting import Facts, Reporting, Row
 
 SEEDS = Path(__file__).resolve().parents[2] / "dbt_project" / "seeds"
@@ -181,6 +182,7 @@ def paid_kind(payment: Row) -> str:
     return payment.get("kind") or ("order" if payment.get("order_id") else "subscription")
 
 
+@remembered
 def people(facts: Facts, reporting: Reporting, event_names: Mapping[str, str] | None = None) -> People:
     """Resolve who is behind the landed rows."""
     names = event_names or {}

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -437,8 +438,27 @@ def sound_candidate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_candidate(tmp_path_factory.mktemp("candidate") / "marts.duckdb")
 
 
+@pytest.fixture(scope="session")
+def sound_mart(sound_candidate: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Give a function that makes a sound candidate of one mart, once for all tests; not to be written to."""
+    folder = tmp_path_factory.mktemp("candidates")
+
+    @cache
+    def build(mart: str) -> Path:
+        path = folder / f"{mart}.duckdb"
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(f"ATTACH '{sound_candidate}' AS sound (READ_ONLY)")
+            for other in _TOGETHER if mart in _TOGETHER else (mart,):
+                connection.execute(f"CREATE TABLE {other} AS FROM sound.{other}")
+            connection.execute("DETACH sound")
+            _publish(connection)
+        return path
+
+    return build
+
+
 @pytest.fixture
-def corrupt(sound_candidate: Path, tmp_path: Path) -> Callable[..., Path]:
+def corrupt(sound_candidate: Path, sound_mart: Callable[[str], Path], tmp_path: Path) -> Callable[..., Path]:
     """Give a function that makes a candidate of one mart, or of all, after SQL that corrupts it.
 
     `before` runs as if the build had made the mart so: the release's own row counts follow it. `after` runs when they stand.
@@ -446,14 +466,13 @@ def corrupt(sound_candidate: Path, tmp_path: Path) -> Callable[..., Path]:
 
     def build(mart: str | None = None, *, before: str = "", after: str = "") -> Path:
         path = tmp_path / "marts.duckdb"
-        shutil.copy(sound_candidate, path)
-        with duckdb.connect(str(path)) as connection:
-            for other in MARTS:
-                if mart not in (None, other) and not {mart, other} <= set(_TOGETHER):
-                    connection.execute(f"DROP TABLE {other}")
-            connection.execute(before)
-            _publish(connection)
-            connection.execute(after)
+        shutil.copy(sound_candidate if mart is None else sound_mart(mart), path)
+        if before or after:
+            with duckdb.connect(str(path)) as connection:
+                if before:
+                    connection.execute(before)
+                    _publish(connection)
+                connection.execute(after)
         return path
 
     return build

@@ -1,6 +1,7 @@
 """Erasure in the lake: whose rows are whose, what is left of them, and that any order of events ends in the same bytes."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
@@ -595,6 +596,26 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, number: int,
     monkeypatch.setattr(owner, name, dying)
 
 
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a zone to which a request has come, and more rows of who asks."""
+    root = tmp_path_factory.mktemp("asked") / "zone"
+    zone = Zone(root)
+    fill(zone)
+    zone.night()
+    zone.forget(DAYS[1], "alice")
+    zone.put("events", DAYS[1], [event("n1", user_id="alice", anonymous_id="tv"), event("n2", anonymous_id="tv")])
+    return root
+
+
+@pytest.fixture(scope="module")
+def expected(asked: Path, tmp_path_factory: pytest.TempPathFactory) -> Zone:
+    """That zone after a night that nothing disturbed; not to be written to."""
+    zone = Zone(shutil.copytree(asked, tmp_path_factory.mktemp("expected") / "zone"))
+    zone.night()
+    return zone
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
     ("owner", "name", "number"),
@@ -606,14 +627,8 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, number: int,
     ],
     ids=lambda value: getattr(value, "__name__", str(value).rpartition(".")[2]),
 )
-def test_a_killed_night_is_finished_by_the_next_one(make_zone, monkeypatch, owner, name, number, after):
-    expected, zone = make_zone("expected"), make_zone("killed")
-    for each in (expected, zone):
-        fill(each)
-        each.night()
-        each.forget(DAYS[1], "alice")
-        each.put("events", DAYS[1], [event("n1", user_id="alice", anonymous_id="tv"), event("n2", anonymous_id="tv")])
-    expected.night()
+def test_a_killed_night_is_finished_by_the_next_one(asked, expected, tmp_path, monkeypatch, owner, name, number, after):
+    zone = Zone(shutil.copytree(asked, tmp_path / "killed"))
     if isinstance(owner, str):
         from orchestration.landing import lake
 
