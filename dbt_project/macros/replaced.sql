@@ -1,5 +1,8 @@
 {#- The visitor of an event: its user, or its device while the user is unknown; every event has one of the two. -#}
-{% macro visitor_of(relation) -%} coalesce('u:' || {{ relation }}.user_id, 'a:' || {{ relation }}.anonymous_id) {%- endmacro %}
+{% macro visitor_of(relation=none) -%}
+  {%- set prefix = relation ~ "." if relation else "" -%}
+  coalesce('u:' || {{ prefix }}user_id, 'a:' || {{ prefix }}anonymous_id)
+{%- endmacro %}
 
 {#-
   The rows of a relation whose visitor and event day the night replaces, with all columns or only the named ones; `visitor` is the

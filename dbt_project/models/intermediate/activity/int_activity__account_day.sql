@@ -10,7 +10,7 @@ windows as (
   select
     event_date,
     account_id,
-    {{ visitor_of("events") }} as visitor_id,
+    {{ visitor_of() }} as visitor_id,
     arrived_date,
     is_bot,
     {{ clock_window("occurred_at", var("session_gap_seconds")) }} as clock_window,

@@ -1,10 +1,10 @@
 with arrivals as (
   select
     event_date,
-    {{ visitor_of("visitor_days") }} as visitor_id,
+    {{ visitor_of() }} as visitor_id,
     arrived_date,
     sum(event_count) as event_count
-  from {{ ref("int_activity__visitor_day") }} as visitor_days
+  from {{ ref("int_activity__visitor_day") }}
   where is_bot
   group by event_date, visitor_id, arrived_date
 ),

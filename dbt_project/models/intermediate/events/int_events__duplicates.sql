@@ -28,7 +28,7 @@ ranked as (
   select
     event_id,
     event_date,
-    {{ visitor_of("copies") }} as visitor_id,
+    {{ visitor_of() }} as visitor_id,
     arrived_date,
     landed_file,
     landed_row,
