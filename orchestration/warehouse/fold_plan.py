@@ -62,13 +62,11 @@ select event_id, event_date, visitor_id, landed_date from held where event_id in
 
 # The visitor days of arrived events, of those they replace and of all other copies of the same events; and, transitively, of all
 # copies of events on an affected visitor day: such visitor days must be replaced together.
-_AFFECTED = f"""
+_AFFECTED = """
 insert into control.affected_visitor_days
 with recursive
 scattered as (
-  select event_id, event_date, visitor_id from intermediate.int_events__duplicates
-  union
-  select event_id, event_date, {_VISITOR} from intermediate.int_events__unique
+  select event_id, event_date, visitor_id from held
   where event_id in (select event_id from intermediate.int_events__duplicates)
 ),
 closed (event_date, visitor_id) as (
@@ -139,7 +137,7 @@ class FoldPlan:
     """The changes that a night folds into the warehouse.
 
     data_through: last complete arrival day. changed: partitions per source that are new, replaced or withdrawn.
-    affected_days: event days of which something is replaced. is_rebuild: whether everything is rebuilt, and why.
+    affected_days: event days with rows to replace. is_rebuild: whether everything is rebuilt, and why.
     """
 
     data_through: date
@@ -259,7 +257,7 @@ class FoldPlanner:
             f" select event_id, {self._event_date} as event_date, {_VISITOR} as visitor_id from ({rows})"
         )
         if is_rebuild:
-            connection.execute("insert into control.partitions_to_fold select arrived_date from changed where source = 'events'")
+            connection.execute("insert into control.partitions_to_fold select unnest(?::date[])", [[day for (day,) in changed]])
             connection.execute("insert into control.affected_as_of values (?)", [_EVERY_DATE])
             return
         if changed:

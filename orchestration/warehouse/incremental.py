@@ -22,7 +22,7 @@ from orchestration.config.settings import Settings
 from orchestration.landing.contract import CONTRACT
 from orchestration.warehouse import control
 
-# Changes of events are folded day by day; a change of any other source read by an incremental model rebuilds everything.
+# Changes of events are folded by visitor day; a change of any other source read by an incremental model rebuilds everything.
 FOLDED_SOURCE = "events"
 
 BY_VISITOR_DAY = "replace_visitor_days"
@@ -154,7 +154,7 @@ def _check_as_of(manifest: Mapping[str, Any], model_id: str) -> None:
     def goes_on(node_id: str) -> Iterable[str]:
         if node_id not in nodes or nodes[node_id]["name"] == _AS_OF_DATES:
             return ()
-        # What is folded by day keeps the day on which each of its rows became known.
+        # What is folded by visitor day keeps the day on which each of its rows became known.
         if nodes[node_id]["config"].get("incremental_strategy") == BY_VISITOR_DAY or _is_of_states(nodes[node_id]):
             return ()
         return cast("Iterable[str]", nodes[node_id]["depends_on"].get("nodes", ()))

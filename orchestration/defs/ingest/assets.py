@@ -67,7 +67,7 @@ def build(settings: Settings) -> list[dg.AssetsDefinition]:
             dg.AssetSpec(
                 PLAN,
                 deps=[ARRIVALS],
-                description="What the night decides before dbt starts: configuration as tables, event days to replace.",
+                description="What the night decides before dbt starts: configuration as tables, visitor days to replace.",
                 group_name="ingest",
                 kinds={"duckdb"},
                 owners=[Owner.PLATFORM],
