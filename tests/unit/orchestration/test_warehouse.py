@@ -152,9 +152,9 @@ def test_a_copy_of_another_visitor_is_replaced_with_its_event(folding_home: Make
 
 
 def test_what_an_interrupted_night_forgot_is_read_again(folding_home: MakeHome, chain: CompiledChain) -> None:
-    """The file of the copy that stayed is withdrawn, and the night killed once the other is no duplicate any more.
+    """The file of the copy that stayed is withdrawn, and the night is killed after the other copy has left the duplicates.
 
-    That other copy is then in neither table, and only the first plan knew in which file it lies.
+    That other copy is then in neither table, and only the first plan knew which file holds it.
     """
     home = folding_home()
     home.put(DAYS[0], [event("e", at(DAYS[0]), received_at=at(DAYS[0]))])
