@@ -25,6 +25,7 @@ from orchestration.config.schema import Config
 from orchestration.config.settings import Settings
 from orchestration.warehouse import control
 from orchestration.warehouse.incremental import BY_AS_OF, BY_VISITOR_DAY
+from tests import visitor_days
 from tests.dbt.inputs import Given, Inputs
 from tests.oracles.reporting import Facts, Reporting
 
@@ -33,12 +34,11 @@ if TYPE_CHECKING:
 
 CATALOG = "warehouse"
 
-# Incremental strategy → the rows that a night replaces.
-REPLACED = {
-    BY_VISITOR_DAY: "(event_date, {visitor}) in (select (event_date, visitor_id) from control.affected_visitor_days)",
-    BY_AS_OF: "as_of_date >= (select min(first_date) from control.affected_as_of)"
-    " or as_of_date not in (select as_of_date from intermediate.int_accounts__as_of_dates where not is_current)",
-}
+# The rows that a night replaces in a model kept by as-of date.
+REPLACED_AS_OF = (
+    "as_of_date >= (select min(first_date) from control.affected_as_of)"
+    " or as_of_date not in (select as_of_date from intermediate.int_accounts__as_of_dates where not is_current)"
+)
 
 # The contents of a relation in whatever order, or for a view those of what it reads.
 _Version = int | tuple[Any, ...]
@@ -130,12 +130,7 @@ class DbtProject:
         inputs.write_seeds()
         inputs.write_predictions({})
         if is_rebuild:
-            # Compiled without --full-refresh, the models read what is affected, which on a rebuild is everything.
-            connection.execute(
-                "insert into control.affected_visitor_days"
-                f" select distinct (occurred_at at time zone 'UTC' at time zone '{self.config.reporting_timezone}')::date,"
-                " coalesce('u:' || user_id, 'a:' || anonymous_id) from control.events_to_fold"
-            )
+            visitor_days.affect_everything(connection, self.config.reporting_timezone)
         for node in (self._nodes[unique_id] for unique_id in self._lineage(marts)):
             if node.strategy is not None and not is_rebuild:
                 connection.execute(f"create or replace temp table new_rows as {node.code}")
@@ -267,10 +262,11 @@ class DbtProject:
 
 
 def _delete_replaced(node: _Node, connection: duckdb.DuckDBPyConnection) -> None:
-    assert node.strategy is not None
-    columns = {name for (name, *_) in connection.execute(f"describe {node.address}").fetchall()}
-    visitor = "visitor_id" if "visitor_id" in columns else "coalesce('u:' || user_id, 'a:' || anonymous_id)"
-    connection.execute(f"delete from {node.address} where {REPLACED[node.strategy].format(visitor=visitor)}")
+    if node.strategy == BY_VISITOR_DAY:
+        visitor_days.delete_affected(connection, node.address)
+    else:
+        assert node.strategy == BY_AS_OF
+        connection.execute(f"delete from {node.address} where {REPLACED_AS_OF}")
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from orchestration.config.tables import Funnel, Pages
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS, Source, Type
 from orchestration.warehouse.control import CONTROL_TABLES
 from tests.oracles.reporting import Arrivals, Facts, Reporting, Row, arrivals_of
+from tests.visitor_days import VISITOR, event_date
 
 _ARROW = {
     "VARCHAR": pa.string(),
@@ -88,22 +89,18 @@ class Inputs:
         landed = ", ".join(f"('{source}', {bool(facts.get(source))})" for source in CONTRACT)
         execute(f"insert into control.landed_sources values {landed}")
         execute("delete from control.affected_visitor_days")
-        visitor_days = (
-            "select distinct (occurred_at at time zone 'UTC' at time zone ?)::date as event_date,"
-            " coalesce('u:' || user_id, 'a:' || anonymous_id) from lake.events"
-        )
-        days = given.replaced_days
+        day, days = event_date(str(reporting.timezone)), given.replaced_days
         execute(
-            f"insert into control.affected_visitor_days {visitor_days} where ? or list_contains(?::date[], event_date)",
-            [str(reporting.timezone), days is None, sorted(days or ())],
+            f"insert into control.affected_visitor_days select distinct {day}, {VISITOR} from lake.events"
+            f" where ? or list_contains(?::date[], {day})",
+            [days is None, sorted(days or ())],
         )
         execute("delete from control.affected_as_of")
         execute("insert into control.affected_as_of values (date '0001-01-01')")
         execute(
             "create or replace view control.events_to_fold as select landed.* from lake.events as landed"
             " inner join control.affected_visitor_days as affected"
-            f" on (occurred_at at time zone 'UTC' at time zone '{reporting.timezone}')::date = affected.event_date"
-            " and coalesce('u:' || user_id, 'a:' || anonymous_id) = affected.visitor_id"
+            f" on {day} = affected.event_date and {VISITOR} = affected.visitor_id"
         )
 
     def write_seeds(self) -> None:

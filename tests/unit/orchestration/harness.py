@@ -24,6 +24,7 @@ from orchestration.warehouse import dbt
 from orchestration.warehouse.build_file import Warehouse
 from orchestration.warehouse.fold_plan import FoldPlan, FoldPlanner
 from orchestration.warehouse.incremental import Incremental
+from tests import visitor_days
 
 # The incremental chain, in the order in which dbt builds it.
 INCREMENTAL = (
@@ -150,11 +151,7 @@ class CompiledChain:
             connection.executemany("insert into core.funnels values (?, ?, ?, ?, ?)", self._funnels)
             connection.execute(f"create or replace table {'.'.join(_STEPS)} as {self._sql[_STEPS]}")
             if plan.is_rebuild:
-                # Compiled without --full-refresh, the models read what is affected, which on a rebuild is everything.
-                connection.execute(
-                    "insert into control.affected_visitor_days"
-                    " select distinct event_date, coalesce('u:' || user_id, 'a:' || anonymous_id) from staging.stg_events"
-                )
+                visitor_days.affect_everything(connection, home.settings.config.reporting_timezone)
             for number, (schema, name) in enumerate(INCREMENTAL):
                 if number == stop_after:
                     return
@@ -163,12 +160,7 @@ class CompiledChain:
                     continue
                 connection.execute("begin")
                 connection.execute(f"create or replace temp table new_rows as {self._sql[schema, name]}")
-                columns = {name for (name, *_) in connection.execute("describe new_rows").fetchall()}
-                visitor = "visitor_id" if "visitor_id" in columns else "coalesce('u:' || user_id, 'a:' || anonymous_id)"
-                connection.execute(
-                    f"delete from {schema}.{name} where (event_date, {visitor}) in"
-                    " (select (event_date, visitor_id) from control.affected_visitor_days)"
-                )
+                visitor_days.delete_affected(connection, f"{schema}.{name}")
                 connection.execute(f"insert into {schema}.{name} by name select * from new_rows")
                 connection.execute("commit")
 

@@ -19,6 +19,7 @@ from orchestration.defs.transform.assets import events
 from orchestration.warehouse import data_tests, dbt
 from orchestration.warehouse.node_result import NodeResult
 from tests.unit.orchestration.harness import BOT_EVENTS, FUNNELS, Home, event
+from tests.visitor_days import VISITOR
 
 
 def result(
@@ -243,8 +244,7 @@ def test_a_data_test_of_a_folded_model_looks_at_what_the_night_replaced(sound: H
         connection.execute("insert into control.affected_visitor_days values (date '1999-12-31', 'a:nobody')")
     assert result_of(sound, name).status == "pass"
     with sound.warehouse.connect() as connection:
-        visitor = "coalesce('u:' || user_id, 'a:' || anonymous_id)"
-        connection.execute(f"insert into control.affected_visitor_days select distinct event_date, {visitor} from {table}")
+        connection.execute(f"insert into control.affected_visitor_days select distinct event_date, {VISITOR} from {table}")
     assert result_of(sound, name).status == "fail"
     with sound.warehouse.connect() as connection:
         connection.execute("delete from control.affected_visitor_days")
