@@ -241,7 +241,8 @@ def test_past_as_of_dates_follow_what_changed_before_them(
     folded.land(CORRECTIONS[correction])
     folded.night()
     assert folded.tables() != before
-    different = {table for table, digest in folded.tables().items() if at_once.tables()[table] != digest}
+    expected = at_once.tables()
+    different = {table for table, digest in folded.tables().items() if expected[table] != digest}
     if is_protected:
         assert different == set()
     else:
