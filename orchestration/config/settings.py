@@ -35,6 +35,9 @@ _TELEMETRY_OFF = {
 # The resource tracker of multiprocessing warns about what an interrupted process left; the operating system frees it.
 _QUIET = {"PYTHONWARNINGS": "ignore::UserWarning:multiprocessing.resource_tracker"}
 
+# Dagster announces the 470 assets and checks of a run together when it may (`orchestration.event_log`).
+_BATCHES = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
+
 POSTGRES_VARIABLE = "NORTHSTAR_POSTGRES_URL"
 
 
@@ -111,7 +114,7 @@ class Settings(Frozen):
         """Set the environment variables that dbt, Dagster and the libraries of this process read."""
         temporary = self.home / "tmp"
         os.environ.update(
-            _TELEMETRY_OFF | _QUIET,
+            _TELEMETRY_OFF | _QUIET | _BATCHES,
             NORTHSTAR_HOME=str(self.home),
             NORTHSTAR_LANDING=str(self.landing),
             NORTHSTAR_WAREHOUSE=str(self.warehouse),

@@ -16,6 +16,8 @@ MEMBERS = {
     "_initdb": ["self", "engine", "for_index_shard"],
     "conn_string_for_shard": ["self", "shard_name"],
     "dispose": ["self"],
+    "has_table": ["self", "table_name"],
+    "store_event_batch": ["self", "events"],
     "wipe": ["self"],
 }
 

@@ -1,11 +1,16 @@
 """The event log on open connections: Dagster's own storage reads what it wrote, and the other way round."""
 
 import shutil
+import sqlite3
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import ASSET_EVENTS
+from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from orchestration.event_log import EventLog
@@ -91,3 +96,52 @@ def test_only_the_last_run_is_kept_open(dagster_home):
         assert logged(kept, run_id)
         assert set(kept._engines) <= {"index", run_id}
     kept.dispose()
+
+
+def test_events_in_batches_are_those_stored_one_by_one(dagster_home, monkeypatch):
+    run_id = run()
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+    batches: list[int] = []
+    stored = EventLog.store_event_batch
+
+    def counting(log: EventLog, events: Sequence[EventLogEntry]) -> None:
+        batches.append(len(events))
+        stored(log, events)
+
+    monkeypatch.setattr(EventLog, "store_event_batch", counting)
+    batched = run()
+    # Two assets and a check are planned.
+    assert batches == [3]
+    stock = SqliteEventLogStorage(str(dagster_home / "history" / "runs"))
+    of_run, of_batched = ([kind for _, kind, _ in logged(stock, of)] for of in (run_id, batched))
+    assert sorted(map(str, of_run)) == sorted(map(str, of_batched))
+    check = dg.AssetCheckKey(dg.AssetKey("second"), "is_whole")
+    assert stock.get_latest_asset_check_execution_by_key([check])[check].run_id == batched
+
+
+def test_a_batch_that_fails_is_stored_whole_or_not_at_all(dagster_home, monkeypatch):
+    run_id = run()
+    kept = EventLog(str(dagster_home / "history" / "runs"))
+    events = [event for event in kept.get_logs_for_run(run_id) if event.dagster_event_type in ASSET_EVENTS]
+    before = {shard: count_events(dagster_home, shard) for shard in (run_id, "index")}
+    store_one = SqliteEventLogStorage.store_event
+
+    def fail_at_last(log: SqliteEventLogStorage, event: EventLogEntry) -> None:
+        store_one(log, event)
+        if event is events[-1]:
+            raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteEventLogStorage, "store_event", fail_at_last)
+        with pytest.raises(OSError, match="no space"):
+            kept.store_event_batch(events)
+    assert {shard: count_events(dagster_home, shard) for shard in before} == before
+    kept.store_event_batch(events)
+    assert count_events(dagster_home, run_id) == before[run_id] + len(events)
+    assert count_events(dagster_home, "index") == before["index"] + len(events)
+    kept.dispose()
+
+
+def count_events(dagster_home: Path, shard: str) -> int:
+    with closing(sqlite3.connect(dagster_home / "history" / "runs" / f"{shard}.db")) as connection:
+        return int(connection.execute("select count(*) from event_logs").fetchone()[0])
