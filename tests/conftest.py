@@ -21,6 +21,9 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 PROJECT = Path(__file__).resolve().parents[1]
 REAL_DATA = (PROJECT / os.environ.get("NORTHSTAR_TEST_DATA", "../shared/data")).resolve()
 
+# Homes with nights of their own beside those that most tests share: whatever begins with one of them is long.
+LONG_HOMES = frozenset({"company_home", "corrected", "refunded_home", "constant_home"})
+
 # Seconds by file, as `make durations` measured them.
 DURATIONS = PROJECT / "tests" / "durations.json"
 
@@ -76,6 +79,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     durations = json.loads(DURATIONS.read_text(encoding="utf-8"))
     items.sort(key=lambda item: -durations.get(item.path.relative_to(PROJECT).as_posix(), 0))
+    for item in items:
+        if not LONG_HOMES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.long)
     long = [item for item in items if item.get_closest_marker("long")]
     if long and "long" not in config.getoption("markexpr"):
         config.hook.pytest_deselected(items=long)

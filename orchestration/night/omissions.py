@@ -15,17 +15,18 @@ from orchestration.warehouse import inputs
 
 def left_out(night: Night) -> dict[str, str]:
     """Marts omitted from the release, each with the reason."""
-    landed = night.warehouse.landed_sources()
     today = datetime.now(night.settings.timezone).date()
     reasons = {}
-    for name, spec in night.specs.items():
-        if spec.published_until is not None and spec.published_until < today:
-            reasons[name] = f"it was published until {spec.published_until}"
-        elif landed.isdisjoint(spec.requires):
-            reasons[name] = f"none of {', '.join(spec.requires)} has landed"
-        elif reason := _unscored(night, spec.reads_of(SCHEMA)):
-            reasons[name] = reason
-    return reasons | _soundly_empty(night, reasons)
+    with night.warehouse.kept_open():
+        landed = night.warehouse.landed_sources()
+        for name, spec in night.specs.items():
+            if spec.published_until is not None and spec.published_until < today:
+                reasons[name] = f"it was published until {spec.published_until}"
+            elif landed.isdisjoint(spec.requires):
+                reasons[name] = f"none of {', '.join(spec.requires)} has landed"
+            elif reason := _unscored(night, spec.reads_of(SCHEMA)):
+                reasons[name] = reason
+        return reasons | _soundly_empty(night, reasons)
 
 
 def _unscored(night: Night, tables: Collection[str]) -> str | None:

@@ -94,7 +94,7 @@ def validate(night: Night) -> "GateReport":
     from expectations.page import render
 
     built = _built(night)
-    with night.stage("gate") as stage:
+    with night.stage("gate") as stage, night.warehouse.kept_open():
         current = night.releases.current()
         unchanged = _unchanged(built, current)
         context = Context(

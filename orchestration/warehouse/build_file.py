@@ -55,6 +55,12 @@ class Warehouse:
         finally:
             connection.close()
 
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Let reading connections share one open file: DuckDB takes 70 ms to read the catalog of 200 relations each time."""
+        with self.connect(read_only=True):
+            yield
+
     def make_ready(self, *, anew: bool = False) -> None:
         """Ensure that the file can be opened; discard it if it is damaged, or in any case with `anew`."""
         self._settings.home.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from orchestration.landing.contract import CONTRACT, Column, Source, Type
@@ -84,20 +83,6 @@ _TOUCHES: tuple[dict[str, Any], ...] = (
 )
 _VALUES = (None, Decimal("0"), Decimal("9.5"), Decimal("9.500001"), Decimal("10"), Decimal("100"), Decimal("-1"))
 _PROPERTIES = (None, '{"plan": "pro"}', '{"plan": "free", "n": 5}', '{"plan": null, "n": 4.5}', '{"n": "12"}', "{}")
-
-
-def examples(count: int) -> settings:
-    """So many drawn examples, and with random seeds (`make test-long`) four times as many.
-
-    A failure is not made smaller by itself: that would build the models a thousand times over; add Phase.shrink while looking for
-    the reason of one.
-    """
-    again = 1 if settings().derandomize else 4
-    return settings(
-        max_examples=count * again,
-        phases=(Phase.explicit, Phase.reuse, Phase.generate),
-        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example),
-    )
 
 
 def utc(zone: ZoneInfo, local: datetime) -> datetime:

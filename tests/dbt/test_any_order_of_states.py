@@ -24,7 +24,6 @@ from tests.dbt.facts import (
     accounts,
     ad_spend,
     events,
-    examples,
     feedback,
     fx_rates,
     orders,
@@ -36,6 +35,7 @@ from tests.dbt.facts import (
 )
 from tests.dbt.harness import DbtProject
 from tests.oracles.persons import latest_state
+from tests.selection import examples, usually
 from tests.unit.orchestration.harness import Home
 
 MARTS = ("mart_ltv__cohort", "mart_ltv_cac__channel_month", "mart_health__account", "mart_data_quality__daily")
@@ -117,7 +117,7 @@ class Company:
             return {f"{schema}.{table}": table_digest(connection, f'"{schema}"."{table}"') for schema, table in found}
 
 
-@examples(2)
+@examples(1)
 @given(data=st.data())
 def test_states_in_any_order_repeated_and_corrected(
     shanghai: DbtProject, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -224,7 +224,7 @@ CORRECTIONS: dict[str, Files] = {
 }
 
 
-@pytest.mark.parametrize("correction", CORRECTIONS)
+@pytest.mark.parametrize("correction", usually(list(CORRECTIONS), 1))
 @pytest.mark.parametrize("is_protected", [True, False], ids=["", "unprotected"])
 def test_past_as_of_dates_follow_what_changed_before_them(
     shanghai: DbtProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, correction: str, is_protected: bool

@@ -12,13 +12,13 @@ from orchestration.config.tables import Funnel
 from tests.dbt.comparison import assert_same
 from tests.dbt.facts import (
     event,
-    examples,
     landed,
     utc,
 )
 from tests.dbt.funnels import EVENT_NAMES, FILTERS, funnel, shipped
 from tests.dbt.harness import DbtProject
 from tests.oracles.funnel import FunnelSpec, funnel_entries
+from tests.selection import examples
 
 MART = "mart_funnel__entry"
 KEY = ("funnel", "entry_grain", "entry_start", "dimension", "segment", "step_number")
@@ -33,7 +33,7 @@ def check(project: DbtProject, facts, data_through: date, defined: list[tuple[Fu
     return expected
 
 
-@examples(15)
+@examples(6)
 @given(data=st.data())
 def test_funnels_that_ask_for_an_event_again(shanghai: DbtProject, data: st.DataObject) -> None:
     """Steps drawn from two events; nobody does two things at once."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import ID_PAIRS, MIDNIGHTS, Rows, event, examples, landed, utc
+from tests.dbt.facts import ID_PAIRS, MIDNIGHTS, Rows, event, landed, utc
 from tests.dbt.harness import DbtProject
 from tests.dbt.test_funnel_mart import KEY as FUNNEL_KEY
 from tests.dbt.test_funnel_mart import funnel, shipped
@@ -19,6 +19,7 @@ from tests.oracles.funnel import funnel_entries
 from tests.oracles.persons import Identities, unique_events, without_bots
 from tests.oracles.reporting import Facts
 from tests.oracles.retention import retention_cohorts
+from tests.selection import examples
 from tests.world.questions import persons
 
 LATER = date(2024, 6, 30)
@@ -57,7 +58,7 @@ def seen_together(pairs: Pairs) -> Rows:
     ]
 
 
-@examples(12)
+@examples(6)
 @given(pairs=st.lists(st.sampled_from(ID_PAIRS), min_size=2, max_size=14, unique=True), chance=st.randoms(use_true_random=False))
 def test_the_order_of_arrival_says_nothing(new_york: DbtProject, pairs: Pairs, chance: random.Random) -> None:
     rows = seen_together(pairs)

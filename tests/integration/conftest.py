@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -58,7 +58,7 @@ def restated_in_truth(before: Path, after: Path) -> dict[Figure, tuple[float | N
     from orchestration.marts import read_specs
     from orchestration.warehouse.dbt import read_manifest
 
-    with patch.dict(os.environ, environment_of(after), clear=True), chdir(after):
+    with at_home(after):
         grains = {mart: spec.grain for mart, spec in read_specs(read_manifest(load())).items()}
     through = tuple(date.fromisoformat(current(home)["data_through"]) for home in (before, after))
     return restatements.restated(*(home / "published" / "marts.duckdb" for home in (before, after)), grains, through)
@@ -84,6 +84,13 @@ def dagster_of(home: Path) -> "Iterator[DagsterInstance]":
 
     with patch.dict(os.environ, DAGSTER_HOME=str(home / "dagster")), DagsterInstance.get() as instance:
         yield instance
+
+
+@contextmanager
+def at_home(home: Path) -> Iterator[None]:
+    """The environment and the current folder of a process of a home."""
+    with patch.dict(os.environ, environment_of(home), clear=True), chdir(home):
+        yield
 
 
 def copy_home(home: Path, target: Path) -> Path:
@@ -132,7 +139,7 @@ def run_stages(
     from orchestration.night.run import Night
 
     again = days and [days[0] + timedelta(days=shift) for shift in range((days[1] - days[0]).days + 1)]
-    with patch.dict(os.environ, environment_of(home), clear=True), chdir(home), Night(load()) as night, _watched() as details:
+    with at_home(home), Night(load()) as night, _watched() as details:
         stages.build(night, again, as_of=as_of, anew=anew)
         if publish:
             stages.publish(night)
@@ -166,9 +173,18 @@ def company_home(built_once, prepared, northstar) -> Path:
     return built_once("company", fill)
 
 
+# The run of `next_day`, and the folder beside it that holds the home as it was when this run's candidate was built.
+WAITING = "waiting"
+
+
 @pytest.fixture(scope="session")
-def next_day(built_once, small_home, northstar) -> Path:
-    """The small home a night later, which brings the newest day and a fact of one long over; `night.txt` is what it said."""
+def next_day(built_once, small_home) -> Path:
+    """The small home a night later, which brings the newest day and a fact of one long over.
+
+    `night.json` is what each stage said.
+    """
+    from orchestration.night import releasing
+    from orchestration.night.run import Night
 
     def fill(home: Path) -> None:
         copy_home(small_home, home)
@@ -177,9 +193,32 @@ def next_day(built_once, small_home, northstar) -> Path:
             '{"event_id": "late-1", "event": "page_viewed", "occurred_at": "2026-11-04T02:00:00Z",'
             ' "anonymous_id": "late-visitor"}\n'
         )
-        (home / "night.txt").write_text(_succeed(northstar(home, "nightly")).stdout)
+        with at_home(home), _watched() as details:
+            with Night(load(), run_id=WAITING) as night:
+                stages.build(night)
+                releasing.candidate(night)
+            shutil.rmtree(home.with_name(WAITING), ignore_errors=True)
+            copy_home(home, home.with_name(WAITING))
+            with Night(load(), run_id=WAITING) as night:
+                releasing.validate(night)
+                releasing.publish(night)
+        (home / "night.json").write_text(json.dumps(details))
 
     return built_once("next_day", fill)
+
+
+@pytest.fixture(scope="session")
+def waiting(next_day) -> Callable[[Path], Path]:
+    """Give a function that copies that home as it was while the candidate of its second night waited for the gate."""
+
+    def copy(target: Path) -> Path:
+        copy_home(next_day.with_name(WAITING), target)
+        state = target / "runs" / f"{WAITING}.json"
+        # A run knows its candidate by its path.
+        state.write_text(state.read_text().replace(str(next_day), str(target)))
+        return target
+
+    return copy
 
 
 CORRECTED = "landing/events/dt=2026-11-12"

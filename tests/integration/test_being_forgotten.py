@@ -88,7 +88,7 @@ def entries(home: Path) -> list[tuple[str, ...]]:
 def asked(next_day, tmp_path_factory) -> Path:
     """A home that has published twice with Zoe in it, and to which her request has come."""
     home = copy_home(next_day, tmp_path_factory.mktemp("asked") / "home")
-    assert not re.search(r"^erase\b", (home / "night.txt").read_text(), re.MULTILINE)
+    assert "erase" not in json.loads((home / "night.json").read_text())
     land(home, REQUEST)
     return home
 

@@ -5,9 +5,7 @@ made-up panels (`tests/unit/ml`), features at a point in time (`tests/dbt/test_c
 """
 
 import json
-import os
 import shutil
-from contextlib import chdir
 from pathlib import Path
 from unittest.mock import patch
 
@@ -23,8 +21,7 @@ from orchestration.ml_steps.model_store import ModelStore
 from orchestration.night import intake
 from orchestration.simulator import parameters
 from tests import stages
-from tests.conftest import environment_of
-from tests.integration.conftest import LAST_DAY, copy_home, look
+from tests.integration.conftest import LAST_DAY, at_home, copy_home, look
 from tests.integration.hazards import with_hazards
 
 # What the model learns from, and no more: not a mart, not a test of what else is built.
@@ -96,11 +93,7 @@ def constant_home(prepared, northstar, tmp_path_factory) -> Path:
     for folder in (home / "landing").iterdir():
         if folder.is_dir() and folder.name not in SOURCES:
             shutil.rmtree(folder)
-    with (
-        patch.dict(os.environ, environment_of(home), clear=True),
-        chdir(home),
-        Night(load()) as night,
-    ):
+    with at_home(home), Night(load()) as night:
         intake.ingest(night)
         intake.plan(night)
         assert [result.name for result in stages.built(night, [*FEATURES, "resource_type:seed"]) if result.is_failure] == []
@@ -146,7 +139,7 @@ def test_lights_of_the_wrong_accounts_are_warned_of(company_home, tmp_path):
     home = copy_home(company_home, tmp_path / "home")
     turned = "['green', 'amber', 'red'][list_position(['red', 'amber', 'green'], light)]"
     statuses = []
-    with patch.dict(os.environ, environment_of(home), clear=True), chdir(home), Night(load()) as night:
+    with at_home(home), Night(load()) as night:
         intake.plan(night)
         for light in ("light", turned):
             with night.warehouse.connect() as connection:

@@ -201,7 +201,6 @@ def test_every_customer_is_valued(company_home):
     assert whole > float(published[4]) + float(accounts_observed)
 
 
-@pytest.mark.long
 def test_what_arrives_later_leaves_earlier_features_as_they_were(company_home, tmp_path):
     """Facts of the past that arrive tomorrow are not in yesterday's features, though they are in the facts."""
     from orchestration.night.run import Night

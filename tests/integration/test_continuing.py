@@ -1,10 +1,7 @@
 """Runs that fail at a stage and are continued: "re-execute from failure" in Dagster, and what it refuses."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import chdir
 from pathlib import Path
 from unittest.mock import patch
 
@@ -18,8 +15,7 @@ from orchestration.night import building, intake, releasing
 from orchestration.night.run import Night
 from orchestration.night.state import RunStates
 from tests import stages
-from tests.conftest import environment_of
-from tests.integration.conftest import copy_home, current, look, run_stages
+from tests.integration.conftest import WAITING, at_home, copy_home, current, look, run_stages
 
 # Where a night fails, in the order of its stages: the function that fails, and the asset or check that fails with it.
 STAGES = {
@@ -44,7 +40,7 @@ def nightly() -> dg.JobDefinition:
 def home(small_home, tmp_path) -> Iterator[Path]:
     """A home with one landed day that no night has taken yet."""
     copied = copy_home(small_home, tmp_path / "home")
-    with patch.dict(os.environ, environment_of(copied), clear=True), chdir(copied):
+    with at_home(copied):
         load().export()
         yield copied
 
@@ -87,27 +83,11 @@ def test_a_night_goes_on_from_every_stage_at_which_it_fails(home, small_home, tm
     assert look(home, "select count(*) from control.affected_visitor_days") == [(0,)]
 
 
-@pytest.fixture(scope="module")
-def refused_once(small_home, tmp_path_factory) -> tuple[Path, Path]:
-    """A home with a run that failed at the gate, `failed`, and a copy to restore it from: a candidate has one place."""
-    folder = tmp_path_factory.mktemp("refused")
-    copied = copy_home(small_home, folder / "home")
-    with patch.dict(os.environ, environment_of(copied), clear=True), chdir(copied):
-        load().export()
-        with Night(load(), run_id="failed") as night:
-            stages.build(night)
-            releasing.candidate(night)
-    shutil.copytree(copied, folder / "kept", symlinks=True)
-    return copied, folder / "kept"
-
-
 @pytest.fixture
-def refused(refused_once) -> Iterator[Path]:
-    """A home with a run that failed at the gate, `failed`; its candidate waits."""
-    copied, kept = refused_once
-    shutil.rmtree(copied)
-    shutil.copytree(kept, copied, symlinks=True)
-    with patch.dict(os.environ, environment_of(copied), clear=True), chdir(copied):
+def refused(waiting, tmp_path) -> Iterator[Path]:
+    """A home with a run that failed at the gate; its candidate waits."""
+    copied = waiting(tmp_path / "home")
+    with at_home(copied):
         load().export()
         yield copied
 
@@ -115,11 +95,11 @@ def refused(refused_once) -> Iterator[Path]:
 def test_a_candidate_waits_for_the_retry_and_no_longer(refused):
     waiting = list((refused / "published").glob(".candidate-*"))
     assert len(waiting) == 1
-    with Night(load(), run_id="failed") as night:
+    with Night(load(), run_id=WAITING) as night:
         assert releasing.validate(night).passed
         release = releasing.publish(night)
     assert current(refused)["release_id"] == release.release_id
-    with Night(load(), run_id="failed") as night, pytest.raises(NorthstarError, match="is gone: it was published, or another"):
+    with Night(load(), run_id=WAITING) as night, pytest.raises(NorthstarError, match="is gone: it was published, or another"):
         releasing.publish(night)
 
 
@@ -129,7 +109,7 @@ def test_another_night_in_between_ends_the_run(refused):
         intake.ingest(night)
         intake.plan(night)
     assert list((refused / "published").glob(".candidate-*")) == []
-    with Night(load(), run_id="failed") as night:
+    with Night(load(), run_id=WAITING) as night:
         with pytest.raises(NorthstarError, match="is gone: it was published, or another run has cleared it away; start a new"):
             releasing.validate(night)
         with pytest.raises(UserError, match="holds what another run has built since; start a new one, `northstar nightly`"):
@@ -140,7 +120,7 @@ def test_another_night_in_between_ends_the_run(refused):
 def test_another_configuration_ends_the_run(refused, monkeypatch):
     monkeypatch.delenv("NORTHSTAR_CONFIG")  # exported as empty: no file
     (refused / "northstar.toml").write_text('gross_margin = "0.5"\n')
-    with Night(load(), run_id="failed") as night, pytest.raises(UserError, match="the configuration has changed since; start"):
+    with Night(load(), run_id=WAITING) as night, pytest.raises(UserError, match="the configuration has changed since; start"):
         releasing.validate(night)
 
 
@@ -149,32 +129,33 @@ def test_a_waiver_does_not_end_the_run(refused, monkeypatch):
     (refused / "waivers.toml").write_text(
         '[[waivers]]\nmart = "mart_mrr__month"\ncheck = "row_count"\nreason = "known"\nby = "ann"\nuntil = 2099-01-01\n'
     )
-    with Night(load(), run_id="failed") as night:
+    with Night(load(), run_id=WAITING) as night:
         assert releasing.validate(night).passed
 
 
 def test_another_lake_ends_the_run(refused):
-    state = refused / "runs" / "failed.json"
+    state = refused / "runs" / f"{WAITING}.json"
     told = json.loads(state.read_text())
     assert told["lake_digest"]
     state.write_text(json.dumps({**told, "lake_digest": "of another lake"}))
-    with Night(load(), run_id="failed") as night, pytest.raises(UserError, match="lake has changed since; start a new one"):
+    with Night(load(), run_id=WAITING) as night, pytest.raises(UserError, match="lake has changed since; start a new one"):
         releasing.validate(night)
 
 
 def test_a_damaged_state_is_named(refused):
-    state = refused / "runs" / "failed.json"
+    state = refused / "runs" / f"{WAITING}.json"
     state.write_text("{")
-    with pytest.raises(NorthstarError, match=r"failed.json is not the state of a run .* remove it and run `northstar nightly`"):
-        Night(load(), run_id="failed").__enter__()
+    with pytest.raises(NorthstarError, match=r"waiting.json is not the state of a run .* remove it and run `northstar nightly`"):
+        Night(load(), run_id=WAITING).__enter__()
     with Night(load()):
         pass
 
 
+@pytest.mark.long
 def test_models_built_again_after_the_plan_was_folded_lose_nothing(refused):
     """The days that a folded plan replaced are forgotten: the step plans anew instead of replacing them by nothing."""
     counts = look(refused, "select count(*) from intermediate.int_events__unique")
-    with Night(load(), run_id="failed") as night:
+    with Night(load(), run_id=WAITING) as night:
         assert night.state.is_folded
         assert not any(result.is_failure for result in building.build(night))
     assert look(refused, "select count(*) from intermediate.int_events__unique") == counts

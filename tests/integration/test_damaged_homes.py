@@ -4,19 +4,15 @@ Belongs here: damages × commands on a tiny company. Does not belong here: damag
 (`test_release_crashes`, `test_being_forgotten`).
 """
 
-import os
 from collections.abc import Callable
-from contextlib import chdir
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 
 from orchestration.base.errors import NorthstarError
 from orchestration.config.loading import load
 from orchestration.night.run import Night
-from tests.conftest import environment_of
-from tests.integration.conftest import copy_home, current
+from tests.integration.conftest import at_home, copy_home, current
 from tests.integration.tiny import FIRST
 
 Damage = Callable[[Path], object]
@@ -128,7 +124,7 @@ def begin(home: Path) -> None:
     from orchestration.ml_steps.model_store import ModelStore
     from orchestration.night import intake
 
-    with patch.dict(os.environ, environment_of(home), clear=True), chdir(home), Night(load()) as night:
+    with at_home(home), Night(load()) as night:
         intake.ingest(night)
         intake.erase(night)
         intake.plan(night)

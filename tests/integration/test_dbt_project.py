@@ -41,6 +41,7 @@ def test_unit_tests_of_the_branching_models_pass(unit_tests):
     assert {name: status for name, status in statuses.items() if status != "pass"} == {}
 
 
+@pytest.mark.long
 def test_a_model_that_does_otherwise_fails_its_unit_test(unit_tests, tmp_path):
     project = tmp_path / "dbt_project"
     shutil.copytree(DBT_PROJECT, project)

@@ -10,7 +10,7 @@ import pytest
 from expectations.registry import SUITES
 from tests.integration.conftest import ask, copy_home, current, look
 
-pytestmark = pytest.mark.real_data
+pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 # The click-stream's own event names, in the order of a purchase. Of these six steps the data set's notes give the counts.
 PURCHASE = ("product_view", "add_to_cart", "cart", "shipping_details", "payment_details", "purchase")

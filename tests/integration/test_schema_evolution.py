@@ -2,10 +2,7 @@
 
 import json
 import logging
-import os
-from contextlib import chdir
 from pathlib import Path
-from unittest.mock import patch
 
 import duckdb
 import pytest
@@ -13,8 +10,7 @@ import pytest
 from orchestration.config.loading import load
 from orchestration.night.run import Night
 from tests import stages
-from tests.conftest import environment_of
-from tests.integration.conftest import ask, copy_home, current
+from tests.integration.conftest import ask, at_home, copy_home, current
 
 
 @pytest.fixture
@@ -55,7 +51,7 @@ def remember(home: Path, mart: str, columns: dict[str, str | None]) -> None:
 
 
 def publish(home: Path) -> None:
-    with patch.dict(os.environ, environment_of(home), clear=True), chdir(home), Night(load()) as night:
+    with at_home(home), Night(load()) as night:
         stages.publish(night)
 
 

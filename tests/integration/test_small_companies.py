@@ -1,10 +1,7 @@
 """Nights of tiny and one-sided companies: what their sound data cannot fill is left out with a reason, never refused."""
 
-import os
 import shutil
-from contextlib import chdir
 from datetime import timedelta
-from unittest.mock import patch
 
 import duckdb
 import pytest
@@ -13,8 +10,7 @@ from orchestration.config.loading import load
 from orchestration.night import omissions
 from orchestration.night.run import Night
 from orchestration.warehouse import inputs
-from tests.conftest import environment_of
-from tests.integration.conftest import copy_home
+from tests.integration.conftest import at_home, copy_home
 from tests.integration.shapes import SHAPES
 from tests.integration.tiny import FIRST, Company
 
@@ -45,8 +41,6 @@ LEFT_OUT = {
     "unmapped_names": [FUNNEL_MARTS] * 2,
     "paying_without_subscriptions": [NO_EXITS] * 2,
 }
-# This one runs in every test run, the others with `make test-long`.
-USUAL = "without_a_shop"
 
 
 def _empty(manifest: dict) -> set[str]:
@@ -61,7 +55,8 @@ def test_every_shape_says_what_is_left_out() -> None:
     assert LEFT_OUT.keys() == SHAPES.keys()
 
 
-@pytest.mark.parametrize("shape", [name if name == USUAL else pytest.param(name, marks=pytest.mark.long) for name in SHAPES])
+@pytest.mark.long
+@pytest.mark.parametrize("shape", SHAPES)
 def test_every_night_of_a_sound_company_is_published(prepared, tmp_path, shape) -> None:
     company = Company(copy_home(prepared, tmp_path / "home"))
     found = []
@@ -108,7 +103,7 @@ def test_a_mart_that_a_defect_emptied_is_kept_for_the_gate_to_refuse(whole, tmp_
     filled = set(whole.manifest["marts"]) - {"mart_restatements__release"}
     home = tmp_path / "home"
     shutil.copytree(whole.home, home, symlinks=True)
-    with patch.dict(os.environ, environment_of(home), clear=True), chdir(home):
+    with at_home(home):
         night = Night(load())
     for mart in sorted(filled):
         with duckdb.connect(str(home / "warehouse.duckdb")) as connection:

@@ -1,10 +1,8 @@
 """Nights in which nothing has changed: they say so, publish nothing and cost next to nothing."""
 
 import json
-import os
 import resource
 from collections.abc import Callable, Iterator
-from contextlib import chdir
 from pathlib import Path
 from unittest.mock import patch
 
@@ -15,8 +13,7 @@ from orchestration.config.loading import load
 from orchestration.definitions import build
 from orchestration.night.run import Night
 from orchestration.night.unchanged import standing
-from tests.conftest import environment_of
-from tests.integration.conftest import copy_home, current
+from tests.integration.conftest import at_home, copy_home, current
 
 # CPU seconds: most of them are imports.
 LIMIT = 5
@@ -26,7 +23,7 @@ LIMIT = 5
 def home(next_day, tmp_path) -> Iterator[Path]:
     """A home that has published everything that has landed."""
     copied = copy_home(next_day, tmp_path / "home")
-    with patch.dict(os.environ, environment_of(copied), clear=True), chdir(copied):
+    with at_home(copied):
         yield copied
 
 

@@ -2,19 +2,15 @@
 
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import chdir
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 from orchestration.config.loading import load
 from tests import stages
-from tests.conftest import environment_of
-from tests.integration.conftest import ask, current
+from tests.integration.conftest import ask, at_home, current
 
 if TYPE_CHECKING:
     from expectations.report import GateReport
@@ -57,7 +53,7 @@ class Company:
         from orchestration.night.run import Night
 
         logger, watching = logging.getLogger("northstar.night"), _Warnings()
-        with patch.dict(os.environ, environment_of(self.home), clear=True), chdir(self.home), Night(load()) as night:
+        with at_home(self.home), Night(load()) as night:
             logger.addHandler(watching)
             try:
                 stages.build(night, **plan)

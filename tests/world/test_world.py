@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.config.project import DBT_PROJECT
-from tests.dbt.facts import examples
 from tests.dbt.funnels import funnel
 from tests.dbt.harness import DbtProject
 from tests.dbt.test_data_through import LAST, NOON, company, together
+from tests.selection import examples
 from tests.world.drawn import World, worlds
 from tests.world.questions import QUESTIONS, ask_all
 
@@ -22,13 +22,13 @@ def compare(project: DbtProject, data: st.DataObject) -> None:
     assert not [row for row in quality if row["landing_difference"] or row["fact_difference"]]
 
 
-@examples(34)
+@examples(10)
 @given(data=st.data())
 def test_every_oracle_of_random_worlds(shanghai: DbtProject, data: st.DataObject) -> None:
     compare(shanghai, data)
 
 
-@examples(22)
+@examples(6)
 @given(data=st.data())
 def test_every_oracle_where_weeks_begin_on_sunday_and_midnight_ends_sessions(new_york: DbtProject, data: st.DataObject) -> None:
     compare(new_york, data)

@@ -12,13 +12,14 @@ import pytest
 
 from orchestration.base.errors import NorthstarError
 from orchestration.base.pseudonyms import Key
-from orchestration.landing import erasure
+from orchestration.landing import erasure, lake
 from orchestration.landing.arrivals import pending
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.erasure import Erased, Ledger
 from orchestration.landing.ingest import ingest
 from orchestration.landing.lake import Lake
 from orchestration.landing.source import Personal
+from tests.selection import usually
 
 KEY = Key("a key for the tests of erasure")
 OTHER = Key("another key for these tests")
@@ -616,23 +617,24 @@ def expected(asked: Path, tmp_path_factory: pytest.TempPathFactory) -> Zone:
     return zone
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize(
-    ("owner", "name", "number"),
-    [
-        *((Ledger, "_save", number) for number in (1, 2, 3, 4)),
-        *((Lake, "commit", number) for number in (1, 2, 3, 6, 11)),
-        ("orchestration.landing.lake._write_atomically", "", 5),
-        (Lake, "sweep", 1),
-    ],
-    ids=lambda value: getattr(value, "__name__", str(value).rpartition(".")[2]),
-)
-def test_a_killed_night_is_finished_by_the_next_one(asked, expected, tmp_path, monkeypatch, owner, name, number, after):
-    zone = Zone(shutil.copytree(asked, tmp_path / "killed"))
-    if isinstance(owner, str):
-        from orchestration.landing import lake
+# Where a night can be killed: the call of a function, by its number.
+KILLS = {
+    f"{owner.__name__.rpartition('.')[2]}-{name}-{number}": (owner, name, number)
+    for owner, name, numbers in (
+        (Ledger, "_save", (1, 2, 3, 4)),
+        (Lake, "commit", (1, 2, 3, 6, 11)),
+        (lake, "_write_atomically", (5,)),
+        (Lake, "sweep", (1,)),
+    )
+    for number in numbers
+}
 
-        owner, name = lake, owner.rpartition(".")[2]
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("call", usually(list(KILLS), 4))
+def test_a_killed_night_is_finished_by_the_next_one(asked, expected, tmp_path, monkeypatch, call, after):
+    zone = Zone(shutil.copytree(asked, tmp_path / "killed"))
+    owner, name, number = KILLS[call]
     with monkeypatch.context() as patched:
         kill_at(patched, owner, name, number, after=after)
         with pytest.raises(Killed):

@@ -468,7 +468,8 @@ def test_a_failed_import_changes_no_settings(run, home: Path) -> None:
     assert not (home / "northstar.toml").exists()
 
 
-# Nights, by the command itself and in a process of its own: dbt and Dagster start, so that they share one prepared home.
+# Nights, by the command itself, in a process of its own where the process matters: dbt and Dagster start, so that they share one
+# prepared home.
 
 
 @pytest.fixture(scope="module")
@@ -494,27 +495,27 @@ def test_a_night_without_a_landing_zone(root: Path, northstar_process) -> None:
     assert_failed(northstar_process(root, "nightly"), 2, "the landing zone", "does not exist")
 
 
-def test_a_night_over_a_folder_that_is_no_source(root: Path, northstar_process) -> None:
+def test_a_night_over_a_folder_that_is_no_source(root: Path, northstar) -> None:
     path = land(root, "event/dt=2024-03-10/a.csv", "event_id\n")
-    assert_failed(northstar_process(root, "nightly"), 2, "holds one folder per source; did you mean events?")
+    assert_failed(northstar(root, "nightly"), 2, "holds one folder per source; did you mean events?")
     path.unlink()
     path.parent.rmdir()
     path.parent.parent.rmdir()
 
 
-def test_a_night_over_a_file_without_a_required_column(root: Path, northstar_process) -> None:
+def test_a_night_over_a_file_without_a_required_column(root: Path, northstar) -> None:
     path = land(root, "events/dt=2024-03-10/a.csv", "event_id,event\ne1,page_viewed\n")
     assert_failed(
-        northstar_process(root, "nightly"), 1, "events: 1 partition was refused", "a.csv: required column occurred_at is missing"
+        northstar(root, "nightly"), 1, "events: 1 partition was refused", "a.csv: required column occurred_at is missing"
     )
     path.unlink()
 
 
-def test_a_night_up_to_a_day_before_anything_landed(root: Path, northstar_process) -> None:
+def test_a_night_up_to_a_day_before_anything_landed(root: Path, northstar) -> None:
     path = land(
         root, "events/dt=2024-03-10/a.csv", "event_id,event,occurred_at,user_id\ne1,page_viewed,2024-03-10T01:00:00Z,u1\n"
     )
-    assert_failed(northstar_process(root, "nightly", "--as-of", "2024-03-09"), 2, "nothing to build", "up to 2024-03-09")
+    assert_failed(northstar(root, "nightly", "--as-of", "2024-03-09"), 2, "nothing to build", "up to 2024-03-09")
     path.unlink()
 
 
