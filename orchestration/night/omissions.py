@@ -74,7 +74,8 @@ def idle(night: Night, published: Collection[str], unchanged: Collection[str]) -
     filled = _inputs(night)
     asked = [name for name in published if name in filled and (name in unchanged or filled[name] == "subscribers")]
     with night.warehouse.connect(read_only=True) as connection:
-        return frozenset(name for name in asked if inputs.count(connection, filled[name]).newest == 0)
+        newest = {facts: inputs.count(connection, facts).newest for facts in {filled[name] for name in asked}}
+    return frozenset(name for name in asked if newest[filled[name]] == 0)
 
 
 def awaited(night: Night, published: Collection[str]) -> dict[str, str]:

@@ -64,7 +64,7 @@ class Night:
             denied=settings.config.identity_deny_list,
             max_links=settings.config.max_identity_links,
         )
-        self.parsed = parsed
+        self._parsed = parsed
         self._states = RunStates(settings.home)
         self._is_current = False
         self._partitions: dict[str, list[Partition]] = {}
@@ -145,6 +145,13 @@ class Night:
         """Forget all decisions of this run, and what it has read of the lake."""
         self.state = RunState(self.state.run_id, as_of=as_of, timings=self.state.timings)
         self._partitions.clear()
+
+    @property
+    def parsed(self) -> "DbtManifest | None":
+        """The dbt project as it was parsed, for dbt to build; read once, for a night calls dbt twice and reading takes 2 s."""
+        if self._parsed is None:
+            self._parsed = dbt.read_parsed(self.settings)
+        return self._parsed
 
     @cached_property
     def manifest(self) -> Mapping[str, Any]:

@@ -147,7 +147,7 @@ def build(
     """Build seeds and models in one invocation; yields each result as soon as it is known. Tests are not run (`data_tests`).
 
     selection, exclusion: dbt's selectors; everything selected (default: all) and not excluded is built. parsed: the result of
-    `prepare`; without it, the file written by `prepare` is read.
+    `prepare` or `read_parsed`; without it, dbt parses the project.
     Failures are among the results; BuildFailed is raised only when dbt itself could not run. Skipped nodes come last.
     """
     # Nothing reads dbt's artifacts of a build, and writing them takes 2 s.
@@ -165,7 +165,7 @@ def build(
 
     def run() -> Any:
         try:
-            return _invoke(settings, arguments, parsed=parsed or read_parsed(settings), listener=listen)
+            return _invoke(settings, arguments, parsed=parsed, listener=listen)
         finally:
             results.put(None)
 

@@ -159,12 +159,14 @@ class Facts:
 def count(connection: duckdb.DuckDBPyConnection, name: str) -> Facts:
     """Count the facts of an input in the build file."""
     counted = INPUTS[name]
-    [(usable, excluded)] = connection.execute(
-        f"SELECT count(*) FILTER (NOT is_excluded), count(*) FILTER (is_excluded) FROM ({counted.sql}) WHERE day <= {_THROUGH}"
+    [(usable, excluded, newest)] = connection.execute(
+        "SELECT count(*) FILTER (NOT is_excluded), count(*) FILTER (is_excluded),"
+        f" count(*) FILTER (day = {_THROUGH} AND NOT is_excluded) FROM ({counted.sql}) WHERE day <= {_THROUGH}"
     ).fetchall()
-    [(newest,)] = connection.execute(
-        f"SELECT count(*) FROM ({counted.newest or counted.sql}) WHERE day = {_THROUGH} AND NOT is_excluded"
-    ).fetchall()
+    if counted.newest:
+        [(newest,)] = connection.execute(
+            f"SELECT count(*) FROM ({counted.newest}) WHERE day = {_THROUGH} AND NOT is_excluded"
+        ).fetchall()
     return Facts(usable, excluded, newest)
 
 

@@ -173,7 +173,7 @@ def test_a_home_that_moved_is_built_without_another_parse(
     home = Home(tmp_path / "moved", bot_events_per_day=BOT_EVENTS, funnels=FUNNELS)
     home.put(date(2024, 3, 6), [event("e2", "2024-03-06T01:00:00Z")])
     monkeypatch.setattr("dbt.parser.manifest.ManifestLoader.load", refuse)
-    home.night(None)
+    home.night(dbt.read_parsed(home.settings))
     assert home.query("select count(*) from intermediate.int_events__unique") == [(2,)]
     home.configure(week_start="sunday")
     assert dbt.read_parsed(home.settings) is None
