@@ -10,7 +10,7 @@ reads what the other has written.
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +43,7 @@ class EventLog(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: dict[str, sqlalchemy.Engine] = {}
-        self._tables: set[str] = set()
+        self._found: set[tuple[str, str]] = set()
         self._batch: _Batch | None = None
         super().__init__(base_dir, inst_data)
 
@@ -93,15 +93,29 @@ class EventLog(SqliteEventLogStorage):
             self._engines[shard] = engine
         return self._engines[shard]
 
+    # Whether the index has a table, a column or a migration behind it is asked several times per event: what was there stays.
+
     def has_table(self, table_name: str) -> bool:
-        """Whether the index has a table; asked four times per event, and a table that was there stays."""
-        if table_name not in self._tables and super().has_table(table_name):
-            self._tables.add(table_name)
-        return table_name in self._tables
+        """Whether the index has a table."""
+        return self._has("table", table_name, super().has_table)
+
+    def has_secondary_index(self, name: str) -> bool:
+        """Whether a migration of the index's data is behind it."""
+        return self._has("migration", name, super().has_secondary_index)
+
+    def _has_asset_key_col_on_connection(self, conn: sqlalchemy.Connection, column_name: str) -> bool:
+        ask = super()._has_asset_key_col_on_connection
+        return self._has("column", column_name, lambda name: ask(conn, name))
+
+    def _has(self, kind: str, name: str, ask: Callable[[str], bool]) -> bool:
+        if (kind, name) not in self._found and ask(name):
+            self._found.add((kind, name))
+        return (kind, name) in self._found
 
     def wipe(self) -> None:
         """Delete all events and the files of the runs."""
         self._close()
+        self._found.clear()
         super().wipe()
 
     def dispose(self) -> None:
