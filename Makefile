@@ -33,8 +33,8 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: $(STAMP)
 	$(PYTEST)
 
-# What takes minutes and shows little that `make test` does not: long nights, killed nights, tiny companies of every shape; and the
-# property tests with examples that nobody has seen before.
+# Nights of the promoted company and of real data, killed nights, tiny companies of every shape; and the property tests with examples
+# that nobody has seen before.
 test-long: $(STAMP)
 	$(PYTEST) -m "long or hypothesis" --hypothesis-profile random
 

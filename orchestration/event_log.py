@@ -1,6 +1,6 @@
 """Dagster's SQLite event log with persistent connections.
 
-Belongs here: how the log's files are opened. Does not belong here: what is logged, which Dagster decides.
+Belongs here: how the log's files are opened and committed. Does not belong here: what is logged, which Dagster decides.
 
 Dagster opens the file with a new SQLAlchemy engine for every event and every query: about 3,500 times in a night of 340 assets
 and 180 checks, each time compiling its statements and checkpointing SQLite's journal on close. Persistent connections reduce the
@@ -10,7 +10,7 @@ reads what the other has written.
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +43,7 @@ class EventLog(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: dict[str, sqlalchemy.Engine] = {}
-        self._found: set[tuple[str, str]] = set()
+        self._tables: set[str] = set()
         self._batch: _Batch | None = None
         super().__init__(base_dir, inst_data)
 
@@ -79,8 +79,9 @@ class EventLog(SqliteEventLogStorage):
 
     def _engine(self, shard: str) -> sqlalchemy.Engine:
         if shard not in self._engines:
-            for other in self._engines.keys() - {INDEX_SHARD_NAME} if shard != INDEX_SHARD_NAME else ():
-                self._engines.pop(other).dispose()
+            if shard != INDEX_SHARD_NAME:
+                for other in self._engines.keys() - {INDEX_SHARD_NAME}:
+                    self._engines.pop(other).dispose()
             engine = sqlalchemy.create_engine(
                 self.conn_string_for_shard(shard),
                 poolclass=StaticPool,
@@ -93,29 +94,16 @@ class EventLog(SqliteEventLogStorage):
             self._engines[shard] = engine
         return self._engines[shard]
 
-    # Whether the index has a table, a column or a migration behind it is asked several times per event: what was there stays.
-
     def has_table(self, table_name: str) -> bool:
-        """Whether the index has a table."""
-        return self._has("table", table_name, super().has_table)
-
-    def has_secondary_index(self, name: str) -> bool:
-        """Whether a migration of the index's data is behind it."""
-        return self._has("migration", name, super().has_secondary_index)
-
-    def _has_asset_key_col_on_connection(self, conn: sqlalchemy.Connection, column_name: str) -> bool:
-        ask = super()._has_asset_key_col_on_connection
-        return self._has("column", column_name, lambda name: ask(conn, name))
-
-    def _has(self, kind: str, name: str, ask: Callable[[str], bool]) -> bool:
-        if (kind, name) not in self._found and ask(name):
-            self._found.add((kind, name))
-        return (kind, name) in self._found
+        """Whether the index has a table; asked several times per event, each time with a new engine: what was there stays."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     def wipe(self) -> None:
         """Delete all events and the files of the runs."""
         self._close()
-        self._found.clear()
+        self._tables.clear()
         super().wipe()
 
     def dispose(self) -> None:

@@ -79,11 +79,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     durations = json.loads(DURATIONS.read_text(encoding="utf-8"))
     items.sort(key=lambda item: -durations.get(item.path.relative_to(PROJECT).as_posix(), 0))
-    # The first of two workers prepares a home, which takes 40 s: the second one begins with what can do without.
-    needing = {item.path for item in items if "prepared" in getattr(item, "fixturenames", ())}
-    if other := next((item.path for item in items if item.path not in needing), None):
-        first = items[0].path
-        items.sort(key=lambda item: (item.path != first, item.path != other))
     for item in items:
         if not LONG_HOMES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.long)
@@ -92,6 +87,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
         config.stash.setdefault(_DESELECTED, []).append(f"{len(long)} tests deselected: they take minutes (make test-long)")
+    # One of two workers prepares a home, which takes 40 s: the other one begins with what can do without.
+    needing = {item.path for item in items if "prepared" in getattr(item, "fixturenames", ())}
+    if other := next((item.path for item in items if item.path not in needing), None):
+        items.sort(key=lambda item: item.path != other)
     for marker, is_there, missing, remedy in (
         ("real_data", REAL_DATA.is_dir(), f"{REAL_DATA} does not exist", "set NORTHSTAR_TEST_DATA"),
         ("postgres", POSTGRES is not None, "PostgreSQL is not installed", "apt-get install postgresql"),

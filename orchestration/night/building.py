@@ -32,7 +32,8 @@ def build(night: Night, selection: Sequence[str] = ()) -> Iterator[NodeResult]:
         night.warehouse.mark_folded()
         night.state.is_folded = True
         night.save()
-        notices.announce_built(night)
+        with night.warehouse.kept_open():
+            notices.announce_built(night)
 
 
 def build_scored(night: Night, selection: Sequence[str] = ()) -> Iterator[NodeResult]:

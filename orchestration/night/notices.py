@@ -79,11 +79,6 @@ def announce_ended(night: Night, data_through: date) -> None:
 
 def announce_built(night: Night) -> None:
     """Name contradictory rows of the newest day, funnel steps that were never sent, and amounts without an exchange rate."""
-    with night.warehouse.kept_open():
-        _announce_built(night)
-
-
-def _announce_built(night: Night) -> None:
     currency = night.settings.config.reporting_currency
     with night.warehouse.connect(read_only=True) as connection:
         unsent = inputs.unsent_steps(connection)

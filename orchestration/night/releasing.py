@@ -94,27 +94,28 @@ def validate(night: Night) -> "GateReport":
     from expectations.page import render
 
     built = _built(night)
-    with night.stage("gate") as stage, night.warehouse.kept_open():
+    with night.stage("gate") as stage:
         current = night.releases.current()
         unchanged = _unchanged(built, current)
-        context = Context(
-            data_through=night.plan.data_through,
-            as_of=max(datetime.now(night.settings.timezone).date(), night.plan.data_through),
-            is_first_release=current is None,
-            previous_row_counts={} if current is None else {name: mart.rows for name, mart in current.manifest.marts.items()},
-            arrived={source: SourceCounts(*counts) for source, counts in sources.arrived(night).items()},
-            advertised=sources.advertised(night),
-            previous_columns={}
-            if current is None
-            else {
-                mart: {name: PreviousColumn(*cell) for name, cell in columns.items()}
-                for mart, columns in night.releases.columns(current).items()
-            },
-            unchanged=unchanged,
-            idle=omissions.idle(night, built.marts, unchanged),
-            awaited=omissions.awaited(night, built.marts),
-            late={source: Late(*told) for source, told in omissions.late(night).items()},
-        )
+        with night.warehouse.kept_open():
+            context = Context(
+                data_through=night.plan.data_through,
+                as_of=max(datetime.now(night.settings.timezone).date(), night.plan.data_through),
+                is_first_release=current is None,
+                previous_row_counts={} if current is None else {name: mart.rows for name, mart in current.manifest.marts.items()},
+                arrived={source: SourceCounts(*counts) for source, counts in sources.arrived(night).items()},
+                advertised=sources.advertised(night),
+                previous_columns={}
+                if current is None
+                else {
+                    mart: {name: PreviousColumn(*cell) for name, cell in columns.items()}
+                    for mart, columns in night.releases.columns(current).items()
+                },
+                unchanged=unchanged,
+                idle=omissions.idle(night, built.marts, unchanged),
+                awaited=omissions.awaited(night, built.marts),
+                late={source: Late(*told) for source, told in omissions.late(night).items()},
+            )
         waivers = [Waiver(**waiver.model_dump()) for waiver in night.settings.waivers]
         report = validate(built.database, [night.specs[name] for name in built.marts], context, waivers)
         for note in report.notes:

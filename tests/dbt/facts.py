@@ -10,9 +10,11 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from orchestration.landing.contract import CONTRACT, Column, Source, Type
+from tests.selection import drawn
 
 Rows = list[dict[str, Any]]
 
@@ -83,6 +85,19 @@ _TOUCHES: tuple[dict[str, Any], ...] = (
 )
 _VALUES = (None, Decimal("0"), Decimal("9.5"), Decimal("9.500001"), Decimal("10"), Decimal("100"), Decimal("-1"))
 _PROPERTIES = (None, '{"plan": "pro"}', '{"plan": "free", "n": 5}', '{"plan": null, "n": 4.5}', '{"n": "12"}', "{}")
+
+
+def examples(count: int) -> settings:
+    """Examples of worlds to build (see `drawn`).
+
+    A failure is not made smaller by itself: that would build the models a thousand times over; add Phase.shrink while looking for
+    the reason of one.
+    """
+    return settings(
+        max_examples=drawn(count),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example),
+    )
 
 
 def utc(zone: ZoneInfo, local: datetime) -> datetime:

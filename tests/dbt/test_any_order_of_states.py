@@ -24,6 +24,7 @@ from tests.dbt.facts import (
     accounts,
     ad_spend,
     events,
+    examples,
     feedback,
     fx_rates,
     orders,
@@ -35,7 +36,7 @@ from tests.dbt.facts import (
 )
 from tests.dbt.harness import DbtProject
 from tests.oracles.persons import latest_state
-from tests.selection import examples, usually
+from tests.selection import usually
 from tests.unit.orchestration.harness import Home
 
 MARTS = ("mart_ltv__cohort", "mart_ltv_cac__channel_month", "mart_health__account", "mart_data_quality__daily")

@@ -108,7 +108,7 @@ def test_the_same_facts_count_when_their_day_has_come(shanghai: DbtProject, befo
 
 
 def _marts(project: DbtProject, facts: dict[str, Rows], data_through: date) -> dict[str, list[str]]:
-    """Rows of every mart, in any order, but those of what is counted by arrival."""
+    """The rows of every mart, sorted, without figures that count by arrival."""
     project.build(MARTS, facts, project.reporting(data_through))
     return {mart: sorted(str(row) for row in project.read(mart) if row.get("metric") != OF_ARRIVALS) for mart in MARTS}
 

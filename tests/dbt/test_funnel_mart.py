@@ -12,13 +12,13 @@ from orchestration.config.tables import Funnel
 from tests.dbt.comparison import assert_same
 from tests.dbt.facts import (
     event,
+    examples,
     landed,
     utc,
 )
 from tests.dbt.funnels import EVENT_NAMES, FILTERS, funnel, shipped
 from tests.dbt.harness import DbtProject
 from tests.oracles.funnel import FunnelSpec, funnel_entries
-from tests.selection import examples
 
 MART = "mart_funnel__entry"
 KEY = ("funnel", "entry_grain", "entry_start", "dimension", "segment", "step_number")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.dbt.comparison import assert_same
-from tests.dbt.facts import ID_PAIRS, MIDNIGHTS, Rows, event, landed, utc
+from tests.dbt.facts import ID_PAIRS, MIDNIGHTS, Rows, event, examples, landed, utc
 from tests.dbt.harness import DbtProject
 from tests.dbt.test_funnel_mart import KEY as FUNNEL_KEY
 from tests.dbt.test_funnel_mart import funnel, shipped
@@ -19,7 +19,6 @@ from tests.oracles.funnel import funnel_entries
 from tests.oracles.persons import Identities, unique_events, without_bots
 from tests.oracles.reporting import Facts
 from tests.oracles.retention import retention_cohorts
-from tests.selection import examples
 from tests.world.questions import persons
 
 LATER = date(2024, 6, 30)

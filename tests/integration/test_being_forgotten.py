@@ -114,6 +114,7 @@ def test_nothing_of_the_person_is_left(asked, erased):
 def test_the_night_says_what_it_did_and_names_nobody(asked, erased):
     said = (erased / "night.txt").read_text()
     assert "1 person, 9 partitions rewritten" in said
+    assert "data through" in said
     assert "everything is built (1 person erased)" in said
     # She bought something: the releases of before the request publish her pseudonym.
     pruned = [current(asked)["release_id"], current(asked)["previous_release_id"]]

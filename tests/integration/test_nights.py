@@ -200,7 +200,7 @@ def test_a_gate_that_refuses_leaves_the_last_release(waiting, tmp_path):
         connection.execute("delete from marts.mart_retention__cohort where hash(cohort_start) % 10 > 0")
     with at_home(home), Night(load(), run_id=WAITING) as night, pytest.raises(GateRefused) as refusal:
         stages.publish(night)
-    assert re.search(r"failed: (mart_retention__cohort\.)?row_count\S* .*", str(refusal.value))
+    assert re.search(r"failed: mart_retention__cohort\.row_count\S* .*", str(refusal.value))
     assert str(refusal.value).startswith("Gate refused: release ")
     assert current(home) == before
     assert ask(home, "select release_id from marts._publication") == [(before["release_id"],)]
@@ -286,7 +286,7 @@ def test_releases_can_be_listed_compared_queried_and_rolled_back(home, northstar
     assert "mart_retention__cohort" in compared.stdout
     assert "of closed periods moved, the 1 largest are shown" in compared.stdout
     assert northstar(home, "diff", ids[-1], ids[0], "--fail-over", "0%").returncode == 1
-    assert "(late facts" in listed.stdout
+    assert re.search(r"closed periods? \(late facts", listed.stdout)
     back = northstar(home, "rollback", ids[1])
     assert back.returncode == 0, back.stderr
     assert ask(home, "select release_id from marts._publication") == [(ids[1],)]

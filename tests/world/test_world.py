@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestration.config.project import DBT_PROJECT
+from tests.dbt.facts import examples
 from tests.dbt.funnels import funnel
 from tests.dbt.harness import DbtProject
 from tests.dbt.test_data_through import LAST, NOON, company, together
-from tests.selection import examples
 from tests.world.drawn import World, worlds
 from tests.world.questions import QUESTIONS, ask_all
 

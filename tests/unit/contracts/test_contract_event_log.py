@@ -13,11 +13,9 @@ from orchestration.event_log import EventLog
 # Members of the class above that the log on open connections overrides or calls, and their parameters.
 MEMBERS = {
     "_connect": ["self", "shard"],
-    "_has_asset_key_col_on_connection": ["self", "conn", "column_name"],
     "_initdb": ["self", "engine", "for_index_shard"],
     "conn_string_for_shard": ["self", "shard_name"],
     "dispose": ["self"],
-    "has_secondary_index": ["self", "name"],
     "has_table": ["self", "table_name"],
     "store_event_batch": ["self", "events"],
     "wipe": ["self"],

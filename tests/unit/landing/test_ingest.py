@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestration.base.errors import UserError
@@ -24,7 +24,7 @@ from orchestration.landing.erasure import Ledger
 from orchestration.landing.ingest import IngestError, ingest
 from orchestration.landing.lake import Lake
 from orchestration.landing.vocabulary import SUBSCRIPTION_STATUSES
-from tests.selection import examples
+from tests.selection import drawn
 
 DAY = date(2024, 3, 5)
 EVENT = {"event_id": "e1", "event": "page_viewed", "occurred_at": "2024-03-05T01:02:03Z", "user_id": "u1"}
@@ -678,7 +678,7 @@ LINES = st.one_of(
 )
 
 
-@examples(8, makes_smaller=True)
+@settings(max_examples=drawn(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.lists(CELLS, min_size=7, max_size=7), max_size=6), lines=st.lists(LINES, max_size=6))
 def test_nothing_is_lost_of_random_dirty_files(tmp_path_factory, rows, lines):
     zone = Zone(tmp_path_factory.mktemp("dirty"))

@@ -11,14 +11,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestration.base.errors import UserError
 from orchestration.landing.arrivals import landed, pending
 from orchestration.landing.ingest import IngestError, ingest
 from orchestration.landing.judging import out_of_scope
-from tests.selection import examples
+from tests.selection import drawn
 from tests.unit.landing.test_ingest import DAY, EVENT, ORDER, Zone, csv_text
 
 HEADER = "event_id,event,occurred_at,user_id,page\n"
@@ -186,7 +186,7 @@ def test_a_broken_quote_is_refused_wherever_it_stands(zone, page):
 CELLS = st.text(alphabet='ab ",\n', max_size=8) | st.text(alphabet="ab ,", max_size=5).map(lambda text: f'"{text}"')
 
 
-@examples(12, makes_smaller=True)
+@settings(max_examples=drawn(12), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(CELLS, min_size=1, max_size=5))
 def test_both_readers_say_the_same_of_a_row(tmp_path_factory, pages):
     zone = Zone(tmp_path_factory.mktemp("dialect"))

@@ -9,13 +9,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from orchestration.landing import cells, copying
 from orchestration.landing.cells import Cell
 from orchestration.landing.source import Type
-from tests.selection import examples
+from tests.selection import drawn
 from tests.unit.landing.test_ingest import DAY, EVENT, Zone
 
 
@@ -78,7 +78,7 @@ def test_both_readers_say_the_same_of_an_odd_line(zone, line):
     judge_by_both_readers(zone, [line, json.dumps(EVENT | {"event_id": "behind"})])
 
 
-@examples(12, makes_smaller=True)
+@settings(max_examples=drawn(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(LINES.map(json.dumps) | st.sampled_from(ODD_LINES), max_size=6))
 def test_both_readers_say_the_same_of_lines(tmp_path_factory, lines):
     judge_by_both_readers(Zone(tmp_path_factory.mktemp("lines")), lines)
@@ -113,7 +113,7 @@ TIMES = st.builds(
 )
 
 
-@examples(60, makes_smaller=True)
+@settings(max_examples=drawn(60), deadline=None)
 @example("2024-03-05T01:02:03.250Z")
 @example("2024-03-05 01:02:03")
 @given(TIMES)
