@@ -1,5 +1,6 @@
 """What all tests share: where real data and PostgreSQL lie, the command line, and the home that every other one begins from."""
 
+import gc
 import io
 import json
 import os
@@ -103,6 +104,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=needing)
         items[:] = [item for item in items if item not in needing]
         config.stash.setdefault(_DESELECTED, []).append(f"{len(needing)} tests deselected: {missing} ({remedy})")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lasts as long as the tests: their modules and libraries; 7 % of all tests' time."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 _DESELECTED = pytest.StashKey[list[str]]()

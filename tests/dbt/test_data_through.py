@@ -9,6 +9,7 @@ import pytest
 from orchestration.config.project import DBT_PROJECT
 from tests.dbt.facts import Rows, event, landed
 from tests.dbt.harness import DbtProject
+from tests.selection import usually
 
 # The quality of what arrived is counted by arrival, the ledger is written by the comparison with the last release.
 BY_ARRIVAL = {"mart_data_quality__daily", "mart_restatements__release"}
@@ -113,7 +114,10 @@ def _marts(project: DbtProject, facts: dict[str, Rows], data_through: date) -> d
     return {mart: sorted(str(row) for row in project.read(mart) if row.get("metric") != OF_ARRIVALS) for mart in MARTS}
 
 
-@pytest.mark.parametrize("source", ["events", "users", "subscriptions", "payments", "ad_spend", "tickets", "surveys", "feedback"])
+SOURCES = ("events", "users", "subscriptions", "payments", "ad_spend", "tickets", "surveys", "feedback")
+
+
+@pytest.mark.parametrize("source", usually(SOURCES, 3))
 def test_a_source_of_which_all_happens_tomorrow_is_not_delivered_today(
     shanghai: DbtProject, before: dict[str, Rows], source: str
 ) -> None:

@@ -1,7 +1,6 @@
 """A person who asks for it is gone from the whole home: lake, quarantine, build file, releases, logs; and stays so."""
 
 import json
-import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -25,25 +24,38 @@ from tests.oracles.restatements import MARTS as ORACLE_MARTS
 def traces(home: Path) -> list[str]:
     """Where below a home, the landing zone apart, one of Zoe's ids or words stands, in plain bytes or in a cell."""
     files = [path for path in home.rglob("*") if path.is_file() and (home / "landing") not in path.parents]
-    words = "|".join(ZOE)
-    pattern = re.compile(words.encode())
-    found = [str(path.relative_to(home)) for path in files if pattern.search(path.read_bytes())]
+    words = [word.encode() for word in ZOE]
+    found = [str(path.relative_to(home)) for path in files if holds(path.read_bytes(), words)]
     parquet: dict[Path, list[str]] = {}
     for path in files:
         if path.suffix == ".parquet":
             parquet.setdefault(path.parent.parent, []).append(str(path))
     with duckdb.connect() as connection:
         for paths in parquet.values():
-            scan = "from read_parquet(?, hive_partitioning = false, filename = true, union_by_name = true) as cells"
-            rows = connection.execute(f"select distinct filename {scan} where regexp_matches(cells::varchar, ?)", [paths, words])
+            connection.execute(
+                "create or replace temp view cells as from"
+                f" read_parquet({paths}, hive_partitioning = false, filename = true, union_by_name = true)"
+            )
+            rows = connection.execute(f"select distinct filename from cells where {in_texts(connection, 'cells')}")
             found += [str(Path(name).relative_to(home)) for (name,) in rows.fetchall()]
     for path in (path for path in files if path.suffix == ".duckdb" and not path.is_symlink()):
         with duckdb.connect(str(path), read_only=True) as connection:
             for schema, table in connection.execute("select schema_name, table_name from duckdb_tables()").fetchall():
-                rows = f'select 1 from "{schema}"."{table}" as cells where regexp_matches(cells::varchar, ?) limit 1'
-                if connection.execute(rows, [words]).fetchall():
+                where = in_texts(connection, f'"{schema}"."{table}"')
+                if connection.execute(f'select 1 from "{schema}"."{table}" where {where} limit 1').fetchall():
                     found.append(f"{path.relative_to(home)}: {schema}.{table}")
     return found
+
+
+def holds(text: bytes, words: list[bytes]) -> bool:
+    return any(word in text for word in words)
+
+
+def in_texts(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
+    """A condition: one of Zoe's ids or words stands in a column that could hold it, which one of numbers or times could not."""
+    types = connection.execute(f"select column_name, column_type from (describe {relation})").fetchall()
+    texts = [name for name, type_ in types if any(text in type_ for text in ("VARCHAR", "JSON", "BLOB", "ENUM"))]
+    return " or ".join(f"contains(\"{name}\"::varchar, '{word}')" for name in texts for word in ZOE) or "false"
 
 
 def lake_of_others(home: Path) -> dict[str, list[tuple[Any, ...]]]:

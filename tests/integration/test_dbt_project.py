@@ -9,6 +9,7 @@ import pytest
 
 from orchestration.config.loading import load
 from orchestration.config.project import DBT_PROJECT
+from orchestration.warehouse.dbt import read_parsed
 from tests.integration.conftest import copy_home
 
 
@@ -25,8 +26,10 @@ def unit_tests(small_home, tmp_path, monkeypatch):
         monkeypatch.setattr(os, "environ", os.environ.copy())
         settings.export()
         arguments = ["test", "--select", selection, "--project-dir", str(project), "--vars", json.dumps(settings.dbt_vars())]
+        # A copy of the project has no home that has parsed it.
+        parsed = read_parsed(settings) if project == DBT_PROJECT else None
         try:
-            outcome = dbtRunner().invoke(arguments)
+            outcome = dbtRunner(manifest=parsed).invoke(arguments)
         finally:
             DuckDBConnectionManager.close_all_connections()
         assert outcome.exception is None, outcome.exception
