@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.json"
 _PREFIX = "dt="
 SPILL_PREFIX = ".ingest-"
-_WRITERS = 8
+# Commits wait for the disk, which takes several syncs at once almost as fast as one.
+_COMMITTERS = 8
 _MAGIC = b"PAR1"  # the last bytes of a Parquet file
 _NAME_LENGTH = 32  # hex digits of the SHA-256 in a file name: 128 bits
 
@@ -191,9 +192,10 @@ class Lake:
         is_alone = len(chunks) < threads and all(len(chunk) == 1 for chunk in chunks)
         connection.execute(f"SET threads = {threads if is_alone else 1}")
         try:
-            with ThreadPoolExecutor(min(threads, _WRITERS)) as pool:
+            with ThreadPoolExecutor(threads) as pool:
                 for _ in pool.map(lambda chunk: self._stage(connection, chunk), chunks):
                     pass
+            with ThreadPoolExecutor(_COMMITTERS) as pool:
                 return list(pool.map(self.commit, partitions))
         finally:
             connection.execute("RESET threads")

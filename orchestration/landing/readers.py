@@ -7,7 +7,7 @@ a file that need no rows (`files`), splitting lines in Python (`records`), or wh
 import io
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import duckdb
@@ -88,30 +88,39 @@ class Readers:
                 self.inspection.fail(group[0], f"unreadable: {first_line(error)}")
 
     def _read_csv(self, group: list[InspectedFile]) -> None:
-        width, delimiter = len(group[0].header), DELIMITERS[group[0].format]
-        columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(width))
-        if group[0].is_odd:
-            self._read_tolerantly(group[0], [f"c{i}" for i in range(width)], csv_records)
-            self._judge_csv(group, "SELECT * FROM raw")
-            return
-        try:
-            self.connection.execute(
-                f"CREATE OR REPLACE TABLE raw AS SELECT * FROM read_csv({_paths(group)}, columns = {{{columns}}}, "
-                f"filename = 'path', header = true, auto_detect = false, delim = {literal(delimiter)}, "
-                "quote = '\"', escape = '\"', compression = 'none', hive_partitioning = false)"
-            )
-        except duckdb.OutOfMemoryException:
-            raise
-        except duckdb.Error:
-            # Strict reading stops at the first malformed line; lenient reading neither numbers rows nor gets past a broken
-            # quote. So the file at fault is read line by line.
-            for file in group if len(group) > 1 else ():
-                self._read_csv([file])
-            if len(group) == 1:
-                self._read_tolerantly(group[0], [f"c{i}" for i in range(width)], csv_records)
-                self._judge_csv(group, "SELECT * FROM raw")
-            return
-        self._judge_csv(group, _numbered("raw"))
+        columns = [f"c{i}" for i in range(len(group[0].header))]
+        malformed = group if group[0].is_odd else self._read_strictly(group, columns)
+        if sound := [file for file in group if file not in malformed]:
+            self._judge_csv(sound, _numbered("raw"))
+        if malformed:
+            self._read_tolerantly(malformed, columns, csv_records)
+            self._judge_csv(malformed, "SELECT * FROM raw")
+
+    def _read_strictly(self, group: list[InspectedFile], columns: list[str]) -> list[InspectedFile]:
+        """Fill `raw` from the files whose lines are all well formed, and return the others.
+
+        DuckDB's strict reading stops at the first malformed line; its lenient reading neither numbers rows nor gets past a broken
+        quote. So files are scanned together, and when that fails one by one; what is left is for `_read_tolerantly`.
+        """
+        types = ", ".join(f"'{column}': 'VARCHAR'" for column in columns)
+
+        def is_read(files: list[InspectedFile]) -> bool:
+            try:
+                self.connection.execute(
+                    f"INSERT INTO raw SELECT * FROM read_csv({_paths(files)}, columns = {{{types}}}, filename = 'path', "
+                    f"header = true, auto_detect = false, delim = {literal(DELIMITERS[files[0].format])}, quote = '\"', "
+                    "escape = '\"', compression = 'none', hive_partitioning = false)"
+                )
+            except duckdb.OutOfMemoryException:
+                raise
+            except duckdb.Error:
+                return False
+            return True
+
+        self.connection.execute(f"CREATE OR REPLACE TABLE raw ({', '.join(f'{name} VARCHAR' for name in [*columns, 'path'])})")
+        if is_read(group):
+            return []
+        return group if len(group) == 1 else [file for file in group if not is_read([file])]
 
     def _judge_csv(self, group: list[InspectedFile], scan: str) -> None:
         has_nul, is_plain = group[0].has_nul, all(file.is_plain for file in group)
@@ -133,14 +142,13 @@ class Readers:
             suspects = {str(file.plain) for file in group}
         if sound := [file for file in group if str(file.plain) not in suspects]:
             self._judge_jsonl(sound, _numbered("raw"))
-        for file in group:
-            if str(file.plain) in suspects:
-                self._read_tolerantly(file, ["line"], json_records)
-                self.connection.execute(
-                    "UPDATE raw SET malformed = 'malformed: not a JSON object', text = line, line = NULL "
-                    "WHERE malformed IS NULL AND json_type(TRY_CAST(line AS JSON)) IS DISTINCT FROM 'OBJECT'"
-                )
-                self._judge_jsonl([file], "SELECT * FROM raw")
+        if others := [file for file in group if str(file.plain) in suspects]:
+            self._read_tolerantly(others, ["line"], json_records)
+            self.connection.execute(
+                "UPDATE raw SET malformed = 'malformed: not a JSON object', text = line, line = NULL "
+                "WHERE malformed IS NULL AND json_type(TRY_CAST(line AS JSON)) IS DISTINCT FROM 'OBJECT'"
+            )
+            self._judge_jsonl(others, "SELECT * FROM raw")
 
     def _judge_jsonl(self, group: list[InspectedFile], scan: str) -> None:
         if group[0].has_nul:
@@ -184,8 +192,8 @@ class Readers:
         # Cells are extracted before they are judged, which names each several times.
         self._judge(f"SELECT {', '.join(['* EXCLUDE (x)', *columns])} FROM ({extracted})", matched, cells, _OBJECT)
 
-    def _read_tolerantly(self, file: InspectedFile, columns: list[str], records: "TolerantReader") -> None:
-        """Fill `raw` from a file with malformed lines: path, n, columns, and for malformed lines the reason and the text."""
+    def _read_tolerantly(self, files: list[InspectedFile], columns: list[str], records: "TolerantReader") -> None:
+        """Fill `raw` from files with malformed lines: path, n, columns, and for malformed lines the reason and the text."""
         import pyarrow as pa
 
         fields = [
@@ -196,20 +204,23 @@ class Readers:
             ("text", "VARCHAR"),
         ]
         self.connection.execute(f"CREATE OR REPLACE TABLE raw ({', '.join(f'{name} {kind}' for name, kind in fields)})")
+        rows = itertools.chain.from_iterable(self._tolerated(file, len(columns), records) for file in files)
+        while chunk := list(itertools.islice(rows, _CHUNK_ROWS)):
+            values = zip(*chunk, strict=True)
+            arrays = [
+                pa.array(v, pa.int64() if kind == "BIGINT" else pa.string()) for v, (_, kind) in zip(values, fields, strict=True)
+            ]
+            table = pa.Table.from_arrays(arrays, [name for name, _ in fields])
+            self.connection.register("chunk", table).execute("INSERT INTO raw FROM chunk")
+            self.connection.unregister("chunk")
+
+    def _tolerated(self, file: InspectedFile, width: int, records: "TolerantReader") -> Iterator[tuple[object, ...]]:
+        """Yield the rows of one file for `raw`; a file that cannot be read to its end fails."""
         try:
             with file.plain.open("rb") as stream:
                 lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-                numbered = enumerate(records(lines, len(columns), DELIMITERS.get(file.format, "")), start=1)
-                while chunk := list(itertools.islice(numbered, _CHUNK_ROWS)):
-                    rows = [(str(file.plain), n, *cells, malformed, text) for n, (cells, malformed, text) in chunk]
-                    values = zip(*rows, strict=True)
-                    arrays = [
-                        pa.array(v, pa.int64() if kind == "BIGINT" else pa.string())
-                        for v, (_, kind) in zip(values, fields, strict=True)
-                    ]
-                    table = pa.Table.from_arrays(arrays, [name for name, _ in fields])
-                    self.connection.register("chunk", table).execute("INSERT INTO raw FROM chunk")
-                    self.connection.unregister("chunk")
+                for n, (cells, malformed, text) in enumerate(records(lines, width, DELIMITERS.get(file.format, "")), start=1):
+                    yield str(file.plain), n, *cells, malformed, text
         except OSError as error:
             self.inspection.fail(file, f"unreadable: {error.strerror or error}")
 

@@ -22,6 +22,7 @@ from orchestration.landing.arrivals import landed, pending
 from orchestration.landing.contract import CONTRACT, LAKE_COLUMNS
 from orchestration.landing.erasure import Ledger
 from orchestration.landing.ingest import IngestError, ingest
+from orchestration.landing.judging import Judge
 from orchestration.landing.lake import Lake
 from orchestration.landing.vocabulary import SUBSCRIPTION_STATUSES
 from tests.selection import drawn
@@ -472,6 +473,33 @@ def test_malformed_csv_lines_are_refused_alone(zone):
         (7, "malformed: broken quote", json.dumps(inner.strip())),
     ]
     assert [(file.rows, file.quarantined) for file in partition.landed] == [(8, 4), (1, 0)]
+
+
+@pytest.mark.parametrize(("suffix", "header", "bad"), [("csv", HEADER, "x\n"), ("jsonl", "", "x\n")])
+def test_files_with_malformed_lines_are_read_together_and_apart_from_the_others(zone, monkeypatch, suffix, header, bad):
+    """However many they are, two statements judge them all; each row keeps the number that it has in its file."""
+    groups = []
+    judge = Judge.judge
+
+    def counting(self, scan, group, cells, raw):
+        groups.append({file.path.name for file in group})
+        judge(self, scan, group, cells, raw)
+
+    monkeypatch.setattr(Judge, "judge", counting)
+    for name in "abcd":
+        lines = [
+            LINE.format(f"{name}{n}") if suffix == "csv" else f"{json.dumps(EVENT | {'event_id': f'{name}{n}'})}\n" for n in "123"
+        ]
+        zone.put(f"{name}.{suffix}", header + (bad if name in "bd" else "").join(lines))
+    zone.ingest()
+    assert groups == [{f"{name}.{suffix}" for name in names} for names in ("ac", "bd")]
+    places = {"ac": [1, 2, 3], "bd": [1, 3, 5]}
+    assert zone.rows("event_id, landed_file, landed_row") == [
+        (f"{name}{n}", f"{name}.{suffix}", row)
+        for name in "abcd"
+        for n, row in zip("123", next(rows for names, rows in places.items() if name in names), strict=True)
+    ]
+    assert [row[:2] for row in zone.refused()] == [(f"{name}.{suffix}", row) for name in "bd" for row in (2, 4)]
 
 
 def test_an_unclosed_quote_at_the_end(zone):
