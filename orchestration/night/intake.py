@@ -97,7 +97,7 @@ def erase(night: Night) -> erasure.Erased:
         return erasure.Erased()
     with night.stage("erase") as stage:
         erased = erasure.rewrite(night.lake, night.ledger, memory_limit=night.settings.config.memory_limit)
-        night.warehouse.discard()
+        night.planner.forget()
         night.ledger.mark_applied(erased)
         stage.rows, stage.detail = erased.rows, str(erased)
     if erased.warning:

@@ -1,4 +1,4 @@
-"""The build file `warehouse.duckdb`: opening, inspecting and discarding it.
+"""The build file `warehouse.duckdb`: opening, inspecting, rewriting and discarding it.
 
 Belongs here: connections to the file and its recorded state. Does not belong here: planning what a night folds in
 (`fold_plan`).
@@ -8,13 +8,15 @@ The file is disposable: everything in it is rebuilt from the lake.
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.base import duck
+from orchestration.base.durable import sync_path
 from orchestration.base.errors import NorthstarError
+from orchestration.base.sql import identifier, literal
 from orchestration.config.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,16 +71,38 @@ class Warehouse:
                 f"{self.path} is a folder, where the build file belongs; move it away and run `northstar nightly`"
             )
         if anew or self._is_damaged():
-            self._unlink()
+            _unlink(self.path)
 
     def discard(self) -> None:
         """Remove the file and everything spilled beside it: freed blocks of a DuckDB file keep their old contents."""
-        self._unlink()
+        _unlink(self.path)
         shutil.rmtree(self._settings.home / "tmp", ignore_errors=True)
 
-    def _unlink(self) -> None:
-        for path in (self.path, self.path.with_suffix(".duckdb.wal")):
-            path.unlink(missing_ok=True)
+    def rewrite(self, kept: Mapping[tuple[str, str], str]) -> None:
+        """Put a file in its place, at once and for good, that holds nothing but these tables and no byte of their other rows.
+
+        kept: by schema and name of a table, the SQL condition of the rows to keep, which may ask every relation of the file.
+        """
+        draft = self.path.with_name(f".{self.path.name}.draft")
+        _unlink(draft)
+        with self.connect() as connection:
+            tables = "from duckdb_tables() where database_name = current_database()"
+            found = connection.execute(f"select schema_name, table_name, sql, current_database() {tables}").fetchall()
+            connection.execute(f"attach {literal(str(draft))} as draft")
+            for schema, table, definition, catalog in found:
+                if condition := kept.get((schema, table)):
+                    name = f"{identifier(schema)}.{identifier(table)}"
+                    connection.execute(f"create schema if not exists draft.{identifier(schema)}")
+                    # Its own definition: a table made of a query would lose its keys.
+                    connection.execute(f"use draft; {definition}; use {identifier(catalog)}")
+                    connection.execute(f"insert into draft.{name} from {name} as kept where {condition}")
+            connection.execute("checkpoint draft; detach draft")
+        sync_path(draft)
+        # A log that outlived its file would be replayed into the new one.
+        self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
+        draft.replace(self.path)
+        sync_path(self.path.parent)
+        shutil.rmtree(self._settings.home / "tmp", ignore_errors=True)
 
     def _is_damaged(self) -> bool:
         """Whether the build file cannot be opened, for any reason other than a process that holds it."""
@@ -128,3 +152,8 @@ class Warehouse:
         with self.connect(read_only=True) as connection:
             tables = connection.execute("select schema_name, table_name, estimated_size from duckdb_tables()").fetchall()
         return {(schema, table): rows for schema, table, rows in tables if (schema, table) in wanted}
+
+
+def _unlink(database: Path) -> None:
+    for path in (database, database.with_name(f"{database.name}.wal")):
+        path.unlink(missing_ok=True)

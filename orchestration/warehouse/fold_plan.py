@@ -216,6 +216,39 @@ class FoldPlanner:
             connection.execute("commit")
         return plan
 
+    def forget(self) -> None:
+        """Rewrite the build file so that no byte is left of what was erased from the lake; the next plan folds the lake again.
+
+        Kept are those rows of incremental models that a night planned now would not replace. All else is built every night. A
+        file into which nothing can be folded is discarded.
+        """
+        if not self._warehouse.path.exists():
+            return
+        try:
+            is_kept = not self.plan().is_rebuild
+        except UserError:
+            is_kept = False
+        if not is_kept:
+            self._warehouse.discard()
+            return
+        with self._warehouse.connect(read_only=True) as connection:
+            columns = "select distinct schema_name, table_name from duckdb_columns() where column_name = 'visitor_id'"
+            named = set(connection.execute(columns).fetchall())
+            tables = "from duckdb_tables() where database_name = current_database() and schema_name = 'control'"
+            kept = dict.fromkeys(connection.execute(f"select schema_name, table_name {tables}").fetchall(), "true")
+        for relation in self._incremental.by_visitor_day.relations:
+            visitor = "kept.visitor_id" if relation in named else _VISITOR
+            kept[relation] = (
+                "not exists (select 1 from control.affected_visitor_days as affected"
+                f" where affected.event_date = kept.event_date and affected.visitor_id = {visitor})"
+            )
+        for relation in self._incremental.by_as_of.relations:
+            kept[relation] = f"as_of_date < (select coalesce(min(first_date), '{date.max}') from control.affected_as_of)"
+        # Visitor days of which the lake has nothing need not be replaced once their rows are gone, and would name who is erased.
+        landed = f"select {self._event_date}, {_VISITOR} from control.events_to_fold"
+        kept["control", "affected_visitor_days"] = f"(event_date, visitor_id) in ({landed})"
+        self._warehouse.rewrite(kept)
+
     def _partitions(self, as_of: date | None) -> Partitions:
         partitions = {
             source: {day: partition for day, partition in self._lake.partitions(source).items() if as_of is None or day <= as_of}

@@ -45,9 +45,11 @@ class Inputs:
     """Inputs of all incremental models of one kind together.
 
     code: SHA-256 of their SQL, of the SQL and seeds they read, and of the macros used. variables: dbt variables used.
-    tables: tables of `control` with configuration. sources: sources of the landing contract.
+    tables: tables of `control` with configuration. sources: sources of the landing contract. relations: schema and name of the
+    models' own tables.
     """
 
+    relations: tuple[tuple[str, str], ...]
     code: str
     variables: frozenset[str]
     tables: frozenset[str]
@@ -110,6 +112,7 @@ def _inputs(manifest: Mapping[str, Any], models: Sequence[str], strategy: str) -
     text = [str(nodes[node_id].get("raw_code", "")) for node_id in inputs if node_id in nodes]
     configured = control.configuration(Config())
     return Inputs(
+        relations=tuple((nodes[node_id]["schema"], nodes[node_id]["alias"]) for node_id in models),
         code=_digest([code, keys]),
         variables=frozenset(
             name for sql in [*text, *(macro["macro_sql"] for macro in macros.values())] for name in _VARIABLE.findall(sql)

@@ -15,6 +15,7 @@ from orchestration.landing.lake import Lake
 from orchestration.ml_steps.model_store import ModelStore
 from orchestration.night import intake
 from orchestration.publishing.store import ReleaseStore
+from orchestration.warehouse import build_file
 from orchestration.warehouse.build_file import Warehouse
 from tests.integration.conftest import ask, copy_home, current, digests, look, restated, restated_in_truth, run_stages
 from tests.integration.zoe import FILE, LANDED, REQUEST, ZOE, land
@@ -127,7 +128,8 @@ def test_the_night_says_what_it_did_and_names_nobody(asked, erased):
     said = (erased / "night.txt").read_text()
     assert "1 person, 9 partitions rewritten" in said
     assert "data through" in said
-    assert "everything is built (1 person erased)" in said
+    assert "event days affected" in said
+    assert "everything is built" not in said
     # She bought something: the releases of before the request publish her pseudonym.
     pruned = [current(asked)["release_id"], current(asked)["previous_release_id"]]
     assert current(erased)["erasure"] == {
@@ -210,6 +212,7 @@ KILLS = {
     "in the rewriting": last(Lake, "commit", after=True),
     "before the sweep": last(Lake, "sweep", after=False),
     "before the build file goes": last(Lake, "sweep", after=True),
+    "in the rewriting of the build file": last(build_file, "sync_path", after=False),
     "before it counts as done": last(Ledger, "mark_applied", after=False),
     "before the plan": last(Ledger, "mark_applied", after=True),
     "after the build": last(Warehouse, "mark_folded", after=False),

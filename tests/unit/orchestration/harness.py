@@ -17,7 +17,8 @@ from orchestration.base.pseudonyms import load_key
 from orchestration.config.schema import Config
 from orchestration.config.settings import Settings
 from orchestration.landing.arrivals import pending
-from orchestration.landing.erasure import Ledger
+from orchestration.landing.erasure import Ledger, rewrite
+from orchestration.landing.erasure.rewriting import REQUESTS
 from orchestration.landing.ingest import ingest
 from orchestration.landing.lake import Lake
 from orchestration.warehouse import dbt
@@ -89,7 +90,8 @@ class Home:
 
     def ingest(self, days: Iterable[date] | None = None) -> None:
         chosen = None if days is None else set(days)
-        for source, found in pending(self.settings.landing, self.lake).items():
+        landed = pending(self.settings.landing, self.lake)
+        for source, found in sorted(landed.items(), key=lambda item: item[0] != REQUESTS):
             wanted = [day for day in found if chosen is None or day in chosen]
             if wanted:
                 ingest(
@@ -102,9 +104,20 @@ class Home:
                     ledger=self.ledger,
                 )
 
-    def plan(self, as_of: date | None = None) -> FoldPlan:
+    @property
+    def planner(self) -> FoldPlanner:
         incremental = self.incremental or Incremental.read(dbt.read_manifest(self.settings))
-        return FoldPlanner(self.settings, self.lake, self.warehouse, incremental).plan(as_of)
+        return FoldPlanner(self.settings, self.lake, self.warehouse, incremental)
+
+    def erase(self) -> None:
+        """Who asked to be forgotten goes from the lake and the build file."""
+        if self.ledger.pending:
+            erased = rewrite(self.lake, self.ledger)
+            self.planner.forget()
+            self.ledger.mark_applied(erased)
+
+    def plan(self, as_of: date | None = None) -> FoldPlan:
+        return self.planner.plan(as_of)
 
     def build(self, plan: FoldPlan, parsed: Any) -> None:
         """The incremental chain by dbt in process."""

@@ -112,11 +112,17 @@ def assert_follows_reference(home: Home, *, as_of: date | None = None) -> None:
 
 
 def from_scratch(home: Home, other: Home, chain: CompiledChain, *, as_of: date | None = None) -> Home:
-    """A home that only ever saw what `other` has landed now."""
+    """A home that only ever saw what `other` has landed now, and in which the same persons are erased."""
     for path in sorted(other.settings.landing.rglob("*.jsonl")):
         target = home.settings.landing / path.relative_to(other.settings.landing)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
+    # Devices stay known as a person's when the file that showed it is corrected.
+    if other.ledger:
+        for path in (other.settings.home / "pseudonym.key", other.ledger.path):
+            target = home.settings.home / path.relative_to(other.settings.home)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
     chain.night(home, as_of=as_of)
     return home
 
@@ -225,6 +231,39 @@ def test_any_history_of_corrections_kills_and_horizons(
             if chance.random() < 0.8:
                 home.warehouse.mark_folded()
     chain.night(home)
+    assert_follows_reference(home)
+    assert differences(home, from_scratch(folding_home("fresh"), home, chain)) == {}
+
+
+@pytest.mark.parametrize("seed", usually(range(60, 80), 2))
+def test_a_person_erased_between_corrections_and_kills(
+    folding_home: Callable[..., Home], chain: CompiledChain, seed: int
+) -> None:
+    """The file goes on with what others did, as if the person had been erased before anything was built."""
+    chance = random.Random(seed)  # noqa: S311 (a landing, not a secret)
+    home = folding_home("home")
+    landed = landing(seed, ids=5)
+    landed.put(home, days=DAYS[:4])
+    chain.night(home)
+    asked = chance.randrange(3)
+    for step in range(3):
+        if step == asked:
+            home.put(DAYS[step], [{"user_id": "u0", "requested_at": f"{DAYS[step]}T01:00:00Z"}], source="erasures")
+        if chance.random() < 0.7:
+            day = chance.choice(DAYS)
+            home.put(day, rows(chance, day, 5), name="a.jsonl")
+        home.ingest()
+        home.erase()
+        plan = home.plan()
+        assert not plan.is_rebuild
+        if chance.random() < 0.4:
+            chain.build(home, plan, stop_after=chance.randrange(len(INCREMENTAL)))
+        else:
+            chain.build(home, plan)
+            home.warehouse.mark_folded()
+    chain.night(home)
+    assert home.query("select count(*) from intermediate.int_events__unique where user_id = 'u0'") == [(0,)]
+    assert home.query("select count(*) > 0 from intermediate.int_events__unique where user_id like 'erased_%'") == [(True,)]
     assert_follows_reference(home)
     assert differences(home, from_scratch(folding_home("fresh"), home, chain)) == {}
 

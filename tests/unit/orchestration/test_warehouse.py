@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import duckdb
 import pytest
 
 from orchestration.base.errors import NorthstarError, UserError
@@ -613,3 +614,24 @@ def test_a_second_process_is_a_clear_failure(folded: Home) -> None:
     finally:
         process.communicate("")
     assert folded.plan().changed == {}
+
+
+def test_a_rewritten_file_holds_what_was_kept_and_no_byte_of_the_rest(make_home: MakeHome) -> None:
+    home = make_home()
+    home.warehouse.make_ready()
+    with home.warehouse.connect() as connection:
+        connection.execute("create schema kept; create table kept.facts (id integer primary key, word varchar)")
+        connection.execute("insert into kept.facts values (1, 'a word that stays'), (2, 'a word that goes')")
+        connection.execute("create table other as select 'a word of another table' as word")
+    with home.warehouse.connect() as connection:
+        connection.execute("delete from kept.facts where id = 2; drop table other")
+    # What was deleted is still there to read.
+    assert all(word in home.warehouse.path.read_bytes() for word in (b"that stays", b"that goes", b"of another table"))
+    home.warehouse.rewrite({("kept", "facts"): "id = (select min(id) from kept.facts)"})
+    stored = home.warehouse.path.read_bytes()
+    assert [word in stored for word in (b"that stays", b"that goes", b"of another table")] == [True, False, False]
+    assert home.query("select schema_name, table_name from duckdb_tables()") == [("kept", "facts")]
+    assert home.query("from kept.facts") == [(1, "a word that stays")]
+    with home.warehouse.connect() as connection, pytest.raises(duckdb.ConstraintException):
+        connection.execute("insert into kept.facts values (1, 'twice')")
+    assert [path.name for path in home.warehouse.path.parent.glob("*warehouse*")] == [home.warehouse.path.name]
