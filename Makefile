@@ -9,18 +9,18 @@ UV := $(shell command -v uv 2>/dev/null)
 
 install: $(STAMP)
 
-# Bytecode is compiled at install: without it `import dbt` takes twice as long at every start. The lock is complete, so pip need not
-# resolve again (and takes a pinned gql for another package than gql[requests] when it does).
+# Bytecode is compiled at install: without it `import dbt` takes twice as long at every start; on all cores, which pip does not do. The
+# lock is complete, so pip need not resolve again (and takes a pinned gql for another package than gql[requests] when it does).
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
 ifdef UV
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 else
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --compile --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-compile --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 endif
-	$(BIN)/python -m compileall -q orchestration ml expectations
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib orchestration ml expectations
 	touch $(STAMP)
 
 nightly: $(STAMP)

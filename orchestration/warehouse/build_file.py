@@ -36,6 +36,10 @@ class Warehouse:
         """Path of the build file."""
         return self._settings.warehouse
 
+    @property
+    def _draft(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.draft")
+
     @contextmanager
     def connect(self, *, read_only: bool = False) -> Iterator["duckdb.DuckDBPyConnection"]:
         """A connection with the configured limits, closed at the end."""
@@ -76,6 +80,7 @@ class Warehouse:
     def discard(self) -> None:
         """Remove the file and everything spilled beside it: freed blocks of a DuckDB file keep their old contents."""
         _unlink(self.path)
+        _unlink(self._draft)
         shutil.rmtree(self._settings.home / "tmp", ignore_errors=True)
 
     def rewrite(self, kept: Mapping[tuple[str, str], str]) -> None:
@@ -83,7 +88,7 @@ class Warehouse:
 
         kept: by schema and name of a table, the SQL condition of the rows to keep, which may ask every relation of the file.
         """
-        draft = self.path.with_name(f".{self.path.name}.draft")
+        draft = self._draft
         _unlink(draft)
         with self.connect() as connection:
             tables = "from duckdb_tables() where database_name = current_database()"

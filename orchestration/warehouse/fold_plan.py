@@ -8,6 +8,7 @@ not belong here: the tables of `control` (`control`), and the dependencies of in
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -222,12 +223,10 @@ class FoldPlanner:
         Kept are those rows of incremental models that a night planned now would not replace. All else is built every night. A
         file into which nothing can be folded is discarded.
         """
-        if not self._warehouse.path.exists():
-            return
-        try:
-            is_kept = not self.plan().is_rebuild
-        except UserError:
-            is_kept = False
+        is_kept = False
+        if self._warehouse.path.exists():
+            with suppress(UserError):  # nothing to build from
+                is_kept = not self.plan().is_rebuild
         if not is_kept:
             self._warehouse.discard()
             return
