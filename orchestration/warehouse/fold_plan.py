@@ -153,7 +153,13 @@ class FoldPlan:
 
 
 class FoldPlanner:
-    """Plans the nights of one home. incremental: the inputs of the dbt project's incremental models."""
+    """Plans the nights of one home. incremental: the inputs of the dbt project's incremental models.
+
+    worth_keeping: bytes of a build file from which on an erasure is folded in. Folding has a price of its own: of 200,000 events
+    the night cost a tenth more CPU than building everything, of 2.7 million (460 MB) an eighth less.
+    """
+
+    worth_keeping = 256 * 2**20
 
     def __init__(self, settings: Settings, lake: Lake, warehouse: Warehouse, incremental: Incremental) -> None:
         self._settings = settings
@@ -221,10 +227,11 @@ class FoldPlanner:
         """Rewrite the build file so that no byte is left of what was erased from the lake; the next plan folds the lake again.
 
         Kept are those rows of incremental models that a night planned now would not replace. All else is built every night. A
-        file into which nothing can be folded is discarded.
+        small file, and one into which nothing can be folded, is discarded.
         """
         is_kept = False
-        if self._warehouse.path.exists():
+        path = self._warehouse.path
+        if path.exists() and path.stat().st_size >= self.worth_keeping:
             with suppress(UserError):  # nothing to build from
                 is_kept = not self.plan().is_rebuild
         if not is_kept:

@@ -1,7 +1,7 @@
 """A person who asks for it is gone from the whole home: lake, quarantine, build file, releases, logs; and stays so."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from orchestration.night import intake
 from orchestration.publishing.store import ReleaseStore
 from orchestration.warehouse import build_file
 from orchestration.warehouse.build_file import Warehouse
+from orchestration.warehouse.fold_plan import FoldPlanner
 from tests.integration.conftest import ask, copy_home, current, digests, look, restated, restated_in_truth, run_stages
 from tests.integration.zoe import FILE, LANDED, REQUEST, ZOE, land
 from tests.oracles.restatements import MARTS as ORACLE_MARTS
@@ -95,6 +96,13 @@ def entries(home: Path) -> list[tuple[str, ...]]:
     assert ledger["unpublished"] == {"persons": 0, "partitions": 0, "rows": 0, "unknown": 0, "misnamed": 0}
     assert all(entry["applied_at"] and entry["published"] == [] for entry in ledger["entries"])
     return sorted((entry["kind"], entry["digest"], entry["token"]) for entry in ledger["entries"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_files_are_kept() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(FoldPlanner, "worth_keeping", 0)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from orchestration.landing.lake import Lake
+from orchestration.warehouse.fold_plan import FoldPlanner
 from tests.selection import usually
 from tests.unit.orchestration.harness import BOT_EVENTS, INCREMENTAL, CompiledChain, Home, differences, event
 
@@ -237,9 +238,10 @@ def test_any_history_of_corrections_kills_and_horizons(
 
 @pytest.mark.parametrize("seed", usually(range(60, 80), 2))
 def test_a_person_erased_between_corrections_and_kills(
-    folding_home: Callable[..., Home], chain: CompiledChain, seed: int
+    folding_home: Callable[..., Home], chain: CompiledChain, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """The file goes on with what others did, as if the person had been erased before anything was built."""
+    monkeypatch.setattr(FoldPlanner, "worth_keeping", 0)
     chance = random.Random(seed)  # noqa: S311 (a landing, not a secret)
     home = folding_home("home")
     landed = landing(seed, ids=5)
@@ -266,6 +268,18 @@ def test_a_person_erased_between_corrections_and_kills(
     assert home.query("select count(*) > 0 from intermediate.int_events__unique where user_id like 'erased_%'") == [(True,)]
     assert_follows_reference(home)
     assert differences(home, from_scratch(folding_home("fresh"), home, chain)) == {}
+
+
+def test_an_erasure_from_a_small_file_builds_it_anew(folding_home: Callable[..., Home], chain: CompiledChain) -> None:
+    home = folding_home("home")
+    home.put(DAYS[0], [event("e1", "2024-03-10T01:00:00Z", user_id="u0")])
+    chain.night(home)
+    home.put(DAYS[1], [{"user_id": "u0", "requested_at": f"{DAYS[1]}T01:00:00Z"}], source="erasures")
+    home.ingest()
+    home.erase()
+    assert not home.warehouse.path.exists()
+    assert chain.night(home).is_rebuild
+    assert home.query("select event_id, starts_with(user_id, 'erased_') from intermediate.int_events__unique") == [("e1", True)]
 
 
 @pytest.mark.parametrize("stop_after", usually(range(len(INCREMENTAL) + 1), 3))
