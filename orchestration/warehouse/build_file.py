@@ -91,8 +91,8 @@ class Warehouse:
         draft = self._draft
         _unlink(draft)
         with self.connect() as connection:
-            tables = "from duckdb_tables() where database_name = current_database()"
-            found = connection.execute(f"select schema_name, table_name, sql, current_database() {tables}").fetchall()
+            tables = "select schema_name, table_name, sql, database_name from duckdb_tables()"
+            found = connection.execute(tables).fetchall()
             connection.execute(f"attach {literal(str(draft))} as draft")
             for schema, table, definition, catalog in found:
                 if condition := kept.get((schema, table)):
@@ -104,7 +104,7 @@ class Warehouse:
             connection.execute("checkpoint draft; detach draft")
         sync_path(draft)
         # A log that outlived its file would be replayed into the new one.
-        self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
+        _log(self.path).unlink(missing_ok=True)
         draft.replace(self.path)
         sync_path(self.path.parent)
         shutil.rmtree(self._settings.home / "tmp", ignore_errors=True)
@@ -160,5 +160,9 @@ class Warehouse:
 
 
 def _unlink(database: Path) -> None:
-    for path in (database, database.with_name(f"{database.name}.wal")):
+    for path in (database, _log(database)):
         path.unlink(missing_ok=True)
+
+
+def _log(database: Path) -> Path:
+    return database.with_name(f"{database.name}.wal")

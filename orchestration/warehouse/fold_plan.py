@@ -224,7 +224,7 @@ class FoldPlanner:
         return plan
 
     def forget(self) -> None:
-        """Rewrite the build file so that no byte is left of what was erased from the lake; the next plan folds the lake again.
+        """Rewrite the build file so that it holds no byte of what was erased from the lake; the next plan folds in the changes.
 
         Kept are those rows of incremental models that a night planned now would not replace. All else is built every night. A
         small file, and one into which nothing can be folded, is discarded.
@@ -240,8 +240,8 @@ class FoldPlanner:
         with self._warehouse.connect(read_only=True) as connection:
             columns = "select distinct schema_name, table_name from duckdb_columns() where column_name = 'visitor_id'"
             named = set(connection.execute(columns).fetchall())
-            tables = "from duckdb_tables() where database_name = current_database() and schema_name = 'control'"
-            kept = dict.fromkeys(connection.execute(f"select schema_name, table_name {tables}").fetchall(), "true")
+            tables = "select schema_name, table_name from duckdb_tables() where schema_name = 'control'"
+            kept = dict.fromkeys(connection.execute(tables).fetchall(), "true")
         for relation in self._incremental.by_visitor_day.relations:
             visitor = "kept.visitor_id" if relation in named else _VISITOR
             kept[relation] = (
@@ -250,7 +250,7 @@ class FoldPlanner:
             )
         for relation in self._incremental.by_as_of.relations:
             kept[relation] = f"as_of_date < (select coalesce(min(first_date), '{date.max}') from control.affected_as_of)"
-        # Visitor days of which the lake has nothing need not be replaced once their rows are gone, and would name who is erased.
+        # A visitor day that is no longer in the lake has nothing to fold in, and its visitor may be the person who was erased.
         landed = f"select {self._event_date}, {_VISITOR} from control.events_to_fold"
         kept["control", "affected_visitor_days"] = f"(event_date, visitor_id) in ({landed})"
         self._warehouse.rewrite(kept)

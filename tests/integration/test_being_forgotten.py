@@ -10,15 +10,17 @@ import duckdb
 import pytest
 
 from orchestration.base.errors import NorthstarError
+from orchestration.config.loading import load
 from orchestration.landing.erasure import Ledger
 from orchestration.landing.lake import Lake
 from orchestration.ml_steps.model_store import ModelStore
 from orchestration.night import intake
+from orchestration.night.run import Night
 from orchestration.publishing.store import ReleaseStore
 from orchestration.warehouse import build_file
 from orchestration.warehouse.build_file import Warehouse
 from orchestration.warehouse.fold_plan import FoldPlanner
-from tests.integration.conftest import ask, copy_home, current, digests, look, restated, restated_in_truth, run_stages
+from tests.integration.conftest import ask, at_home, copy_home, current, digests, look, restated, restated_in_truth, run_stages
 from tests.integration.zoe import FILE, LANDED, REQUEST, ZOE, land
 from tests.oracles.restatements import MARTS as ORACLE_MARTS
 
@@ -27,7 +29,7 @@ def traces(home: Path) -> list[str]:
     """Where below a home, the landing zone apart, one of Zoe's ids or words stands, in plain bytes or in a cell."""
     files = [path for path in home.rglob("*") if path.is_file() and (home / "landing") not in path.parents]
     words = [word.encode() for word in ZOE]
-    found = [str(path.relative_to(home)) for path in files if holds(path.read_bytes(), words)]
+    found = [str(path.relative_to(home)) for path in files if contains_any(path, words)]
     parquet: dict[Path, list[str]] = {}
     for path in files:
         if path.suffix == ".parquet":
@@ -49,8 +51,9 @@ def traces(home: Path) -> list[str]:
     return found
 
 
-def holds(text: bytes, words: list[bytes]) -> bool:
-    return any(word in text for word in words)
+def contains_any(path: Path, words: list[bytes]) -> bool:
+    stored = path.read_bytes()
+    return any(word in stored for word in words)
 
 
 def in_texts(connection: duckdb.DuckDBPyConnection, relation: str) -> str:
@@ -148,6 +151,16 @@ def test_the_night_says_what_it_did_and_names_nobody(asked, erased):
     }
     kinds = [kind for kind, *_ in entries(erased)]
     assert kinds == ["anonymous", "anonymous", "anonymous", "contact", "user"]
+
+
+def test_a_small_build_file_is_deleted_and_the_plan_says_why(asked, tmp_path, monkeypatch):
+    home = copy_home(asked, tmp_path / "home")
+    monkeypatch.setattr(FoldPlanner, "worth_keeping", (home / "warehouse.duckdb").stat().st_size + 1)
+    with at_home(home), Night(load()) as night:
+        intake.ingest(night)
+        intake.erase(night)
+        assert not night.warehouse.path.exists()
+        assert intake.plan(night).rebuild_reason == "1 person erased"
 
 
 def test_what_the_erasure_restated_is_told(asked, erased):
