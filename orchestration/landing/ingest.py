@@ -137,7 +137,7 @@ class _Batch:
         """Read, judge and write; `failed` then names the refused days. Compressed files are unpacked into `scratch`."""
         lake.prepare(self.connection, self.source)
         files = [file for day, paths in batch.items() for path in paths if (file := self.inspection.inspect(path, day, scratch))]
-        Readers(self.connection, self.inspection, self.judge.judge).read(files)
+        Readers(self.connection, self.inspection, self.judge).read(files)
         landed_files = self._count(files)
         reasons = self.judge.reasons()
         happened = self.judge.happened()

@@ -95,6 +95,11 @@ class Judge:
             FROM reasoned
         """)
 
+    def withdraw(self, group: list[InspectedFile]) -> None:
+        """Remove the rows of these files from `judged`."""
+        files = ", ".join(f"(DATE '{file.day}', {literal(file.path.name)})" for file in group)
+        self.connection.execute(f"DELETE FROM judged WHERE (day, file) IN (VALUES {files})")
+
     def _faults(self, i: int, column: Column) -> Iterator[tuple[str, str]]:  # noqa: C901, PLR0912 (one branch per rule of the contract)
         """Yield conditions over text t<i> and value v<i> of a column, each with its reason; NULL counts as false."""
         name, text, value = column.name, f"t{i}", f"v{i}"

@@ -29,8 +29,12 @@ _OBJECT = "trim(line, ' \t\r')"
 class RowJudge(Protocol):
     """Receiver of a reader's rows."""
 
-    def __call__(self, scan: str, group: list[InspectedFile], cells: dict[str, Cell], raw: str) -> None:
+    def judge(self, scan: str, group: list[InspectedFile], cells: dict[str, Cell], raw: str) -> None:
         """Judge the rows of `scan` (path, n, c0, c1, …); raw: SQL for a row as it landed, in JSON."""
+        ...
+
+    def withdraw(self, group: list[InspectedFile]) -> None:
+        """Forget the rows of these files, which will be read again."""
         ...
 
 
@@ -38,7 +42,7 @@ class Readers:
     """Readers of the formats for one source on one connection; unreadable files fail in `inspection`."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, inspection: Inspection, judge: RowJudge) -> None:
-        self.connection, self.inspection, self._judge = connection, inspection, judge
+        self.connection, self.inspection, self._rows = connection, inspection, judge
 
     def read(self, files: Iterable[InspectedFile]) -> None:
         """Read files, those with equal format and header together, and have their rows judged."""
@@ -57,6 +61,8 @@ class Readers:
             reader(group)
         except duckdb.OutOfMemoryException as error:
             if len(group) > 1:
+                # The sound files of a group are judged before its malformed ones are read.
+                self._rows.withdraw(group)
                 for file in group:
                     self._within_memory(reader, [file])
             else:
@@ -77,7 +83,7 @@ class Readers:
                 name.strip().lower(): Cell(f"c{i}", str(described[i][1]), has_nul=True)
                 for i, (name, _) in enumerate(group[0].header)
             }
-            self._judge(scan, group, cells, json_object((name, cell.text) for name, cell in cells.items()))
+            self._rows.judge(scan, group, cells, json_object((name, cell.text) for name, cell in cells.items()))
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
@@ -127,7 +133,7 @@ class Readers:
         cells = {
             name.strip().lower(): Cell(f"c{i}", has_nul=has_nul, is_plain=is_plain) for i, (name, _) in enumerate(group[0].header)
         }
-        self._judge(scan, group, cells, json_object((name, cell.text) for name, cell in cells.items()))
+        self._rows.judge(scan, group, cells, json_object((name, cell.text) for name, cell in cells.items()))
 
     def _read_jsonl(self, group: list[InspectedFile]) -> None:
         try:
@@ -190,7 +196,7 @@ class Readers:
             columns.append(f"{value} AS c{len(columns)}")
         extracted = f"SELECT *, json_extract_string(line, [{', '.join(pointers)}]::VARCHAR[]) AS x FROM ({scan})"
         # Cells are extracted before they are judged, which names each several times.
-        self._judge(f"SELECT {', '.join(['* EXCLUDE (x)', *columns])} FROM ({extracted})", matched, cells, _OBJECT)
+        self._rows.judge(f"SELECT {', '.join(['* EXCLUDE (x)', *columns])} FROM ({extracted})", matched, cells, _OBJECT)
 
     def _read_tolerantly(self, files: list[InspectedFile], columns: list[str], records: "TolerantReader") -> None:
         """Fill `raw` from files with malformed lines: path, n, columns, and for malformed lines the reason and the text."""

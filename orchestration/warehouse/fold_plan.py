@@ -7,6 +7,7 @@ Belongs here: comparing the lake with the folded partitions, and exposing it to 
 not belong here: the tables of `control` (`control`), and the dependencies of incremental models (`incremental`).
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from orchestration.warehouse.incremental import FOLDED_SOURCE, Incremental
 
 if TYPE_CHECKING:
     import duckdb
+
+_logger = logging.getLogger(__name__)
 
 _VISITOR = "coalesce('u:' || user_id, 'a:' || anonymous_id)"
 
@@ -227,8 +230,10 @@ class FoldPlanner:
         """Rewrite the build file so that it holds no byte of what was erased from the lake; the next plan folds in the changes.
 
         Kept are those rows of incremental models that a night planned now would not replace. All else is built every night. A
-        small file, and one into which nothing can be folded, is discarded.
+        small file, one into which nothing can be folded, and one that finds no room to be rewritten are discarded.
         """
+        import duckdb
+
         is_kept = False
         path = self._warehouse.path
         if path.exists() and path.stat().st_size >= self.worth_keeping:
@@ -253,7 +258,17 @@ class FoldPlanner:
         # A visitor day that is no longer in the lake has nothing to fold in, and its visitor may be the person who was erased.
         landed = f"select {self._event_date}, {_VISITOR} from control.events_to_fold"
         kept["control", "affected_visitor_days"] = f"(event_date, visitor_id) in ({landed})"
-        self._warehouse.rewrite(kept)
+        try:
+            self._warehouse.rewrite(kept)
+        except (
+            duckdb.IOException,
+            duckdb.TransactionException,  # no room to commit
+            duckdb.OutOfMemoryException,
+            duckdb.FatalException,
+            OSError,
+        ) as error:
+            _logger.warning("%s is built anew, since it could not be rewritten: %s", path, str(error).splitlines()[0])
+            self._warehouse.discard()
 
     def _partitions(self, as_of: date | None) -> Partitions:
         partitions = {

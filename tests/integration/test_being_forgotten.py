@@ -1,7 +1,8 @@
 """A person who asks for it is gone from the whole home: lake, quarantine, build file, releases, logs; and stays so."""
 
 import json
-from collections.abc import Callable, Iterator
+import resource
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,28 @@ def test_a_small_build_file_is_deleted_and_the_plan_says_why(asked, tmp_path, mo
         intake.erase(night)
         assert not night.warehouse.path.exists()
         assert intake.plan(night).rebuild_reason == "1 person erased"
+
+
+def test_a_build_file_that_finds_no_room_to_be_rewritten_is_deleted(asked, tmp_path, monkeypatch, caplog):
+    home = copy_home(asked, tmp_path / "home")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    rewrite = Warehouse.rewrite
+
+    def rewrite_on_full_disk(warehouse: Warehouse, kept: Mapping[tuple[str, str], str]) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        try:
+            rewrite(warehouse, kept)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    monkeypatch.setattr(Warehouse, "rewrite", rewrite_on_full_disk)
+    with at_home(home), Night(load()) as night:
+        intake.ingest(night)
+        intake.erase(night)
+        assert not list(home.glob("*warehouse.duckdb*"))
+        assert not list(home.glob(".warehouse.duckdb*"))
+        assert night.ledger.pending == []
+        assert "could not be rewritten" in caplog.text
 
 
 def test_what_the_erasure_restated_is_told(asked, erased):

@@ -18,6 +18,7 @@ from orchestration.base.errors import UserError
 from orchestration.landing.arrivals import landed, pending
 from orchestration.landing.ingest import IngestError, ingest
 from orchestration.landing.judging import out_of_scope
+from orchestration.landing.readers import Readers
 from tests.selection import drawn
 from tests.unit.landing.test_ingest import DAY, EVENT, ORDER, Zone, csv_text
 
@@ -218,6 +219,27 @@ def test_what_takes_more_than_the_memory_limit_ends_in_words(zone):
     zone.put("a.csv", [EVENT | {f"c{number}": "" for number in range(900)}])
     with pytest.raises(IngestError, match=r"a\.csv: .*memory_limit"):
         ingest(zone.landing, zone.lake, "events", [DAY], timezone="UTC", max_quarantine_ratio=1, memory_limit="20MB")
+
+
+def test_rows_are_counted_once_when_memory_runs_out_between_sound_and_malformed_files(zone, monkeypatch):
+    zone.put("malformed.csv", HEADER + line(1, "a") + "bad,line\n")
+    zone.put("sound.csv", HEADER + line(2, "b"))
+    read, groups = Readers._read_tolerantly, []
+
+    def read_one(self, files, *arguments):
+        groups.append([file.path.name for file in files])
+        if len(groups) == 1:
+            raise duckdb.OutOfMemoryException
+        read(self, files, *arguments)
+
+    monkeypatch.setattr(Readers, "_read_tolerantly", read_one)
+    (partition,) = zone.ingest()
+    assert groups == [["malformed.csv"], ["malformed.csv"]]
+    assert {file.name: (file.accepted, file.quarantined) for file in partition.landed} == {
+        "malformed.csv": (1, 1),
+        "sound.csv": (1, 0),
+    }
+    assert (partition.accepted, partition.quarantined) == (2, 1)
 
 
 # --- cells ---------------------------------------------------------------------------------------------------------------------
