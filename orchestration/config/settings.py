@@ -125,6 +125,7 @@ class Settings(Frozen):
             DBT_PROJECT_DIR=str(DBT_PROJECT),
             DBT_TARGET_PATH=str(self.dbt_target),
             DBT_LOG_PATH=str(self.home / "dbt" / "logs"),
+            MPLCONFIGDIR=str(temporary / "matplotlib"),
         )
         # Empty means no file: a process started in another folder must not find another file there.
         os.environ["NORTHSTAR_CONFIG"] = "" if self.config_file is None else str(self.config_file)

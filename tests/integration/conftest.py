@@ -86,6 +86,13 @@ def dagster_of(home: Path) -> "Iterator[DagsterInstance]":
         yield instance
 
 
+def dagster_in(folder: Path) -> "DagsterInstance":
+    """A Dagster instance of its own, without the default telemetry, which writes into the user's home; use as a context."""
+    from dagster import DagsterInstance
+
+    return DagsterInstance.local_temp(str(folder), overrides={"telemetry": {"enabled": False}})
+
+
 @contextmanager
 def at_home(home: Path) -> Iterator[None]:
     """The environment and the current folder of a process of a home."""
@@ -234,8 +241,6 @@ def all_but_the_ingest(definitions: "Definitions") -> set["AssetKey"]:
 @pytest.fixture(scope="session")
 def corrected(built_once, next_day, tmp_path_factory) -> Path:
     """That home after a corrected file, which lacks some of the events, was ingested and Dagster has run all that follows."""
-    from dagster import DagsterInstance
-
     from orchestration.definitions import build
     from orchestration.night import intake
     from orchestration.night.run import Night
@@ -251,7 +256,7 @@ def corrected(built_once, next_day, tmp_path_factory) -> Path:
             intake.ingest(night)
         assert details["ingest"].startswith("1 arrival day,")
         definitions = build(settings)
-        with DagsterInstance.local_temp(str(tmp_path_factory.mktemp("dagster"))) as instance:
+        with dagster_in(tmp_path_factory.mktemp("dagster")) as instance:
             job = definitions.resolve_job_def("nightly")
             assert job.execute_in_process(instance=instance, asset_selection=list(all_but_the_ingest(definitions))).success
 

@@ -15,7 +15,7 @@ from orchestration.night import building, intake, releasing
 from orchestration.night.run import Night
 from orchestration.night.state import RunStates
 from tests import stages
-from tests.integration.conftest import WAITING, at_home, copy_home, current, look, run_stages
+from tests.integration.conftest import WAITING, at_home, copy_home, current, dagster_in, look, run_stages
 
 # Where a night fails, in the order of its stages: the function that fails, and the asset or check that fails with it.
 STAGES = {
@@ -64,7 +64,7 @@ def test_a_night_goes_on_from_every_stage_at_which_it_fails(home, small_home, tm
     """One night that fails at each of its stages in turn publishes what a night without failures does, and repeats nothing."""
     whole = copy_home(small_home, tmp_path / "whole")
     run_stages(whole)
-    with dg.DagsterInstance.local_temp(str(tmp_path), overrides={"telemetry": {"enabled": False}}) as instance:
+    with dagster_in(tmp_path) as instance:
         run_id, done = None, set()
         for stage, (module, name) in STAGES.items():
             with patch.object(module, name, side_effect=NorthstarError(f"planted: {stage}")):

@@ -21,7 +21,7 @@ from orchestration.base.errors import NorthstarError
 from orchestration.config.loading import load
 from orchestration.definitions import build
 from tests.conftest import environment_of
-from tests.integration.conftest import all_but_the_ingest, ask, copy_home, current, dagster_of
+from tests.integration.conftest import all_but_the_ingest, ask, copy_home, current, dagster_in, dagster_of
 
 CURRENT = dg.AssetKey(["release", "current"])
 SNAPSHOT = Path(__file__).with_name("assets.txt")
@@ -138,7 +138,7 @@ def test_partitions_are_arrival_days_of_the_reporting_time_zone(defs):
 def test_a_range_of_partitions_is_ingested_in_one_run(small_home, tmp_path):
     home = copy_home(small_home, tmp_path / "home")
     settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with dagster_in(tmp_path) as instance:
         job = build(settings).resolve_job_def("nightly")
         result = job.execute_in_process(
             instance=instance,
@@ -167,7 +167,7 @@ def test_one_model_can_be_built_alone(small_home, tmp_path):
     home = copy_home(small_home, tmp_path / "home")
     settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
     key = dg.AssetKey(["marts", "mart_ltv__cohort"])
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with dagster_in(tmp_path) as instance:
         result = build(settings).resolve_job_def("nightly").execute_in_process(instance=instance, asset_selection=[key])
         assert result.success
         assert [event.asset_key for event in result.get_asset_materialization_events()] == [key]
@@ -180,7 +180,7 @@ def test_one_check_can_be_run_alone(small_home, tmp_path):
     home = copy_home(small_home, tmp_path / "home")
     settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
     key = dg.AssetCheckKey(dg.AssetKey(["marts", "mart_funnel__entry"]), "assert_funnel_never_rises")
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with dagster_in(tmp_path) as instance:
         job = build(settings).resolve_job_def("nightly")
         alone = job.get_subset(asset_selection=set(), asset_check_selection={key})
         result = alone.execute_in_process(instance=instance)
@@ -194,7 +194,7 @@ def test_publishing_alone_publishes_nothing(small_home, tmp_path):
     home = copy_home(small_home, tmp_path / "home")
     before = current(home)
     settings = load({"NORTHSTAR_HOME": str(home)}, directory=home)
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with dagster_in(tmp_path) as instance:
         job = build(settings).resolve_job_def("nightly")
         published = [*before["marts"], *before["left_out"]]
         with pytest.raises(NorthstarError, match="no candidate was built in this run"):
