@@ -24,6 +24,7 @@ CONTROL_TABLES = """
 create schema if not exists lake;
 create schema if not exists control;
 create table if not exists control.folded (source varchar, arrived_date date, digest varchar, primary key (source, arrived_date));
+create table if not exists control.copied (source varchar, arrived_date date, digest varchar);
 create table if not exists control.digests (name varchar primary key, digest varchar);
 create table if not exists control.arrivals (
   source varchar, arrived_date date, landed_count bigint, lake_count bigint, quarantined_count bigint

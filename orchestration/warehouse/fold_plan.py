@@ -3,12 +3,12 @@
 A visitor day is what one visitor did on one event day. An ordinary day brings late events of many earlier days, a few each:
 replacing these days whole would compute thirty times as many events anew as have arrived.
 
-Belongs here: comparing the lake with the folded partitions, and exposing it to dbt as the schemas `lake` and `control`. Does
-not belong here: the tables of `control` (`control`), and the dependencies of incremental models (`incremental`).
+Belongs here: comparing the lake with the folded partitions. Does not belong here: the lake's rows as dbt reads them
+(`exposed_lake`), the tables of `control` (`control`), and the dependencies of incremental models (`incremental`).
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -18,8 +18,8 @@ from orchestration.base.errors import UserError
 from orchestration.base.sql import literal
 from orchestration.config.settings import Settings
 from orchestration.landing.contract import CONTRACT
-from orchestration.landing.lake import Lake, Partition, scan
-from orchestration.warehouse import control
+from orchestration.landing.lake import Lake, Partition
+from orchestration.warehouse import control, exposed_lake
 from orchestration.warehouse.build_file import Warehouse
 from orchestration.warehouse.control import Partitions
 from orchestration.warehouse.incremental import FOLDED_SOURCE, Incremental
@@ -195,13 +195,11 @@ class FoldPlanner:
                     connection.execute(f"delete from control.{table}")
                 connection.execute(_CHANGED)
             control.write_arrivals(connection, self._lake, partitions)
-            for source in CONTRACT:
-                rows = self._scan(source, partitions[source].values())
-                connection.execute(f"create or replace view lake.{source} as {rows}")
+            exposed_lake.expose(connection, self._lake, partitions, anew=rebuild_reason is not None)
             events = partitions[FOLDED_SOURCE]
             self._affect(connection, events, is_rebuild=rebuild_reason is not None)
             to_fold = connection.execute("select distinct arrived_date from control.partitions_to_fold").fetchall()
-            rows = self._scan(FOLDED_SOURCE, [events[day] for (day,) in sorted(to_fold) if day in events])
+            rows = exposed_lake.rows_of(self._lake, FOLDED_SOURCE, [events[day] for (day,) in sorted(to_fold) if day in events])
             if rebuild_reason is None:
                 rows = (
                     f"select landed.* from ({rows}) as landed inner join control.affected_visitor_days as affected"
@@ -229,8 +227,9 @@ class FoldPlanner:
     def forget(self) -> None:
         """Rewrite the build file so that it holds no byte of what was erased from the lake; the next plan folds in the changes.
 
-        Kept are those rows of incremental models that a night planned now would not replace. All else is built every night. A
-        small file, one into which nothing can be folded, and one that finds no room to be rewritten are discarded.
+        Kept are those rows of incremental models that a night planned now would not replace, and the copies of the lake, which
+        are of the lake as it is now. All else is built every night. A small file, one into which nothing can be folded, and one
+        that finds no room to be rewritten are discarded.
         """
         import duckdb
 
@@ -245,7 +244,7 @@ class FoldPlanner:
         with self._warehouse.connect(read_only=True) as connection:
             columns = "select distinct schema_name, table_name from duckdb_columns() where column_name = 'visitor_id'"
             named = set(connection.execute(columns).fetchall())
-            tables = "select schema_name, table_name from duckdb_tables() where schema_name = 'control'"
+            tables = "select schema_name, table_name from duckdb_tables() where schema_name in ('control', 'lake')"
             kept = dict.fromkeys(connection.execute(tables).fetchall(), "true")
         for relation in self._incremental.by_visitor_day.relations:
             visitor = "kept.visitor_id" if relation in named else _VISITOR
@@ -305,7 +304,7 @@ class FoldPlanner:
     def _affect(self, connection: "duckdb.DuckDBPyConnection", partitions: Mapping[date, Partition], *, is_rebuild: bool) -> None:
         changed = connection.execute(f"select arrived_date from changed where source = '{FOLDED_SOURCE}'").fetchall()
         # A changed day that is not among the partitions was withdrawn: nothing of it arrived.
-        rows = self._scan(FOLDED_SOURCE, [partitions[day] for (day,) in changed if day in partitions])
+        rows = exposed_lake.rows_of(self._lake, FOLDED_SOURCE, [partitions[day] for (day,) in changed if day in partitions])
         connection.execute(
             "create or replace temp view arrived as"
             f" select event_id, {self._event_date} as event_date, {_VISITOR} as visitor_id from ({rows})"
@@ -327,10 +326,6 @@ class FoldPlanner:
     def _event_date(self) -> str:
         timezone = literal(self._settings.config.reporting_timezone)
         return f"cast(occurred_at at time zone 'UTC' at time zone {timezone} as date)"
-
-    def _scan(self, source: str, partitions: Iterable[Partition]) -> str:
-        """A select over the files of a source's partitions; without files, an empty one with the same types."""
-        return scan(CONTRACT[source], [path for partition in partitions for path in self._lake.data_files(partition)])
 
 
 def _scalar(connection: "duckdb.DuckDBPyConnection", query: str) -> Any:
