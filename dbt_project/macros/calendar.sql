@@ -4,9 +4,9 @@
   side cover any other.
 -#}
 {% macro calendar() -%}
-  {%- set first_day = "least(date '" ~ var("partition_start") ~ "', min(happened_date) - 2)" -%}
+  {%- set first_day = "least(date '" ~ var("partition_start") ~ "', happened_date - 2)" -%}
   {{ calendar_days(
-    "(select " ~ first_day ~ " from " ~ source("control", "happened") ~ ")",
+    "(select " ~ first_day ~ " from " ~ source("control", "first_happened") ~ ")",
     days_after(data_through(), 366)
   ) }}
 {%- endmacro %}

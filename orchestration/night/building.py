@@ -4,8 +4,10 @@ Belongs here: the stages that write the build file. Does not belong here: callin
 step (`ml_steps`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
+from orchestration.base.counts import counted
 from orchestration.base.errors import NorthstarError
 from orchestration.ml_steps.registry import store_of
 from orchestration.ml_steps.step import SCHEMA, Outcome, Step, Task, Workbench
@@ -49,25 +51,40 @@ def _build(night: Night, name: str, selection: Sequence[str], *, is_scored: bool
         for test in dbt.read_tests(night.settings)
         if (test.name in selection if selection else scored.isdisjoint(test.parents) != is_scored)
     ]
-    nodes = sorted(set(selection) - {test.name for test in tests})
-    built: dict[str, str] = {}
-    rows = 0
+    nodes = {
+        node_id: node["name"]
+        for node_id, node in night.manifest["nodes"].items()
+        if node["resource_type"] in ("model", "seed")
+        and (node["name"] in selection if selection else (node_id in scored) == is_scored)
+    }
+    results: list[NodeResult] = []
     with night.stage(name) as stage:
-        if nodes or not selection:
-            for result in dbt.build(
-                night.settings,
-                full_refresh=plan.is_rebuild,
-                parsed=night.parsed,
-                selection=nodes or ([dbt.AFTER_SCORES] if is_scored else []),
-                exclusion=[] if nodes or is_scored else [dbt.AFTER_SCORES],
-            ):
-                built[result.unique_id] = result.status
-                rows += result.rows or 0
+        asked = [*nodes, *(test.unique_id for test in tests)]
+        # What is built apart from a night may be built of what a night does not build it of.
+        standing = {} if selection else night.standing.find(asked, anew=plan.is_rebuild)
+        if selection:
+            night.standing.forget(asked)
+        yield from standing.values()
+        changed = sorted(built for node_id, built in nodes.items() if node_id not in standing)
+        if changed:
+            for result in dbt.build(night.settings, full_refresh=plan.is_rebuild, parsed=night.parsed, selection=changed):
+                results.append(result)
                 yield result
-        yield from data_tests.run(night.warehouse, tests, built)
-        stage.rows = rows
-        models = sum(unique_id.startswith("model.") for unique_id in built)
-        stage.detail = f"{models} models, {len(tests)} tests"
+        built = {result.unique_id: result.status for result in results}
+        for result in data_tests.run(night.warehouse, [test for test in tests if test.unique_id not in standing], built):
+            results.append(result)
+            yield result
+        if not selection and not any(result.is_failure for result in results):
+            night.standing.record(results)
+        stage.rows = sum(result.rows or 0 for result in results)
+        stage.detail = _told(results)
+        if standing:
+            stage.detail += f"; the results of {_told(standing.values())} stand"
+
+
+def _told(results: Iterable[NodeResult]) -> str:
+    kinds = Counter(result.resource_type for result in results)
+    return f"{counted(kinds['model'], 'model')}, {counted(kinds['test'], 'test')}"
 
 
 def run_task(night: Night, step: Step, task: Task) -> Outcome:

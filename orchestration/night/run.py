@@ -36,6 +36,7 @@ from orchestration.warehouse import dbt
 from orchestration.warehouse.build_file import Warehouse
 from orchestration.warehouse.fold_plan import FoldPlan, FoldPlanner
 from orchestration.warehouse.incremental import Incremental
+from orchestration.warehouse.standing import StandingResults
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest as DbtManifest
@@ -124,6 +125,12 @@ class Night:
     def planner(self) -> FoldPlanner:
         """The planner of this run."""
         return FoldPlanner(self.settings, self.lake, self.warehouse, Incremental.read(self.manifest))
+
+    @cached_property
+    def standing(self) -> StandingResults:
+        """Results of dbt's nodes that earlier nights left in the build file."""
+        code = _sha256([self.code_version, self.manifest_digest, self.settings.digest])
+        return StandingResults(self.warehouse, self.manifest, code)
 
     @property
     def lake_digest(self) -> str:

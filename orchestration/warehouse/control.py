@@ -25,11 +25,13 @@ create schema if not exists lake;
 create schema if not exists control;
 create table if not exists control.folded (source varchar, arrived_date date, digest varchar, primary key (source, arrived_date));
 create table if not exists control.copied (source varchar, arrived_date date, digest varchar);
+create table if not exists control.standing (node_id varchar, digest varchar, result varchar);
 create table if not exists control.digests (name varchar primary key, digest varchar);
 create table if not exists control.arrivals (
   source varchar, arrived_date date, landed_count bigint, lake_count bigint, quarantined_count bigint
 );
 create table if not exists control.happened (source varchar, arrived_date date, happened_date date, row_count bigint);
+create or replace view control.first_happened as select min(happened_date) as happened_date from control.happened;
 create or replace table control.planned_digests (name varchar, digest varchar);
 create table if not exists control.affected_visitor_days (event_date date, visitor_id varchar);
 create table if not exists control.partitions_to_fold (arrived_date date);

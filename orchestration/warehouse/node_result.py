@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class NodeResult:
-    """Outcome of one model, seed or test. status: success, pass, fail, error, warn or skipped. rows: of a table built."""
+    """Outcome of one model, seed or test. status: success, pass, fail, error, warn or skipped. rows: of a table built.
+
+    is_standing: whether an earlier night found it, and nothing that it depends on has changed since.
+    """
 
     unique_id: str
     name: str
@@ -18,6 +21,7 @@ class NodeResult:
     failures: int | None
     message: str
     rows: int | None = None
+    is_standing: bool = False
 
     @property
     def is_failure(self) -> bool:

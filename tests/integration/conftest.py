@@ -15,6 +15,7 @@ import duckdb
 import pytest
 
 from orchestration.config.loading import load
+from orchestration.publishing.manifest import table_digest
 from tests import stages
 from tests.conftest import Done, environment_of
 from tests.integration import zoe
@@ -75,6 +76,17 @@ def look(home: Path, sql: str) -> list[tuple[Any, ...]]:
     with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
         return connection.execute(sql).fetchall()
+
+
+def warehouse_digests(home: Path) -> dict[str, str]:
+    """Order-free digest of every table that dbt built, whatever its layer."""
+    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        tables = connection.execute(
+            "select schema_name, table_name from duckdb_tables()"
+            " where schema_name in ('staging', 'intermediate', 'core', 'marts') order by all"
+        ).fetchall()
+        return {f"{schema}.{table}": table_digest(connection, f'"{schema}"."{table}"') for schema, table in tables}
 
 
 @contextmanager

@@ -19,26 +19,14 @@ import duckdb
 import pytest
 
 from orchestration.landing.lake import Lake
-from orchestration.publishing.manifest import table_digest
 from tests.conftest import environment_of
-from tests.integration.conftest import LAST_DAY, ask, copy_home, current, digests, look, run_stages
+from tests.integration.conftest import LAST_DAY, ask, copy_home, current, digests, look, run_stages, warehouse_digests
 
 pytestmark = pytest.mark.long
 
 DAYS = 91
 LAST = date.fromisoformat(LAST_DAY)
 FIRST = LAST - timedelta(days=DAYS - 1)
-
-
-def warehouse_digests(home: Path) -> dict[str, str]:
-    """Order-free digest of every table that dbt built, whatever its layer."""
-    with duckdb.connect(str(home / "warehouse.duckdb"), read_only=True) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        tables = connection.execute(
-            "select schema_name, table_name from duckdb_tables()"
-            " where schema_name in ('staging', 'intermediate', 'core', 'marts') order by all"
-        ).fetchall()
-        return {f"{schema}.{table}": table_digest(connection, f'"{schema}"."{table}"') for schema, table in tables}
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,7 @@ def events(assets: dg.AssetsDefinition, results: Iterable[NodeResult]) -> Iterat
     checks = {spec.metadata[_UNIQUE_ID]: spec.key for spec in assets.check_specs}
     for result in results:
         if result.unique_id in keys and result.status == "success":
-            metadata: dict[str, float | int] = {"seconds": round(result.seconds, 3)}
+            metadata: dict[str, float | int | bool] = {"seconds": round(result.seconds, 3)} | _unchanged(result)
             if result.rows is not None:
                 metadata["dagster/row_count"] = result.rows
             yield dg.MaterializeResult(asset_key=keys[result.unique_id], metadata=metadata)
@@ -133,5 +133,14 @@ def events(assets: dg.AssetsDefinition, results: Iterable[NodeResult]) -> Iterat
                 check_name=key.name,
                 passed=result.status == "pass",
                 severity=dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR,
-                metadata={"wrong rows": result.failures or 0, "expected": 0, "message": result.message},
+                metadata={
+                    "wrong rows": result.failures or 0,
+                    "expected": 0,
+                    "message": result.message,
+                    **_unchanged(result),
+                },
             )
+
+
+def _unchanged(result: NodeResult) -> dict[str, bool]:
+    return {"unchanged": True} if result.is_standing else {}

@@ -369,6 +369,17 @@ def test_a_view_has_no_row_count() -> None:
     assert found.metadata == {"seconds": 0.123}
 
 
+def test_what_stands_is_an_event_that_says_so() -> None:
+    model, check = translated(
+        [
+            replace(result("success"), rows=7, seconds=0, is_standing=True),
+            replace(result("pass", resource_type="test", name="x_is_unique"), is_standing=True),
+        ]
+    )
+    assert model.metadata == {"seconds": 0, "dagster/row_count": 7, "unchanged": True}
+    assert (check.passed, check.metadata["unchanged"]) == (True, True)
+
+
 def test_what_was_not_built_or_is_no_asset_has_no_event() -> None:
     results = [result("error"), result("skipped", name="y"), result("success", name="elsewhere")]
     assert translated([*results, result("skipped", resource_type="test", name="x_is_unique")]) == []
