@@ -377,7 +377,8 @@ def test_what_stands_is_an_event_that_says_so() -> None:
         ]
     )
     assert model.metadata == {"seconds": 0, "dagster/row_count": 7, "unchanged": True}
-    assert (check.passed, check.metadata["unchanged"]) == (True, True)
+    assert check.passed
+    assert check.metadata["unchanged"].value is True
 
 
 def test_what_was_not_built_or_is_no_asset_has_no_event() -> None:
