@@ -35,7 +35,7 @@ def run_task(night: "Night", name: str) -> "Outcome":
     """One task of an ML step, by its name."""
     from orchestration.night import building
 
-    return next(building.run_task(night, step, task) for step, task in tasks() if task.name == name)
+    return next(building.run_task(night, step, task, anew=True) for step, task in tasks() if task.name == name)
 
 
 def judge(night: "Night") -> "GateReport":

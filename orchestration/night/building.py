@@ -7,6 +7,9 @@ step (`ml_steps`).
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from pydantic import TypeAdapter
+
+from orchestration.base import digests
 from orchestration.base.counts import counted
 from orchestration.base.errors import NorthstarError
 from orchestration.ml_steps.registry import store_of
@@ -15,6 +18,8 @@ from orchestration.night import intake, notices
 from orchestration.night.run import Night
 from orchestration.warehouse import data_tests, dbt
 from orchestration.warehouse.node_result import NodeResult
+
+_OUTCOME = TypeAdapter(Outcome)
 
 
 def build(night: Night, selection: Sequence[str] = ()) -> Iterator[NodeResult]:
@@ -87,19 +92,28 @@ def _told(results: Iterable[NodeResult]) -> str:
     return f"{counted(kinds['model'], 'model')}, {counted(kinds['test'], 'test')}"
 
 
-def run_task(night: Night, step: Step, task: Task) -> Outcome:
-    """Run one task of an ML step on dbt's models; its outcome is kept in the run's state."""
-    bench = Workbench(
-        night.settings.config,
-        night.warehouse,
-        store_of(night.settings.home, step),
-        intake.planned(night).data_through,
-        _tables(night),
-    )
+def run_task(night: Night, step: Step, task: Task, *, anew: bool = False) -> Outcome:
+    """Run one task of an ML step on dbt's models, unless its last outcome stands; the outcome is kept in the run's state.
+
+    anew: run it in any case.
+    """
+    store, plan, tables = store_of(night.settings.home, step), intake.planned(night), _tables(night)
     with night.stage(task.name) as stage:
-        outcome = task.run(bench)
+        found = night.standing.find_outcome(
+            task.name,
+            [node_id for node_id, node in night.manifest["nodes"].items() if node["name"] in task.reads],
+            [output for output in task.outputs if output in tables],
+            # The stored models, and what was decided of them.
+            beside=digests.of_files(store.folder, (path for path in store.folder.rglob("*") if path.is_file())),
+            anew=anew or plan.is_rebuild,
+        )
+        if found is None:
+            outcome = task.run(Workbench(night.settings.config, night.warehouse, store, plan.data_through, tables))
+            night.standing.record_outcome(task.name, _OUTCOME.dump_json(outcome).decode())
+        else:
+            outcome = _OUTCOME.validate_json(found)
         night.state.outcomes[task.name] = outcome
-        stage.rows, stage.detail = outcome.rows, outcome.detail
+        stage.rows, stage.detail = outcome.rows, outcome.detail if found is None else f"{outcome.detail}; stands"
     return outcome
 
 

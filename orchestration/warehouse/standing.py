@@ -10,7 +10,7 @@ clock, and a law of the project sees to that.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ _FOLLOWS = {
     "affected_as_of": (),  # its readers read the sources, too
     "landed_files": (),  # the order of rows, which is part of a partition's version
 }
+
+_TODAY = ("control", "run")
 
 # That everything is built anew is no input of what is built.
 _COLUMNS = {"run": "data_through"}
@@ -80,6 +82,33 @@ class StandingResults:
         for node in TopologicalSorter(parents).static_order():
             yield node, parents[node]
 
+    def find_outcome(
+        self, task: str, reads: Collection[str], tables: Collection[str], *, beside: str, anew: bool = False
+    ) -> str | None:
+        """What `record_outcome` kept of a task of an ML step if it stands, else None, and it is forgotten.
+
+        reads: ids of the models that it reads; every task reads the last complete day as well. tables: of `ml` that it writes.
+        beside: a digest of whatever else it depends on. anew: it does not stand.
+        """
+        name = f"task.{task}"
+        with self._warehouse.connect() as connection:
+            above = {source for node in reads for source in self._sources_above(node)}
+            today = {id_ for id_, source in self._manifest["sources"].items() if (source["schema"], source["name"]) == _TODAY}
+            self._digests[name] = _digest([self._code, beside, *sorted(self._versions(connection, above | today).items())])
+            written = "select table_name from duckdb_tables() where schema_name = 'ml'"
+            is_there = {table for (table,) in connection.execute(written).fetchall()} >= set(tables)
+            known = connection.execute("select digest, result from control.standing where node_id = ?", [name]).fetchall()
+            if is_there and not anew and known and known[0][0] == self._digests[name]:
+                return str(known[0][1])
+            _forget(connection, [name])
+        return None
+
+    def record_outcome(self, task: str, outcome: str) -> None:
+        """Keep the outcome of a task that `find_outcome` asked for and that has run since."""
+        name = f"task.{task}"
+        with self._warehouse.connect() as connection:
+            control.insert(connection, "control.standing", [(name, self._digests[name], outcome)])
+
     def forget(self, nodes: Collection[str]) -> None:
         """Forget the results of nodes that are built or tested apart from a night."""
         with self._warehouse.connect() as connection:
@@ -100,10 +129,11 @@ class StandingResults:
 
     def _digests_of(self, connection: "duckdb.DuckDBPyConnection", nodes: Collection[str]) -> dict[str, str]:
         above = {node: sorted(self._sources_above(node)) for node in nodes}
-        every = {source for sources in above.values() for source in sources}
-        versions = {source: _version(connection, self._manifest["sources"][source]) for source in every}
-        told = {node: json.dumps([self._code, *((source, versions[source]) for source in above[node])]) for node in nodes}
-        return {node: hashlib.sha256(text.encode()).hexdigest() for node, text in told.items()}
+        versions = self._versions(connection, {source for sources in above.values() for source in sources})
+        return {node: _digest([self._code, *((source, versions[source]) for source in above[node])]) for node in nodes}
+
+    def _versions(self, connection: "duckdb.DuckDBPyConnection", sources: Iterable[str]) -> dict[str, str]:
+        return {source: _version(connection, self._manifest["sources"][source]) for source in sources}
 
     def _sources_above(self, node: str) -> frozenset[str]:
         """Ids of the sources above a node, near or far."""
@@ -135,6 +165,10 @@ def _version(connection: "duckdb.DuckDBPyConnection", source: Mapping[str, Any])
         rows = f"select * from control.target where source in ({', '.join(map(literal, follows)) or 'null'})"
     [summary] = connection.execute(f"select count(*), sum(hash(rows)), bit_xor(hash(rows)) from ({rows}) as rows").fetchall()
     return str(summary)
+
+
+def _digest(told: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def _forget(connection: "duckdb.DuckDBPyConnection", nodes: Collection[str]) -> None:

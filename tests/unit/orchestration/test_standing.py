@@ -179,5 +179,56 @@ def test_what_was_built_apart_from_a_night_does_not_stand(project: Project) -> N
     assert project.night() == {"paid", "spent", "is_positive"}
 
 
+class Scoring:
+    """A task of an ML step that reads `spent` and writes `scores`."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+
+    def night(self, beside: str = "models", **given: bool) -> bool:
+        """Whether it ran."""
+        results = self.project.results()
+        found = results.find_outcome("score", ["paid"], ["scores"], beside=beside, **given)
+        if found is None:
+            results.record_outcome("score", '{"rows": 1}')
+        return found is None
+
+
+@pytest.fixture
+def scoring(project: Project) -> Scoring:
+    made = Scoring(project)
+    assert made.night()
+    assert not made.night()
+    return made
+
+
+def test_the_outcome_of_a_task_stands_as_it_was_kept(scoring: Scoring) -> None:
+    assert scoring.project.results().find_outcome("score", ["paid"], ["scores"], beside="models") == '{"rows": 1}'
+
+
+def test_a_task_runs_when_what_it_reads_has_changed_and_when_it_is_asked_to(scoring: Scoring) -> None:
+    project = scoring.project
+    project.home.put(DAY, [TICKET | {"ticket_id": "t9"}], source="tickets")
+    project.plan()
+    assert not scoring.night()
+    project.home.put(DAY, [ORDER | {"amount": "2"}], source="orders")
+    project.plan()
+    assert scoring.night()
+    assert not scoring.night()
+    assert scoring.night("another model")
+    assert scoring.night("another model", anew=True)
+    assert not scoring.night("another model")
+
+
+def test_a_task_runs_on_a_new_day_and_when_its_table_is_gone(scoring: Scoring) -> None:
+    project = scoring.project
+    project.home.put(date(2026, 3, 2), [TICKET | {"ticket_id": "t2", "opened_at": "2026-03-02T01:00:00Z"}], source="tickets")
+    project.plan()
+    assert scoring.night()
+    with project.home.warehouse.connect() as connection:
+        connection.execute("drop view core.ranked; drop table ml.scores")
+    assert scoring.night()
+
+
 def test_a_test_of_a_model_that_is_not_asked_for_stands_by_itself(project: Project) -> None:
     assert project.results().find(["is_positive"]).keys() == {"is_positive"}

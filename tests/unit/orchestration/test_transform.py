@@ -353,7 +353,7 @@ def translated(results: list[NodeResult]) -> list:
         check_specs=[dg.AssetCheckSpec("x_is_unique", asset=["core", "x"], metadata={unique_id: "test.northstar.x_is_unique"})],
     )
     def assets():
-        raise NotImplementedError
+        yield from events(assets, results)
 
     return list(events(assets, results))
 
