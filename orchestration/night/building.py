@@ -71,8 +71,10 @@ def _build(night: Night, name: str, selection: Sequence[str], *, is_scored: bool
             night.standing.forget(asked)
         yield from standing.values()
         changed = sorted(built for node_id, built in nodes.items() if node_id not in standing)
+        kept = sorted(built for node_id, built in nodes.items() if node_id in standing)
         if changed:
-            for result in dbt.build(night.settings, full_refresh=plan.is_rebuild, parsed=night.parsed, selection=changed):
+            chosen = {"selection": changed} if selection else _selectors(changed, kept, is_scored=is_scored)
+            for result in dbt.build(night.settings, full_refresh=plan.is_rebuild, parsed=night.parsed, **chosen):
                 results.append(result)
                 yield result
         built = {result.unique_id: result.status for result in results}
@@ -85,6 +87,13 @@ def _build(night: Night, name: str, selection: Sequence[str], *, is_scored: bool
         stage.detail = _told(results)
         if standing:
             stage.detail += f"; the results of {_told(standing.values())} stand"
+
+
+def _selectors(changed: list[str], kept: list[str], *, is_scored: bool) -> dict[str, list[str]]:
+    """Selectors of the changed nodes for dbt, which compares each name with every node: the shorter list is given."""
+    if len(changed) < len(kept):
+        return {"selection": changed}
+    return {"selection": [dbt.AFTER_SCORES], "exclusion": kept} if is_scored else {"exclusion": [dbt.AFTER_SCORES, *kept]}
 
 
 def _told(results: Iterable[NodeResult]) -> str:

@@ -129,7 +129,7 @@ class Night:
     @cached_property
     def standing(self) -> StandingResults:
         """Results of dbt's nodes that earlier nights left in the build file."""
-        code = _sha256([self.code_version, self.manifest_digest, self.settings.digest])
+        code = _sha256([self.code_version, version("duckdb"), self.manifest_digest, self.settings.digest])
         return StandingResults(self.warehouse, self.manifest, code)
 
     @property

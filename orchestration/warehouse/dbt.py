@@ -142,17 +142,20 @@ def build(
     full_refresh: bool,
     parsed: "Manifest | None" = None,
     selection: Sequence[str] = (),
+    exclusion: Sequence[str] = (),
 ) -> Iterator[NodeResult]:
     """Build seeds and models in one invocation; yields each result as soon as it is known. Tests are not run (`data_tests`).
 
-    selection: dbt's selectors, by default everything. parsed: the result of `prepare` or `read_parsed`; without it, dbt parses
-    the project.
+    selection, exclusion: dbt's selectors; everything selected (default: all) and not excluded is built. parsed: the result of
+    `prepare` or `read_parsed`; without it, dbt parses the project.
     Failures are among the results; BuildFailed is raised only when dbt itself could not run. Skipped nodes come last.
     """
     # Nothing reads dbt's artifacts of a build, and writing them takes 2 s.
     arguments = ["build", "--no-write-json", *_WITHOUT_TESTS, *(["--full-refresh"] if full_refresh else [])]
     if selection:
         arguments += ["--select", *selection]
+    if exclusion:
+        arguments += ["--exclude", *exclusion]
     results: SimpleQueue[NodeResult | None] = SimpleQueue()
     seen: set[str] = set()
 
