@@ -68,6 +68,7 @@ def night(home: Path, as_of: date) -> Cost:
         if not is_standing:
             with cost.of("ingest"):
                 intake.ingest(this, as_of=as_of)
+            with cost.of("erase"):
                 intake.erase(this)
             with cost.of("plan"):
                 intake.plan(this, as_of=as_of)
