@@ -115,11 +115,11 @@ class StandingResults:
             _forget(connection, nodes)
 
     def record(self, results: Iterable[NodeResult]) -> None:
-        """Keep the results of nodes that `find` asked for and that were built or tested since."""
+        """Keep the results of nodes that were built or tested since `find` was asked for them; others are left out."""
         rows = [
             (result.unique_id, self._digests[result.unique_id], _RESULT.dump_json(result).decode())
             for result in results
-            if not result.is_standing
+            if result.unique_id in self._digests and not result.is_standing
         ]
         with self._warehouse.connect() as connection:
             connection.execute("begin")

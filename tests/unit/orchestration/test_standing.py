@@ -99,6 +99,14 @@ def test_what_stands_is_told_as_it_was_found(project: Project) -> None:
     assert list(found).index("paid") < list(found).index("spent") < list(found).index("is_positive")
 
 
+def test_results_of_what_was_not_asked_for_are_left_out(project: Project) -> None:
+    """Readers of marts, which dbt reports on as well, are no nodes."""
+    results = project.results()
+    results.find(NODES, anew=True)
+    results.record([outcome("paid"), NodeResult("exposure.report", "report", "exposure", "no-op", 0, None, "")])
+    assert project.home.query("select node_id from control.standing") == [("paid",)]
+
+
 def test_another_plan_of_the_same_lake_changes_nothing(project: Project) -> None:
     project.plan()
     assert project.night() == set()
