@@ -5,7 +5,7 @@ step (`ml_steps`).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from pydantic import TypeAdapter
 
@@ -56,24 +56,25 @@ def _build(night: Night, name: str, selection: Sequence[str], *, is_scored: bool
         for test in dbt.read_tests(night.settings)
         if (test.name in selection if selection else scored.isdisjoint(test.parents) != is_scored)
     ]
-    nodes = {
-        node_id: node["name"]
-        for node_id, node in night.manifest["nodes"].items()
-        if node["resource_type"] in ("model", "seed")
-        and (node["name"] in selection if selection else (node_id in scored) == is_scored)
+    names = {
+        node_id: node["name"] for node_id, node in night.manifest["nodes"].items() if node["resource_type"] in ("model", "seed")
     }
     results: list[NodeResult] = []
     with night.stage(name) as stage:
-        asked = [*nodes, *(test.unique_id for test in tests)]
-        # What is built apart from a night may be built of what a night does not build it of.
-        standing = {} if selection else night.standing.find(asked, anew=plan.is_rebuild)
+        standing: dict[str, NodeResult] = {}
         if selection:
-            night.standing.forget(asked)
+            chosen = {"selection": sorted(set(selection) - {test.name for test in tests})}
+            # What is built apart from a night may be built of what a night does not build it of. A selector names any node.
+            is_named = set(names.values()) >= set(chosen["selection"])
+            night.standing.forget([node_id for node_id, node in names.items() if not is_named or node in selection])
+            is_built = bool(chosen["selection"])
+        else:
+            nodes = {node_id: node for node_id, node in names.items() if (node_id in scored) == is_scored}
+            standing = night.standing.find([*nodes, *(test.unique_id for test in tests)], anew=plan.is_rebuild)
+            chosen = _selectors(nodes, standing, is_scored=is_scored)
+            is_built = not nodes.keys() <= standing.keys()
         yield from standing.values()
-        changed = sorted(built for node_id, built in nodes.items() if node_id not in standing)
-        kept = sorted(built for node_id, built in nodes.items() if node_id in standing)
-        if changed:
-            chosen = {"selection": changed} if selection else _selectors(changed, kept, is_scored=is_scored)
+        if is_built:
             for result in dbt.build(night.settings, full_refresh=plan.is_rebuild, parsed=night.parsed, **chosen):
                 results.append(result)
                 yield result
@@ -89,8 +90,10 @@ def _build(night: Night, name: str, selection: Sequence[str], *, is_scored: bool
             stage.detail += f"; the results of {_told(standing.values())} stand"
 
 
-def _selectors(changed: list[str], kept: list[str], *, is_scored: bool) -> dict[str, list[str]]:
-    """Selectors of the changed nodes for dbt, which compares each name with every node: the shorter list is given."""
+def _selectors(nodes: Mapping[str, str], standing: Collection[str], *, is_scored: bool) -> dict[str, list[str]]:
+    """Selectors of the nodes that do not stand, for dbt. It compares each name with every node: the shorter list is given."""
+    changed = sorted(name for node_id, name in nodes.items() if node_id not in standing)
+    kept = sorted(name for node_id, name in nodes.items() if node_id in standing)
     if len(changed) < len(kept):
         return {"selection": changed}
     return {"selection": [dbt.AFTER_SCORES], "exclusion": kept} if is_scored else {"exclusion": [dbt.AFTER_SCORES, *kept]}

@@ -18,12 +18,14 @@ def standing(night: Night) -> Release | None:
     """The current release when a night would publish the same again; None when anything that it is made of has changed.
 
     Compared are landed files and partitions, requests of erasure, configuration, code, models and the day on which a mart goes.
-    A release that PostgreSQL lacks is not standing.
+    A release that PostgreSQL lacks is not standing. Raises NorthstarError when the current one is damaged: no night could be
+    compared with it.
     """
     current = night.releases.current()
-    if current is None or _differs(night, current) or _postgres_lacks(night, current):
+    if current is None:
         return None
-    return current
+    night.releases.check_bytes(current)
+    return None if _differs(night, current) or _postgres_lacks(night, current) else current
 
 
 def _differs(night: Night, current: Release) -> bool:

@@ -117,6 +117,9 @@ class CandidateBuilder(Releases):
         if path.exists() or (self.layout.releases / facts.release_id).exists():
             raise NorthstarError(f"release {facts.release_id} exists already")
 
+        last = self.current()
+        if last is not None:
+            self.check_bytes(last)
         replaced = {spec.name: spec.pseudonyms for spec in specs if spec.pseudonyms}
         secret = key() if key is not None and replaced else None
         if replaced and secret is None:
@@ -132,7 +135,7 @@ class CandidateBuilder(Releases):
                     _copy_marts(connection, catalog, target, specs)
                     if restatements.LEDGER in marts:
                         catalogs = restatements.Catalogs(catalog, target)
-                        restatements.write(connection, catalogs, {spec.name: spec for spec in specs}, self.current(), facts)
+                        restatements.write(connection, catalogs, {spec.name: spec for spec in specs}, last, facts)
                     published_at = datetime.now(UTC)
                     _sign(connection, target, marts, published_at, facts)
                 records = self._measure(path, specs)

@@ -106,7 +106,7 @@ class Releases:
         """Age of the current release at `now` (aware); raises `UserError` when there is none."""
         return now - self._require_current().manifest.published_at
 
-    def check_readable(self, release: Release) -> None:
+    def check_bytes(self, release: Release) -> None:
         """Raise NorthstarError when the file that readers open is missing, truncated or not the published one."""
         path = self.layout.link if release.is_current else release.database
         fault = None
@@ -116,10 +116,12 @@ class Releases:
         except OSError as error:
             fault = str(error.strerror)
         if fault:
-            raise NorthstarError(
-                f"release {release.release_id} cannot be read, {release.database}: {fault}. `northstar rollback` to another"
-                " release (`northstar releases` lists them), or build it again with `northstar rebuild`"
-            )
+            remedy = self._remedy(release.release_id) if release.is_current else "`northstar releases` lists others"
+            raise NorthstarError(f"release {release.release_id} cannot be read, {release.database}: {fault}; {remedy}")
+
+    def check_readable(self, release: Release) -> None:
+        """Raise NorthstarError when readers of either kind do not find the published file."""
+        self.check_bytes(release)
         if release.is_current and self.layout.told_id() != release.release_id:
             raise NorthstarError(
                 f"{self.layout.pointer} does not name the current release {release.release_id}, so that readers of Parquet files"

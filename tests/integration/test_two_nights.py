@@ -79,7 +79,7 @@ def test_facts_after_the_last_complete_day_count_when_it_is_over(small_home, tmp
     held_back = home / "landing" / "orders" / f"dt={LAST}"
     waiting = held_back.rename(tmp_path / "waiting")
     tomorrow = f"{LAST}T17:00:00Z"
-    [(user,)] = look(home, "select min(user_id) from staging.stg_users")
+    [(user,)] = look(home, "select min(user_id) from staging.stg_users where not is_internal")
     ahead = {"event": "value_achieved", "user_id": user, "occurred_at": tomorrow, "received_at": f"{LAST}T15:00:00Z"}
     land(home, "events", LAST, {**ahead, "event_id": "ahead-1"})
     paid = {"payment_id": "ahead", "user_id": user, "paid_at": tomorrow, "amount": 9, "currency": "CNY", "status": "succeeded"}

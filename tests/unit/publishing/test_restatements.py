@@ -282,7 +282,7 @@ def test_a_damaged_release_is_named(home):
     last = home.store.current()
     last.database.chmod(0o600)
     last.database.write_bytes(b"no database")
-    with pytest.raises(NorthstarError, match=f"release {last.release_id} cannot be compared with"):
+    with pytest.raises(NorthstarError, match=f"release {last.release_id} cannot be read"):
         home.restate()
 
 
