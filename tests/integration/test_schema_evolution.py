@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from orchestration.base import digests
 from orchestration.config.loading import load
 from orchestration.night.run import Night
 from tests import stages
@@ -43,6 +44,7 @@ def remember(home: Path, mart: str, columns: dict[str, str | None]) -> None:
             if type_:
                 connection.execute(f"alter table {mart} add {name} {type_}")
     manifest = json.loads(file.read_text())
+    manifest["marts_sha256"] = digests.of_file(database)
     record = manifest["marts"][mart]
     known = {column["name"]: column["type"] for column in record["columns"]} | columns
     record["columns"] = [{"name": name, "type": type_} for name, type_ in known.items() if type_]

@@ -360,7 +360,7 @@ def test_status_notices_a_release_that_cannot_be_read(run, home: Path, how: str)
     code, _, err = run("status")
     assert code == 1
     assert "cannot be read" in err
-    assert "northstar rollback" in err
+    assert "there is no other one: move" in err
 
 
 @pytest.mark.parametrize("how", ["missing", "empty", "garbage", "a list", "cut"])
