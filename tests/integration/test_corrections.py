@@ -19,7 +19,7 @@ def correct(home: Path, source: str) -> None:
     shutil.copytree(earlier, later)
 
 
-@pytest.mark.parametrize("source", usually(sorted(CONTRACT.keys() - {REQUESTS}), 2))
+@pytest.mark.parametrize("source", usually(sorted(CONTRACT.keys() - {REQUESTS}), 1))
 def test_a_correction_of_a_source_ends_as_a_rebuild_does(next_day, tmp_path, source):
     home = copy_home(next_day, tmp_path / "home")
     correct(home, source)
