@@ -6,7 +6,6 @@ belong here: keys and defaults (`schema`), or reading settings (`loading`).
 
 import glob
 import hashlib
-import json
 import os
 import tempfile
 from contextlib import suppress
@@ -17,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
+from orchestration.base import digests
 from orchestration.base.pseudonyms import VARIABLE
 from orchestration.config.project import DBT_PROJECT
 from orchestration.config.schema import Config
@@ -83,13 +83,13 @@ class Settings(Frozen):
     def digest(self) -> str:
         """SHA-256 of the part of the effective configuration that releases depend on."""
         values = self.config.model_dump(mode="json", exclude={"publish", "owners"})
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return digests.of_value(values)
 
     @cached_property
     def folding_digest(self) -> str:
         """SHA-256 of the configuration that incremental models depend on; when it changes, every day is folded again."""
         keys = {"reporting_timezone", "bot_events_per_day", "session_gap", "event_names", "funnels"}
-        return hashlib.sha256(json.dumps(self.config.model_dump(mode="json", include=keys), sort_keys=True).encode()).hexdigest()
+        return digests.of_value(self.config.model_dump(mode="json", include=keys))
 
     def dbt_vars(self) -> dict[str, str]:
         """Variables of every dbt call; always the same, since a change makes dbt parse everything again."""

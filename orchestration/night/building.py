@@ -64,7 +64,7 @@ def _build(night: Night, name: str, selection: Sequence[str], *, is_scored: bool
         standing: dict[str, NodeResult] = {}
         if selection:
             chosen = {"selection": sorted(set(selection) - {test.name for test in tests})}
-            # What is built apart from a night may be built of what a night does not build it of. A selector names any node.
+            # A model built on its own may have other inputs than in a night. A selector such as `+model` can mean any node.
             is_named = set(names.values()) >= set(chosen["selection"])
             night.standing.forget([node_id for node_id, node in names.items() if not is_named or node in selection])
             is_built = bool(chosen["selection"])

@@ -6,8 +6,6 @@ Belongs here: opening and closing a run, timing its stages, continuing an earlie
 A `Night` lives while one process works on a run and holds the writer's lock all that time; a second one fails at once.
 """
 
-import hashlib
-import json
 import logging
 import uuid
 from collections.abc import Iterator, Mapping
@@ -129,17 +127,17 @@ class Night:
     @cached_property
     def standing(self) -> StandingResults:
         """Results of dbt's nodes that earlier nights left in the build file."""
-        code = _sha256([self.code_version, version("duckdb"), self.manifest_digest, self.settings.digest])
+        code = digests.of_value([self.code_version, version("duckdb"), self.manifest_digest, self.settings.digest])
         return StandingResults(self.warehouse, self.manifest, code)
 
     @property
     def lake_digest(self) -> str:
         """SHA-256 of the lake's partitions within this run's horizon and of their contents."""
-        return _sha256([(source, self.source_digest(source)) for source in CONTRACT])
+        return digests.of_value([(source, self.source_digest(source)) for source in CONTRACT])
 
     def source_digest(self, source: str) -> str:
         """SHA-256 of the days and contents of a source's partitions within this run's horizon."""
-        return _sha256([(str(partition.arrived_date), partition.digest) for partition in self.partitions(source)])
+        return digests.of_value([(str(partition.arrived_date), partition.digest) for partition in self.partitions(source)])
 
     def partitions(self, source: str) -> list[Partition]:
         """Partitions of a source up to the run's horizon; read once, since from its plan on a run leaves the lake as it is."""
@@ -188,7 +186,3 @@ class Night:
         suffixes = ("py", "sql", "yml", "csv")
         files = [path for package in packages for suffix in suffixes for path in (PROJECT / package).rglob(f"*.{suffix}")]
         return f"{version('northstar')}+{digests.of_files(PROJECT, files)[:12]}"
-
-
-def _sha256(listed: object) -> str:
-    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()

@@ -3,13 +3,12 @@
 Belongs here: the tables and their rows. Does not belong here: choosing what a night replaces (`fold_plan`).
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestration.base import digests
 from orchestration.base.sql import exact
 from orchestration.config.schema import Config
 from orchestration.landing.lake import Lake, Partition
@@ -184,7 +183,7 @@ def _version(partition: Partition) -> str:
     """
     files = sorted(partition.landed, key=lambda file: (file.mtime_ns, file.name))
     order = [file.name for file in files]
-    return hashlib.sha256(json.dumps([partition.digest, order]).encode()).hexdigest()
+    return digests.of_value([partition.digest, order])
 
 
 def _rows_of(connection: "duckdb.DuckDBPyConnection", files: Sequence[Path]) -> dict[Path, int]:

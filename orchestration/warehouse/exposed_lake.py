@@ -7,10 +7,10 @@ replaces the partitions that changed.
 Belongs here: views and copies of the lake's rows. Does not belong here: what a night folds into models (`fold_plan`).
 """
 
-import hashlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from orchestration.base import digests
 from orchestration.base.sql import identifier
 from orchestration.landing.contract import CONTRACT
 from orchestration.landing.lake import Lake, Partition, scan
@@ -47,12 +47,13 @@ def _copy(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: str, part
     columns = scan(CONTRACT[source], [])
     # A column that joins the contract makes every copy outdated.
     wanted = {
-        day: hashlib.sha256(f"{version} {columns}".encode()).hexdigest()
+        day: digests.of_value([version, columns])
         for day, version in connection.execute(
             "select arrived_date, digest from control.target where source = ?", [source]
         ).fetchall()
     }
-    held = {} if anew else dict(_held(connection, source))
+    copied = connection.execute("select arrived_date, digest from control.copied where source = ?", [source])
+    held = {} if anew else dict(copied.fetchall())
     outdated = [day for day in {**held, **wanted} if held.get(day) != wanted.get(day)]
     missing = [partitions[source][day] for day in sorted(wanted) if held.get(day) != wanted[day]]
     if held.keys() <= set(outdated):
@@ -63,7 +64,3 @@ def _copy(connection: "duckdb.DuckDBPyConnection", lake: Lake, source: str, part
     if outdated or anew:
         connection.execute("delete from control.copied where source = ?", [source])
         control.insert(connection, "control.copied", [(source, day, digest) for day, digest in wanted.items()])
-
-
-def _held(connection: "duckdb.DuckDBPyConnection", source: str) -> list[tuple[object, str]]:
-    return connection.execute("select arrived_date, digest from control.copied where source = ?", [source]).fetchall()

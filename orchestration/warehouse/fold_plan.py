@@ -254,7 +254,7 @@ class FoldPlanner:
             )
         for relation in self._incremental.by_as_of.relations:
             kept[relation] = f"as_of_date < (select coalesce(min(first_date), '{date.max}') from control.affected_as_of)"
-        # What was told of nodes may name values of theirs.
+        # Messages of tests may quote values.
         kept["control", "standing"] = "false"
         # A visitor day that is no longer in the lake has nothing to fold in, and its visitor may be the person who was erased.
         landed = f"select {self._event_date}, {_VISITOR} from control.events_to_fold"

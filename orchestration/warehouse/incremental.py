@@ -9,13 +9,12 @@ of as-of dates before the first arrival day that changed: correct only if they d
 as-of date. Configuration and code may alter the rows of either: this module finds every other input.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from orchestration.base import digests
 from orchestration.base.errors import NorthstarError
 from orchestration.config.schema import Config
 from orchestration.config.settings import Settings
@@ -59,7 +58,7 @@ class Inputs:
         """SHA-256 of the configuration used."""
         rows = control.configuration(settings.config)
         values = settings.dbt_vars()
-        return _digest(
+        return digests.of_value(
             [{name: values[name] for name in self.variables if name in values}, {table: rows[table] for table in self.tables}]
         )
 
@@ -93,14 +92,14 @@ class Incremental:
         """SHA-256 of all models' configuration and of their code; a change of either rebuilds everything."""
         kinds = (self.by_visitor_day, self.by_as_of)
         return {
-            "configuration": _digest([kind.configuration(settings) for kind in kinds]),
-            "code": _digest([kind.code for kind in kinds]),
+            "configuration": digests.of_value([kind.configuration(settings) for kind in kinds]),
+            "code": digests.of_value([kind.code for kind in kinds]),
         }
 
 
 def _inputs(manifest: Mapping[str, Any], models: Sequence[str], strategy: str) -> Inputs:
     nodes = manifest["nodes"]
-    inputs = sorted(_ancestry(nodes, models))
+    inputs = sorted(ancestry(nodes, models))
     read = {source_id: manifest["sources"][source_id] for source_id in inputs if source_id in manifest["sources"]}
     macros = _macros(manifest, [nodes[node_id] for node_id in inputs if node_id in nodes], strategy)
     code = {
@@ -113,7 +112,7 @@ def _inputs(manifest: Mapping[str, Any], models: Sequence[str], strategy: str) -
     configured = control.configuration(Config())
     return Inputs(
         relations=tuple((nodes[node_id]["schema"], nodes[node_id]["alias"]) for node_id in models),
-        code=_digest([code, keys]),
+        code=digests.of_value([code, keys]),
         variables=frozenset(
             name for sql in [*text, *(macro["macro_sql"] for macro in macros.values())] for name in _VARIABLE.findall(sql)
         ),
@@ -139,7 +138,7 @@ def _check(manifest: Mapping[str, Any], model_id: str) -> None:
         if found in sources:
             _refuse_tables_of_the_night(name, sources[found])
         elif nodes[found]["resource_type"] == "model" and nodes[found]["config"]["materialized"] == "table":
-            above = _ancestry(nodes, [found])
+            above = ancestry(nodes, [found])
             landed = sorted(
                 sources[above_id]["name"] for above_id in above if above_id in sources and _is_landed(sources[above_id])
             )
@@ -191,7 +190,7 @@ def _is_landed(source: Mapping[str, Any]) -> bool:
     return bool(source["source_name"] == "lake" or source["name"] == "events_to_fold")
 
 
-def _ancestry(nodes: Mapping[str, Any], starts: Iterable[str]) -> set[str]:
+def ancestry(nodes: Mapping[str, Any], starts: Iterable[str]) -> set[str]:
     """Ids of nodes with all their ancestors, sources included."""
     return _closure(starts, lambda node_id: nodes[node_id]["depends_on"].get("nodes", ()) if node_id in nodes else ())
 
@@ -231,7 +230,3 @@ def _code_of(node: Mapping[str, Any]) -> list[Any]:
     # A description changes nothing that is stored; a contract's type does.
     types = {name: column["data_type"] for name, column in node.get("columns", {}).items() if column.get("data_type")}
     return [node["checksum"]["checksum"], node["config"]["materialized"], types]
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=sorted).encode()).hexdigest()

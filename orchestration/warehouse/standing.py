@@ -1,26 +1,25 @@
-"""Results of dbt's nodes that stand: what they were made of is what a night would make them of again.
+"""Results of dbt's nodes that stand, because a night would build them from the same inputs again.
 
 Belongs here: the digest of a node's inputs, and the results that were given for it, kept in the build file. Does not belong here:
 building nodes (`dbt`), running tests (`data_tests`), or what incremental models replace (`fold_plan`).
 
-A node is made of code, of configuration and of the sources above it, near or far: partitions of the lake, tables of the plan and
-of ML steps. What moves with the calendar alone does so by `control.run`, which holds the last complete day; no model asks the
-clock, and a law of the project sees to that.
+The inputs of a node are its code, the configuration and every source above it, near or far: partitions of the lake, tables of the
+plan and tables of ML steps. Figures that change with the calendar alone read the last complete day from `control.run`. No model
+asks the clock; a law of the project checks that.
 """
 
-import hashlib
-import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from orchestration.base import digests
 from orchestration.base.sql import identifier, literal
 from orchestration.warehouse import control
 from orchestration.warehouse.build_file import Warehouse
-from orchestration.warehouse.incremental import FOLDED_SOURCE
+from orchestration.warehouse.incremental import FOLDED_SOURCE, ancestry
 from orchestration.warehouse.node_result import NodeResult
 
 if TYPE_CHECKING:
@@ -36,22 +35,21 @@ _FOLLOWS = {
 
 _TODAY = ("control", "run")
 
-# That everything is built anew is no input of what is built.
+# Whether everything is built anew changes no row.
 _COLUMNS = {"run": "data_through"}
 
 _RESULT = TypeAdapter(NodeResult)
 
 
 class StandingResults:
-    """The results in a home's build file. code: a digest of all that its nodes are made of beside their sources."""
+    """The results in a home's build file. code: a digest of every input of its nodes but their sources."""
 
     def __init__(self, warehouse: Warehouse, manifest: Mapping[str, Any], code: str) -> None:
         self._warehouse, self._manifest, self._code = warehouse, manifest, code
         self._digests: dict[str, str] = {}
-        self._sources: dict[str, frozenset[str]] = {}
 
     def find(self, nodes: Collection[str], *, anew: bool = False) -> dict[str, NodeResult]:
-        """Those results of nodes that stand, by id, parents first. All others are forgotten: a kill leaves none of them.
+        """Results that stand, by node, parents first. All others are forgotten, so that a kill leaves none of them.
 
         nodes: ids of the models, seeds and tests that are to be built or tested now. None of them stands without its parents
         among these. anew: none stands.
@@ -92,9 +90,9 @@ class StandingResults:
         """
         name = f"task.{task}"
         with self._warehouse.connect() as connection:
-            above = {source for node in reads for source in self._sources_above(node)}
-            today = {id_ for id_, source in self._manifest["sources"].items() if (source["schema"], source["name"]) == _TODAY}
-            self._digests[name] = _digest([self._code, beside, *sorted(self._versions(connection, above | today).items())])
+            today = [id_ for id_, source in self._manifest["sources"].items() if (source["schema"], source["name"]) == _TODAY]
+            versions = self._versions(connection, self._sources_above([*reads, *today]))
+            self._digests[name] = digests.of_value([self._code, beside, versions])
             written = "select table_name from duckdb_tables() where schema_name = 'ml'"
             is_there = {table for (table,) in connection.execute(written).fetchall()} >= set(tables)
             known = connection.execute("select digest, result from control.standing where node_id = ?", [name]).fetchall()
@@ -128,20 +126,16 @@ class StandingResults:
             connection.execute("commit")
 
     def _digests_of(self, connection: "duckdb.DuckDBPyConnection", nodes: Collection[str]) -> dict[str, str]:
-        above = {node: sorted(self._sources_above(node)) for node in nodes}
-        versions = self._versions(connection, {source for sources in above.values() for source in sources})
-        return {node: _digest([self._code, *((source, versions[source]) for source in above[node])]) for node in nodes}
+        above = {node: self._sources_above([node]) for node in nodes}
+        versions = self._versions(connection, self._sources_above(nodes))
+        return {node: digests.of_value([self._code, *((source, versions[source]) for source in above[node])]) for node in nodes}
 
     def _versions(self, connection: "duckdb.DuckDBPyConnection", sources: Iterable[str]) -> dict[str, str]:
         return {source: _version(connection, self._manifest["sources"][source]) for source in sources}
 
-    def _sources_above(self, node: str) -> frozenset[str]:
-        """Ids of the sources above a node, near or far."""
-        if node in self._manifest["sources"]:
-            return frozenset([node])
-        if node not in self._sources:
-            self._sources[node] = frozenset().union(*map(self._sources_above, self._parents(node)))
-        return self._sources[node]
+    def _sources_above(self, nodes: Iterable[str]) -> list[str]:
+        """Ids of the sources above nodes, near or far, in order."""
+        return sorted(ancestry(self._manifest["nodes"], nodes) & self._manifest["sources"].keys())
 
     def _parents(self, node: str) -> list[str]:
         return list(self._manifest["nodes"][node]["depends_on"].get("nodes", ()))
@@ -165,10 +159,6 @@ def _version(connection: "duckdb.DuckDBPyConnection", source: Mapping[str, Any])
         rows = f"select * from control.target where source in ({', '.join(map(literal, follows)) or 'null'})"
     [summary] = connection.execute(f"select count(*), sum(hash(rows)), bit_xor(hash(rows)) from ({rows}) as rows").fetchall()
     return str(summary)
-
-
-def _digest(told: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def _forget(connection: "duckdb.DuckDBPyConnection", nodes: Collection[str]) -> None:

@@ -1,4 +1,4 @@
-"""The project's SQL is made of what dbt knows of alone: results stand while those inputs do (`warehouse.standing`)."""
+"""The project's SQL reads only inputs that dbt knows of: `warehouse.standing` watches no others."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 _COMMENT = re.compile(r"\{#.*?#\}|--[^\n]*", re.DOTALL)
 
-# What gives another answer another time, or reads what is no source.
+# Functions whose result changes over time, and reads that bypass refs and sources.
 _UNDECLARED = re.compile(
     r"\b(current_date|current_timestamp|current_time|localtimestamp|localtime)\b"
     r"|\b(now|today|get_current_timestamp|transaction_timestamp|random|setseed|uuid\w*|gen_random_uuid|getenv|nextval)\s*\("

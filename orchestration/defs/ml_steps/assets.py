@@ -60,7 +60,7 @@ def _asset(step: Step, task: Task, declared: Mapping[str, Mapping[str, Any]]) ->
         pool=WAREHOUSE_POOL,
     )
     def run(context: dg.AssetExecutionContext, night: dg.ResourceParam[Night]) -> Iterator[dg.MaterializeResult[None]]:
-        # Whoever selects a step wants it to run.
+        # A step that somebody selected runs in any case.
         outcome = building.run_task(night, step, task, anew=bool(context.run.asset_selection))
         context.log.info(outcome.detail)
         report = {"card": dg.MetadataValue.md(outcome.report)} if outcome.report else {}

@@ -14,7 +14,6 @@ from datetime import date
 
 import duckdb
 
-from orchestration.base.errors import NorthstarError
 from orchestration.base.sql import identifier, literal
 from orchestration.marts import MartSpec
 from orchestration.publishing.comparison.changes import Snapshot, moved_sql
@@ -142,7 +141,7 @@ def write(
     """Fill the ledger of a candidate that holds all its other marts; returns how many figures it restates.
 
     connection: one on which both files are attached. specs: the candidate's marts. last: the current release; None before the
-    first, which restates nothing. Raises `NorthstarError` when the current release cannot be read.
+    first, which restates nothing.
     """
     ledger = f"{identifier(catalogs.candidate)}.{identifier(LEDGER)}"
     connection.execute(f"DELETE FROM {ledger}")
@@ -166,13 +165,7 @@ def write(
 
 @contextmanager
 def _attached(connection: duckdb.DuckDBPyConnection, release: Release) -> Iterator[None]:
-    try:
-        connection.execute(f"ATTACH {literal(str(release.database))} AS {_LAST_RELEASE} (READ_ONLY)")
-    except duckdb.Error as error:
-        raise NorthstarError(
-            f"the current release {release.release_id} cannot be compared with: {str(error).splitlines()[0]};"
-            " `northstar rollback` to another one"
-        ) from error
+    connection.execute(f"ATTACH {literal(str(release.database))} AS {_LAST_RELEASE} (READ_ONLY)")
     try:
         yield
     finally:

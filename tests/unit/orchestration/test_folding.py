@@ -236,7 +236,7 @@ def test_any_history_of_corrections_kills_and_horizons(
     assert differences(home, from_scratch(folding_home("fresh"), home, chain)) == {}
 
 
-@pytest.mark.parametrize("seed", usually(range(60, 80), 1))
+@pytest.mark.parametrize("seed", usually(range(60, 80), 2))
 def test_a_person_erased_between_corrections_and_kills(
     folding_home: Callable[..., Home], chain: CompiledChain, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
@@ -282,7 +282,7 @@ def test_an_erasure_from_a_small_file_builds_it_anew(folding_home: Callable[...,
     assert home.query("select event_id, starts_with(user_id, 'erased_') from intermediate.int_events__unique") == [("e1", True)]
 
 
-@pytest.mark.parametrize("stop_after", usually(range(len(INCREMENTAL) + 1), 2))
+@pytest.mark.parametrize("stop_after", usually(range(len(INCREMENTAL) + 1), 3))
 def test_killed_between_two_models_and_run_again(
     folding_home: Callable[..., Home], chain: CompiledChain, stop_after: int
 ) -> None:

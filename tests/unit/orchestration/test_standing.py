@@ -22,7 +22,7 @@ def node(name: str, *parents: str, kind: str = "model") -> dict[str, Any]:
     return {"resource_type": kind, "schema": "core", "alias": name, "name": name, "depends_on": {"nodes": list(parents)}}
 
 
-# orders ─ paid ─ spent (until today) ─ test;  tickets ─ asked;  landed_files ─ listed;  scores ─ ranked
+# orders, landed_files ─ paid ─ spent (until today) ─ is_positive;  tickets, plans ─ asked;  scores ─ ranked
 MANIFEST = {
     "sources": {
         "orders": source("lake", "orders"),
@@ -63,8 +63,8 @@ class Project:
         self.home.ingest()
         self.home.plan(as_of)
 
-    def results(self, code: str = "code", manifest: dict[str, Any] = MANIFEST) -> StandingResults:
-        return StandingResults(self.home.warehouse, manifest, code)
+    def results(self, code: str = "code") -> StandingResults:
+        return StandingResults(self.home.warehouse, MANIFEST, code)
 
     def night(self, code: str = "code", *, anew: bool = False, is_killed: bool = False) -> set[str]:
         """The nodes that were built or tested."""
@@ -188,7 +188,7 @@ def test_what_was_built_apart_from_a_night_does_not_stand(project: Project) -> N
 
 
 class Scoring:
-    """A task of an ML step that reads `spent` and writes `scores`."""
+    """A task of an ML step that reads `paid` and writes `scores`."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
